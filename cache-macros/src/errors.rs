@@ -1,0 +1,64 @@
+//! The mistakes found in one attribute, reported together.
+
+use std::fmt::Display;
+
+use proc_macro2::{Span, TokenStream};
+use quote::ToTokens;
+
+/// Collects mistakes, so that one compile shows all of them.
+///
+/// Must be handed to [`Errors::finish`]: a forgotten collector would expand a function whose
+/// mistakes nobody sees, so dropping one panics.
+pub(crate) struct Errors {
+    found: Option<syn::Error>,
+    finished: bool,
+}
+
+impl Errors {
+    pub(crate) fn new() -> Self {
+        Self {
+            found: None,
+            finished: false,
+        }
+    }
+
+    /// Reports a mistake at the whole of some tokens.
+    pub(crate) fn on(&mut self, tokens: impl ToTokens, message: impl Display) {
+        self.add(syn::Error::new_spanned(tokens, message));
+    }
+
+    /// Reports a mistake at a single place.
+    pub(crate) fn at(&mut self, span: Span, message: impl Display) {
+        self.add(syn::Error::new(span, message));
+    }
+
+    /// Takes the error out of a result.
+    pub(crate) fn ok<T>(&mut self, result: syn::Result<T>) -> Option<T> {
+        result.map_err(|error| self.add(error)).ok()
+    }
+
+    fn add(&mut self, error: syn::Error) {
+        match &mut self.found {
+            Some(found) => found.combine(error),
+            None => self.found = Some(error),
+        }
+    }
+
+    /// Ends the collection: `Err` holds a `compile_error!` for each mistake.
+    pub(crate) fn finish(mut self) -> Result<(), TokenStream> {
+        self.finished = true;
+        match self.found.take() {
+            Some(found) => Err(found.into_compile_error()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Errors {
+    fn drop(&mut self) {
+        assert!(
+            self.finished || std::thread::panicking(),
+            "the mistakes of an attribute were not reported"
+        );
+    }
+}

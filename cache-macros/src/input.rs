@@ -1,0 +1,132 @@
+//! Second stage: the function under the attribute.
+
+use proc_macro2::{Group, TokenStream};
+use syn::ext::IdentExt;
+use syn::{Attribute, FnArg, Ident, PatType, Receiver, ReturnType, Signature, Type, Visibility};
+
+use crate::boxed::{self, Boxed};
+use crate::errors::Errors;
+use crate::item::{End, Function, other_item, without_inner_attributes};
+use crate::pattern;
+
+/// The function, with what the other stages ask about it.
+pub(crate) struct Input {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+    pub(crate) form: Form,
+    /// The names that the arguments bind, in order.
+    pub(crate) args: Vec<Arg>,
+}
+
+/// A name that an argument binds.
+pub(crate) struct Arg {
+    pub(crate) ident: Ident,
+    /// `#[cfg]` on the argument: where it is not compiled, neither is its part of the key.
+    pub(crate) cfgs: Vec<Attribute>,
+}
+
+/// How the function is asynchronous.
+pub(crate) enum Form {
+    Async(Group),
+    Boxed(Box<Boxed>),
+    /// Not at all, which is a mistake.
+    Sync(Group),
+}
+
+impl Input {
+    /// `None` if there is no function to look at; that is reported.
+    pub(crate) fn parse(item: TokenStream, errors: &mut Errors) -> Option<Self> {
+        if let Some(keyword) = other_item(item.clone()) {
+            errors.on(keyword, "`#[cache_result]` goes on an `async fn`");
+            return None;
+        }
+        let function = errors.ok(syn::parse2::<Function>(item))?;
+        match function.end {
+            End::Body(body) => Some(Self::new(function.attrs, function.vis, function.sig, body)),
+            End::Semi(semi) => {
+                errors.on(
+                    semi,
+                    "nothing to cache: put `#[cache_result]` on the implementation",
+                );
+                None
+            }
+        }
+    }
+
+    fn new(mut attrs: Vec<Attribute>, vis: Visibility, sig: Signature, body: Group) -> Self {
+        let (inner, body) = without_inner_attributes(body);
+        attrs.extend(inner);
+        let form = match boxed::parse(&sig, &body) {
+            _ if sig.asyncness.is_some() => Form::Async(body),
+            Some(boxed) => Form::Boxed(Box::new(boxed)),
+            None => Form::Sync(body),
+        };
+        let args = args(&sig, &form);
+        Self {
+            attrs,
+            vis,
+            sig,
+            form,
+            args,
+        }
+    }
+
+    pub(crate) fn receiver(&self) -> Option<&Receiver> {
+        self.sig.receiver()
+    }
+
+    /// The argument of that name. `type` finds `r#type`.
+    pub(crate) fn arg(&self, name: &str) -> Option<&Arg> {
+        self.args.iter().find(|arg| arg.ident.unraw() == name)
+    }
+
+    /// What the function resolves to, or `None` for `()` that was not written.
+    pub(crate) fn output(&self) -> Option<&Type> {
+        match (&self.form, &self.sig.output) {
+            (Form::Boxed(boxed), _) => Some(&boxed.output),
+            (_, ReturnType::Type(_, output)) => Some(output),
+            (_, ReturnType::Default) => None,
+        }
+    }
+}
+
+fn args(sig: &Signature, form: &Form) -> Vec<Arg> {
+    let typed = sig.inputs.iter().filter_map(|arg| match arg {
+        FnArg::Typed(arg) => Some(arg),
+        FnArg::Receiver(_) => None,
+    });
+    let mut args = Vec::new();
+    for PatType { attrs, pat, .. } in typed {
+        let cfgs: Vec<_> = attrs
+            .iter()
+            .filter(|attr| decides_about_compiling(attr))
+            .cloned()
+            .collect();
+        let pattern = match form {
+            Form::Boxed(boxed) => boxed.pattern(pat),
+            _ => Some(&**pat),
+        };
+        for ident in pattern.into_iter().flat_map(pattern::names) {
+            args.push(Arg {
+                ident,
+                cfgs: cfgs.clone(),
+            });
+        }
+    }
+    args
+}
+
+fn decides_about_compiling(attr: &Attribute) -> bool {
+    let nested = |tokens: TokenStream| {
+        tokens
+            .into_iter()
+            .any(|token| matches!(token.to_string().as_str(), "cfg" | "cfg_attr"))
+    };
+    attr.path().is_ident("cfg")
+        || attr.path().is_ident("cfg_attr")
+            && attr
+                .meta
+                .require_list()
+                .is_ok_and(|list| nested(list.tokens.clone()))
+}

@@ -1,0 +1,90 @@
+//! The item under the attribute as it is written: a function, or something else.
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::{Attribute, Signature, Token, Visibility};
+
+/// A function as it is written. The body stays unparsed: it may be unfinished, and nothing here
+/// depends on what it says.
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+    pub(crate) end: End,
+}
+
+pub(crate) enum End {
+    Body(Group),
+    Semi(Token![;]),
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream) -> syn::Result<Self> {
+        Ok(Self {
+            attrs: input.call(Attribute::parse_outer)?,
+            vis: input.parse()?,
+            sig: input.parse()?,
+            end: if input.peek(Token![;]) {
+                End::Semi(input.parse()?)
+            } else {
+                End::Body(body(input)?)
+            },
+        })
+    }
+}
+
+fn body(input: ParseStream) -> syn::Result<Group> {
+    match input.parse()? {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Ok(group),
+        other => Err(syn::Error::new(
+            other.span(),
+            "expected the body of the function",
+        )),
+    }
+}
+
+/// Takes the `#![..]` out of a body: they go on the function, since the body moves into a block.
+pub(crate) fn without_inner_attributes(body: Group) -> (Vec<Attribute>, Group) {
+    let parser = |input: ParseStream| {
+        let inner = input.call(Attribute::parse_inner)?;
+        Ok((inner, input.parse::<TokenStream>()?))
+    };
+    match parser.parse2(body.stream()) {
+        Ok((inner, rest)) if !inner.is_empty() => {
+            let mut without = Group::new(Delimiter::Brace, rest);
+            without.set_span(body.span());
+            (inner.into_iter().map(outer).collect(), without)
+        }
+        _ => (Vec::new(), body),
+    }
+}
+
+fn outer(attr: Attribute) -> Attribute {
+    Attribute {
+        style: syn::AttrStyle::Outer,
+        ..attr
+    }
+}
+
+/// The keyword of an item that is not a function.
+pub(crate) fn other_item(item: TokenStream) -> Option<TokenTree> {
+    let parser = |input: ParseStream| {
+        let _ = input.call(Attribute::parse_outer)?;
+        let _: Visibility = input.parse()?;
+        input.parse::<TokenStream>()
+    };
+    let rest = parser.parse2(item).ok()?;
+    let is = |token: &TokenTree, words: &[&str]| words.contains(&token.to_string().as_str());
+    let function = rest
+        .clone()
+        .into_iter()
+        .take_while(|token| !matches!(token, TokenTree::Group(_)));
+    if function.clone().any(|token| is(&token, &["fn"])) {
+        return None;
+    }
+    let items = [
+        "struct", "enum", "union", "trait", "impl", "mod", "static", "type", "use",
+    ];
+    let keyword = function.clone().find(|token| is(token, &items));
+    keyword.or_else(|| rest.into_iter().next())
+}

@@ -1,0 +1,121 @@
+//! What a cached function must not return, as far as the letters of the type tell. Bounds are the
+//! compiler's affair.
+
+use quote::ToTokens;
+use syn::visit::{self, Visit};
+use syn::{
+    BoundLifetimes, GenericArgument, Lifetime, ParenthesizedGenericArguments, PathArguments,
+    PathSegment, TraitBound, Type, TypeFnPtr, TypeImplTrait, TypeReference,
+};
+
+use crate::errors::Errors;
+use crate::input::Input;
+
+pub(crate) fn check(input: &Input, errors: &mut Errors) {
+    match input.output() {
+        None => errors.on(&input.sig.ident, NOTHING),
+        Some(Type::Tuple(tuple)) if tuple.elems.is_empty() => errors.on(&input.sig.ident, NOTHING),
+        Some(never @ Type::Never(_)) => {
+            errors.on(never, "nothing to cache: this function never returns");
+        }
+        Some(output) => Output {
+            errors,
+            is_error: false,
+        }
+        .visit_type(output),
+    }
+}
+
+const NOTHING: &str = "nothing to cache: this function returns `()`";
+
+struct Output<'a> {
+    errors: &'a mut Errors,
+    /// Within the error of a `Result`, which is never stored and may thus be `&'static str`.
+    is_error: bool,
+}
+
+impl Visit<'_> for Output<'_> {
+    fn visit_type_reference(&mut self, reference: &TypeReference) {
+        let is_static = reference.lifetime.as_ref().is_some_and(is_static);
+        if self.is_error && is_static {
+            return visit::visit_type_reference(self, reference);
+        }
+        let owned = owned(&reference.elem);
+        let message =
+            format!("a cached value outlives the call and must be owned; return {owned} instead");
+        self.errors.on(reference, message);
+    }
+
+    fn visit_lifetime(&mut self, lifetime: &Lifetime) {
+        if !is_static(lifetime) {
+            let message = format!(
+                "a cached value outlives the call and must be owned; return a type without `{lifetime}` instead"
+            );
+            self.errors.on(lifetime, message);
+        }
+    }
+
+    fn visit_type_impl_trait(&mut self, ty: &TypeImplTrait) {
+        let message =
+            "name the type: a value read back from Redis has to be built without the function";
+        self.errors.on(ty, message);
+    }
+
+    fn visit_path_segment(&mut self, segment: &PathSegment) {
+        match &segment.arguments {
+            PathArguments::AngleBracketed(list)
+                if segment.ident == "Result" && list.args.len() == 2 =>
+            {
+                self.visit_generic_argument(&list.args[0]);
+                self.visit_error(&list.args[1]);
+            }
+            _ => visit::visit_path_segment(self, segment),
+        }
+    }
+
+    // The lifetimes of these are their own.
+    fn visit_trait_bound(&mut self, bound: &TraitBound) {
+        if bound.lifetimes.is_none() {
+            visit::visit_trait_bound(self, bound);
+        }
+    }
+    fn visit_bound_lifetimes(&mut self, _: &BoundLifetimes) {}
+    fn visit_type_fn_ptr(&mut self, _: &TypeFnPtr) {}
+    fn visit_parenthesized_generic_arguments(&mut self, _: &ParenthesizedGenericArguments) {}
+}
+
+impl Output<'_> {
+    fn visit_error(&mut self, error: &GenericArgument) {
+        let outer = std::mem::replace(&mut self.is_error, true);
+        self.visit_generic_argument(error);
+        self.is_error = outer;
+    }
+}
+
+fn is_static(lifetime: &Lifetime) -> bool {
+    lifetime.ident == "static"
+}
+
+/// Names the owned counterpart where it is known.
+fn owned(borrowed: &Type) -> String {
+    match borrowed {
+        Type::Slice(slice) => simple(&slice.elem).map(|elem| format!("`Vec<{elem}>`")),
+        Type::Path(_) => simple(borrowed).map(|name| match name.as_str() {
+            "str" => "`String`".into(),
+            "Path" => "`PathBuf`".into(),
+            _ => format!("`{name}`"),
+        }),
+        _ => None,
+    }
+    .unwrap_or_else(|| "an owned type".into())
+}
+
+fn simple(ty: &Type) -> Option<String> {
+    match ty {
+        Type::Path(path) => path
+            .path
+            .get_ident()
+            .map(|name| name.to_token_stream().to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,36 @@
+//! Expansions and messages, as text.
+
+// As expect-test writes them.
+#![allow(clippy::needless_raw_string_hashes)]
+
+mod arguments;
+mod expansions;
+mod messages;
+mod texts;
+
+use proc_macro2::TokenStream;
+
+use crate::attribute::cache_result;
+
+/// The expansion, laid out as rustfmt would.
+fn expand(attr: &str, item: &str) -> String {
+    let expansion = cache_result(tokens(attr), tokens(item));
+    prettyplease::unparse(&syn::parse2(expansion).expect("an expansion is made of items"))
+}
+
+/// The messages, one a line.
+fn messages(attr: &str, item: &str) -> String {
+    let expansion = cache_result(tokens(attr), tokens(item));
+    let file: syn::File = syn::parse2(expansion).expect("errors stand beside the item");
+    let messages = file.items.iter().filter_map(|item| match item {
+        syn::Item::Macro(item) if item.mac.path.segments.last()?.ident == "compile_error" => {
+            item.mac.parse_body::<syn::LitStr>().ok()
+        }
+        _ => None,
+    });
+    messages.map(|message| message.value() + "\n").collect()
+}
+
+fn tokens(text: &str) -> TokenStream {
+    text.parse().expect("a test's text is made of tokens")
+}

@@ -1,0 +1,59 @@
+//! Durations and near misses.
+
+use std::time::Duration;
+
+use crate::{duration, words};
+
+#[test]
+fn durations_are_whole_numbers_with_units() {
+    let read = |text| duration::parse(text).ok();
+    assert_eq!(read("1500ms"), Some(Duration::from_millis(1500)));
+    assert_eq!(read("1h30m"), Some(Duration::from_secs(5400)));
+    assert_eq!(read("2d"), Some(Duration::from_secs(172_800)));
+    assert_eq!(read("0s"), Some(Duration::ZERO));
+    for wrong in [
+        "",
+        "1",
+        "s",
+        "1.5h",
+        "1 h",
+        "1h ",
+        "1h30",
+        "1x",
+        "-1s",
+        "99999999999999999999s",
+    ] {
+        assert_eq!(read(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
+fn a_typing_slip_finds_its_option_and_a_strange_word_does_not() {
+    let slips = [
+        ("tll", "ttl"),
+        ("kye", "key"),
+        ("cacheif", "cache_if"),
+        ("prefixx", "prefix"),
+        ("skp", "skip"),
+    ];
+    for (slip, option) in slips {
+        assert_eq!(
+            words::unknown(slip),
+            format!("unknown option `{slip}`; did you mean `{option}`?")
+        );
+    }
+    for word in [
+        "color",
+        "local",
+        "lease",
+        "wait",
+        "tags",
+        "stale_while_revalidate",
+        "refresh_ahead",
+    ] {
+        assert!(
+            words::unknown(word).contains("; expected one of `ttl`, "),
+            "{word}"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! The options by name: what exists, what other crates call it, and what a typing slip meant.
+
+/// Every option, in the order of the manual, with an example of its use.
+pub(crate) const OPTIONS: [(&str, &str); 11] = [
+    ("ttl", "ttl = 3600"),
+    ("prefix", "prefix = \"areas\""),
+    ("key", "key = \"{id}\""),
+    ("skip", "skip(db)"),
+    ("when", "when = page < 10"),
+    ("cache_if", "cache_if = |value| !value.is_empty()"),
+    ("none_ttl", "none_ttl = 30"),
+    ("jitter", "jitter = 0.1"),
+    ("version", "version = 2"),
+    ("cache", "cache = self.cache"),
+    ("crate", "crate = \"my_crate::cache_runtime\""),
+];
+
+/// An example of the use of an option.
+pub(crate) fn example(option: &str) -> &'static str {
+    let found = OPTIONS.iter().find(|(name, _)| *name == option);
+    found.map_or("", |(_, example)| example)
+}
+
+/// Says what is wrong with a word that is not an option, and what to write instead.
+pub(crate) fn unknown(word: &str) -> String {
+    if let Some(message) = of_a_peer(word) {
+        return message;
+    }
+    match nearest(word) {
+        Some(option) => format!("unknown option `{word}`; did you mean `{option}`?"),
+        None => format!("unknown option `{word}`; expected one of {}", all()),
+    }
+}
+
+/// Joins names for a message: `` `a`, `b` ``.
+pub(crate) fn quoted(names: impl IntoIterator<Item = impl std::fmt::Display>) -> String {
+    let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+fn all() -> String {
+    quoted(OPTIONS.iter().map(|(name, _)| name))
+}
+
+/// Translates the words of other caching attributes.
+fn of_a_peer(word: &str) -> Option<String> {
+    let option = match word {
+        "time" | "timeout" | "expire" | "expires" | "expires_in" | "expiry" | "expiration"
+        | "ttl_secs" | "ttl_seconds" | "max_age" => "`ttl` here: `ttl = 60`",
+        "name" | "namespace" | "cache_name" | "group" => "`prefix` here: `prefix = \"areas\"`",
+        "convert" | "cache_key" | "key_fn" => "`key` here: `key = \"{id}\"` or `key = (id)`",
+        "ignore" | "exclude" => "`skip` here: `skip(db)`",
+        "condition" => "`when` here: `when = page < 10`",
+        "unless" => "`cache_if` here and says the opposite: `cache_if = |value| !value.is_empty()`",
+        _ => return without_counterpart(word),
+    };
+    Some(format!("`{word}` is called {option}"))
+}
+
+fn without_counterpart(word: &str) -> Option<String> {
+    let reason = match word {
+        "size" | "max_size" | "capacity" | "max_capacity" => {
+            "is not set on a function: `maxmemory` of the Redis server bounds what is stored"
+        }
+        "result" => "is not needed: an `Err` is never stored",
+        "option" => "is not needed: a `None` is stored only with `none_ttl = 30`",
+        "sync_writes" => "is not needed: concurrent calls with the same key always share one run",
+        _ => return None,
+    };
+    Some(format!("`{word}` {reason}"))
+}
+
+fn nearest(word: &str) -> Option<&'static str> {
+    let bound = (word.len() / 3).max(1);
+    OPTIONS
+        .iter()
+        .map(|(name, _)| (distance(word, name), *name))
+        .filter(|(distance, _)| *distance <= bound)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// The number of letters to insert, delete, replace or swap with their neighbour (optimal string
+/// alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            table[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let swap = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                let swapped = if swap {
+                    table[i - 2][j - 2] + 1
+                } else {
+                    usize::MAX
+                };
+                let shorter = table[i - 1][j].min(table[i][j - 1]) + 1;
+                replaced.min(swapped).min(shorter)
+            };
+        }
+    }
+    table[a.len()][b.len()]
+}

@@ -1,0 +1,78 @@
+//! The private runtime: one thread that drives connections, timers and background work.
+//!
+//! On the caller's runtime they would die with it (every `#[tokio::test]` has its own), would not
+//! be polled while it is busy, and could not exist where it has no timers or is not tokio at all.
+//! Here a call only waits on channels, so any executor will do. What the hop costs is measured by
+//! `benches/benches/hop.rs`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::task::JoinHandle;
+
+/// The handle of the private runtime; `None` where the system refuses a thread.
+pub(crate) fn handle() -> Option<&'static Handle> {
+    static HANDLE: OnceLock<Option<Handle>> = OnceLock::new();
+    HANDLE.get_or_init(start).as_ref()
+}
+
+fn start() -> Option<Handle> {
+    let runtime = Builder::new_current_thread().enable_all().build().ok()?;
+    let handle = runtime.handle().clone();
+    let run = move || runtime.block_on(std::future::pending::<()>());
+    std::thread::Builder::new().name("cache-runtime".to_owned()).spawn(run).ok()?;
+    Some(handle)
+}
+
+/// Runs `work` on the private runtime; `None` where there is none.
+pub(crate) fn spawn<F>(work: F) -> Option<JoinHandle<F::Output>>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    handle().map(|handle| handle.spawn(work))
+}
+
+/// Polls `work` once here, then leaves the rest to the private runtime.
+///
+/// What `work` sends in its first poll is thereby sent before the caller goes on.
+pub(crate) fn spawn_begun(work: impl Future<Output = ()> + Send + 'static) {
+    let mut work = Box::pin(work);
+    if work.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending() {
+        spawn(work);
+    }
+}
+
+/// Time ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Elapsed;
+
+/// Waits on the private runtime's clock, from any executor.
+pub(crate) fn sleep(duration: Duration) -> Option<tokio::time::Sleep> {
+    let _entered = handle()?.enter();
+    Some(tokio::time::sleep(duration))
+}
+
+/// Bounds `work`. No timer is made where it is ready at once.
+pub(crate) async fn timeout<F: Future>(limit: Duration, work: F) -> Result<F::Output, Elapsed> {
+    let mut work = std::pin::pin!(work);
+    let mut timer: Option<Pin<Box<tokio::time::Sleep>>> = None;
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(output) = work.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        if timer.is_none() {
+            timer = sleep(limit).map(Box::pin);
+        }
+        match &mut timer {
+            Some(timer) => timer.as_mut().poll(cx).map(|()| Err(Elapsed)),
+            // Without a clock nothing can be waited for.
+            None => Poll::Ready(Err(Elapsed)),
+        }
+    })
+    .await
+}

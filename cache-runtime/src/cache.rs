@@ -1,0 +1,302 @@
+//! The handle that users hold: one cache, and which of them a call uses.
+
+mod warm;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::background;
+use crate::config::{Backend, Config};
+use crate::error::{Error, Kind, Result};
+use crate::fetch::Lease;
+use crate::flight::Flights;
+use crate::returns::Payload;
+use crate::stats::{Board, Counters, Stats};
+use crate::store::{Fault, Key, Memory, Redis, State, Store};
+
+pub use warm::{Progress, Warm};
+
+/// What may wait to be written, in KiB: past it values are given up, and counted.
+pub(crate) const QUEUE_KIB: u32 = 64 << 10;
+
+/// A cache: a store, the calls under way, and counters. A cheap handle; clones are the same cache.
+///
+/// Most programs have one, which the first cached call makes from the environment
+/// ([`Cache::from_env`]), or which they hand to [`init`](crate::init).
+#[derive(Clone)]
+pub struct Cache(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) flights: Arc<Flights<Payload, Lease>>,
+    pub(crate) queue: Arc<Semaphore>,
+    board: Board,
+    enabled: AtomicBool,
+}
+
+/// How the store does; from [`Cache::health`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// What the store does.
+    pub status: Status,
+    /// Connections that are up.
+    pub lanes: usize,
+    /// Why Redis is not used at the moment.
+    pub last_error: Option<String>,
+}
+
+/// What the store of a cache does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// Switched off, by configuration or at run time.
+    Off,
+    /// The in-process store.
+    Memory,
+    /// Redis, which has not been asked yet.
+    Untried,
+    /// Redis, which answers.
+    Up,
+    /// Redis, which does not; functions run plainly and it is redialled in the background.
+    Down,
+}
+
+impl Cache {
+    /// Makes a cache from the environment. Never fails and does not connect: a wrong setting is
+    /// one error line in the log and a cache that is off.
+    pub fn from_env() -> Self {
+        let config = Config::from_env().unwrap_or_else(|error| {
+            tracing::error!(%error, "the cache is off: a setting is wrong");
+            Config { backend: Backend::Off, ..Config::default() }
+        });
+        if config.unset {
+            tracing::warn!(
+                "neither REDIS_URL nor REDIS_HOST is set: values are kept in this process, and \
+                 other processes do not share them"
+            );
+        }
+        Self::new(config)
+    }
+
+    /// Makes a cache and waits until Redis answers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_unavailable`] where no connection comes up within the connect timeout, with the
+    /// server's reason.
+    pub async fn connect(config: Config) -> Result<Self> {
+        let cache = Self::new(config);
+        let Store::Redis(redis) = &cache.0.store else { return Ok(cache) };
+        let patience = cache.0.config.connect_timeout * 2 + Duration::from_millis(100);
+        let dialled = background::timeout(patience, redis.ready(&Key::any())).await;
+        if dialled.is_ok() && redis.state() == State::Up {
+            return Ok(cache);
+        }
+        let why = redis.last_error().unwrap_or_else(|| "no answer in time".to_owned());
+        Err(Error::new(Kind::Unavailable, format!("redis cannot be reached: {why}")))
+    }
+
+    /// Makes a cache from settings, without connecting.
+    pub fn new(config: Config) -> Self {
+        let store = match &config.backend {
+            Backend::Off => Store::Off,
+            Backend::Memory => Store::Memory(Memory::new(config.local_bytes)),
+            Backend::Redis(server) => match Redis::new(server, &config) {
+                Ok(redis) => Store::Redis(redis),
+                Err(problem) => {
+                    tracing::error!(problem, "the cache is off: a setting is wrong");
+                    Store::Off
+                }
+            },
+        };
+        let cache = Self(Arc::new(Inner {
+            store,
+            flights: Flights::new(),
+            queue: Arc::new(Semaphore::new(QUEUE_KIB as usize)),
+            board: Board::default(),
+            enabled: AtomicBool::new(true),
+            config,
+        }));
+        cache.log_now_and_then();
+        cache
+    }
+
+    /// An in-process store with every setting at its default.
+    pub fn in_memory() -> Self {
+        Self::new(Config::in_memory())
+    }
+
+    /// A cache that is off: every function runs plainly.
+    pub fn disabled() -> Self {
+        Self::new(Config { backend: Backend::Off, ..Config::default() })
+    }
+
+    /// The cache that calls use outside a scope: the one given to [`init`], or one made from the
+    /// environment now.
+    pub fn global() -> Self {
+        GLOBAL.get_or_init(Self::from_env).clone()
+    }
+
+    /// Uses this cache for all cached calls that `future` makes on its own task.
+    ///
+    /// Tasks that it spawns are not covered. For parallel tests.
+    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            let _entered = Scope::enter(self);
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Stops reading and populating. Invalidations still go out.
+    pub fn disable(&self) {
+        self.0.enabled.store(false, Ordering::Relaxed);
+    }
+
+    /// Undoes [`Cache::disable`].
+    pub fn enable(&self) {
+        self.0.enabled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether calls read and populate.
+    pub fn is_enabled(&self) -> bool {
+        !self.is_off() && self.0.enabled.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything that was computed before has been written, refused or given up.
+    pub async fn flush(&self) {
+        // The semaphore is never closed.
+        let _ = self.0.queue.acquire_many(QUEUE_KIB).await;
+    }
+
+    /// What the cache has done so far.
+    pub fn stats(&self) -> Stats {
+        Stats { prefixes: self.0.board.snapshot(), flights: self.0.flights.len() }
+    }
+
+    /// How the store does, from what the last commands and probes showed; asks nothing.
+    pub fn health(&self) -> Health {
+        let (status, lanes, last_error) = match &self.0.store {
+            _ if !self.is_enabled() => (Status::Off, 0, None),
+            Store::Off => (Status::Off, 0, None),
+            Store::Memory(_) => (Status::Memory, 0, None),
+            Store::Redis(redis) => {
+                let status = match redis.state() {
+                    State::Untried => Status::Untried,
+                    State::Up => Status::Up,
+                    State::Lost => Status::Down,
+                };
+                (status, redis.live_lanes(), redis.last_error())
+            }
+        };
+        Health { status, lanes, last_error }
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(self.0.store, Store::Off)
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.0.config.namespace
+    }
+
+    pub(crate) fn counters(&self, group: usize) -> Arc<Counters> {
+        self.0.board.group(group)
+    }
+
+    /// Removes a key, with the patience of an operator's call rather than a request's budget.
+    pub(crate) async fn unlink(&self, key: &Key) -> std::result::Result<(), Fault> {
+        let store = &self.0.store;
+        if !store.is_ready(key) {
+            let patience = self.0.config.connect_timeout;
+            let _ = background::timeout(patience, store.ready(key)).await;
+        }
+        store.unlink(key, store.patience()).await
+    }
+
+    fn log_now_and_then(&self) {
+        let every = self.0.config.log_interval;
+        if every.is_zero() || self.is_off() {
+            return;
+        }
+        let inner = Arc::downgrade(&self.0);
+        background::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let Some(inner) = inner.upgrade() else { return };
+                for (prefix, stats) in inner.board.snapshot() {
+                    tracing::info!(prefix, "{stats}");
+                }
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("config", &self.0.config)
+            .field("health", &self.health())
+            .finish_non_exhaustive()
+    }
+}
+
+static GLOBAL: OnceLock<Cache> = OnceLock::new();
+
+/// Makes `cache` the one that calls use. Once, at start-up.
+///
+/// # Errors
+///
+/// [`Error::is_already_initialized`] where it was called before, or after the first cached call.
+pub fn init(cache: Cache) -> Result<()> {
+    GLOBAL.set(cache).map_err(|_| {
+        Error::new(
+            Kind::AlreadyInitialized,
+            "the global cache is already there: call `init` once, before the first cached call",
+        )
+    })
+}
+
+thread_local! {
+    /// Whether there is a scope: all that an ordinary call looks at.
+    static SCOPED: Cell<bool> = const { Cell::new(false) };
+    static SCOPE: RefCell<Option<Cache>> = const { RefCell::new(None) };
+}
+
+/// The cache of the innermost scope, or the global one.
+pub(crate) fn current() -> Cache {
+    let scoped = if SCOPED.get() { SCOPE.with_borrow(Clone::clone) } else { None };
+    scoped.unwrap_or_else(Cache::global)
+}
+
+/// Restores the scope further out, also where a poll panics.
+struct Scope(Option<Cache>);
+
+impl Scope {
+    fn enter(cache: &Cache) -> Self {
+        SCOPED.set(true);
+        Self(SCOPE.replace(Some(cache.clone())))
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        let outer = self.0.take();
+        SCOPED.set(outer.is_some());
+        SCOPE.replace(outer);
+    }
+}

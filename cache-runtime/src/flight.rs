@@ -1,0 +1,512 @@
+//! Single flight: calls with one key that overlap share one run of the function.
+//!
+//! A state machine without I/O, clocks or tasks: whoever drives it says what time it is, and what
+//! became of the lease. A flight begins when its lease is asked for and ends in a run of the
+//! function, never in a hit. A call joins it while the function has not begun, or when it has
+//! itself read the flight's live lease id; so nothing ever has to be detached from a flight that
+//! an invalidation has overtaken.
+//!
+//! A flight has one leader, who runs the function, and members, who wait. The leader's place is
+//! free when it is dropped, and is doubled when it was woken and not polled for [`STALL`]: each
+//! time one member takes it, under the same lease, with its own unrun function. The first to
+//! finish ends the flight.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use crate::entry::EntryId;
+use crate::key::CallId;
+use crate::outcome::Reason;
+
+/// A leader that was woken and not polled for this long is overtaken by one member.
+pub(crate) const STALL: Duration = Duration::from_secs(1);
+
+const SHARDS: usize = 16;
+
+/// What a flight belongs to; told when a lease is left that nobody will populate.
+pub(crate) trait Owner: Send + Sync + 'static {
+    fn abandoned(&self, lease: EntryId);
+}
+
+/// All flights of a cache.
+pub(crate) struct Flights<P, O> {
+    shards: [Mutex<HashMap<CallId, Vec<Arc<Flight<P, O>>>>>; SHARDS],
+}
+
+pub(crate) struct Flight<P, O> {
+    call: CallId,
+    owner: O,
+    state: Mutex<State<P>>,
+}
+
+struct State<P> {
+    phase: Phase<P>,
+    /// The lease that this flight is known to hold.
+    lease: Option<EntryId>,
+    /// When the latest leader was woken.
+    stamp: Arc<Stamp>,
+    /// The latest leader was dropped, and nobody has taken its place.
+    vacant: bool,
+    /// Leaders and members that are still there.
+    parties: usize,
+    next: u64,
+    waiters: HashMap<u64, Waker>,
+}
+
+enum Phase<P> {
+    /// The lease has been asked for; the function has not begun.
+    Sending,
+    /// Without a lease there is a reason for it.
+    Running(Option<Reason>),
+    Ended(Ending<P>),
+    /// Another process took the lease first: all read again.
+    Dissolved,
+}
+
+#[derive(Clone)]
+pub(crate) enum Ending<P> {
+    Shared(P),
+    /// The function panicked, or its result cannot be shared: everybody runs.
+    Alone,
+}
+
+/// What became of asking for a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Granted(EntryId),
+    Refused,
+    /// Run, store nothing, and say why: the lease may or may not have been taken.
+    Unknown(Reason),
+}
+
+pub(crate) enum Entered<P: Clone, O: Owner> {
+    Lead(Lead<P, O>),
+    Member(Member<P, O>),
+}
+
+impl<P: Clone, O: Owner> Flights<P, O> {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { shards: std::array::from_fn(|_| Mutex::default()) })
+    }
+
+    /// Joins a flight whose function has not begun, or leads one that is about to ask for a lease.
+    pub(crate) fn enter(self: &Arc<Self>, call: CallId, owner: impl FnOnce() -> O) -> Entered<P, O> {
+        self.join_or_lead(call, |state| matches!(state.phase, Phase::Sending), Phase::Sending, owner)
+    }
+
+    /// Without a store: joins whatever is going on, or leads a flight that holds no lease.
+    pub(crate) fn enter_plain(
+        self: &Arc<Self>,
+        call: CallId,
+        owner: impl FnOnce() -> O,
+    ) -> Entered<P, O> {
+        let going_on = |state: &State<P>| matches!(state.phase, Phase::Sending | Phase::Running(_));
+        self.join_or_lead(call, going_on, Phase::Running(None), owner)
+    }
+
+    /// Joins the flight that holds `lease`, which the caller has itself just read.
+    pub(crate) fn with_lease(
+        self: &Arc<Self>,
+        call: CallId,
+        lease: EntryId,
+    ) -> Option<Member<P, O>> {
+        let shard = self.shard(call);
+        let flights = shard.get(&call)?;
+        flights.iter().find_map(|flight| self.join(flight, |state| state.lease == Some(lease)))
+    }
+
+    fn join_or_lead(
+        self: &Arc<Self>,
+        call: CallId,
+        open: impl Fn(&State<P>) -> bool,
+        phase: Phase<P>,
+        owner: impl FnOnce() -> O,
+    ) -> Entered<P, O> {
+        let mut shard = self.shard(call);
+        let flights = shard.entry(call).or_default();
+        if let Some(member) = flights.iter().find_map(|flight| self.join(flight, &open)) {
+            return Entered::Member(member);
+        }
+        let flight = Arc::new(Flight { call, owner: owner(), state: Mutex::new(State::new(phase)) });
+        flights.push(flight.clone());
+        let stamp = flight.state().stamp.clone();
+        Entered::Lead(Lead::new(self.clone(), flight, stamp))
+    }
+
+    fn join(
+        self: &Arc<Self>,
+        flight: &Arc<Flight<P, O>>,
+        open: impl Fn(&State<P>) -> bool,
+    ) -> Option<Member<P, O>> {
+        let mut state = flight.state();
+        if !open(&state) {
+            return None;
+        }
+        state.parties += 1;
+        let ticket = state.ticket();
+        drop(state);
+        Some(Member { flights: self.clone(), flight: flight.clone(), ticket, left: false })
+    }
+
+    /// Forgets a flight: its populate or give-up has been answered, or it had no lease.
+    pub(crate) fn remove(&self, flight: &Arc<Flight<P, O>>) {
+        let mut shard = self.shard(flight.call);
+        if let Some(flights) = shard.get_mut(&flight.call) {
+            flights.retain(|other| !Arc::ptr_eq(other, flight));
+            if flights.is_empty() {
+                shard.remove(&flight.call);
+            }
+        }
+    }
+
+    /// Says what became of the lease that `flight` asked for.
+    pub(crate) fn settle(&self, flight: &Arc<Flight<P, O>>, answer: Answer) {
+        let mut state = flight.state();
+        if !matches!(state.phase, Phase::Sending) {
+            // Its leader did not wait for the answer.
+            drop(state);
+            if let Answer::Granted(lease) = answer {
+                flight.owner.abandoned(lease);
+            }
+            return;
+        }
+        match answer {
+            Answer::Granted(lease) => {
+                state.phase = Phase::Running(None);
+                state.lease = Some(lease);
+            }
+            Answer::Unknown(reason) => state.phase = Phase::Running(Some(reason)),
+            Answer::Refused => state.phase = Phase::Dissolved,
+        }
+        let deserted = state.parties == 0;
+        wake(state);
+        if deserted {
+            self.abandon(flight);
+        } else if answer == Answer::Refused {
+            self.remove(flight);
+        }
+    }
+
+    /// The last party has left a flight that has not ended.
+    fn abandon(&self, flight: &Arc<Flight<P, O>>) {
+        let mut state = flight.state();
+        if matches!(state.phase, Phase::Sending) {
+            // The answer will come, and whoever brings it finds nobody here.
+            return;
+        }
+        state.phase = Phase::Ended(Ending::Alone);
+        let lease = state.lease.take();
+        drop(state);
+        self.remove(flight);
+        if let Some(lease) = lease {
+            flight.owner.abandoned(lease);
+        }
+    }
+
+    fn shard(&self, call: CallId) -> MutexGuard<'_, HashMap<CallId, Vec<Arc<Flight<P, O>>>>> {
+        let shard = usize::from(call.0[0]) % SHARDS;
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many flights are in the table.
+    pub(crate) fn len(&self) -> usize {
+        let size = |shard: &Mutex<HashMap<_, Vec<_>>>| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.values().map(Vec::len).sum::<usize>()
+        };
+        self.shards.iter().map(size).sum()
+    }
+}
+
+impl<P, O> Flight<P, O> {
+    /// Whether somebody may still populate under the flight's lease.
+    pub(crate) fn is_going_on(&self) -> bool {
+        matches!(self.state().phase, Phase::Sending | Phase::Running(_))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<P>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<P> State<P> {
+    fn new(phase: Phase<P>) -> Self {
+        Self {
+            phase,
+            lease: None,
+            stamp: Arc::default(),
+            vacant: false,
+            parties: 1,
+            next: 0,
+            waiters: HashMap::new(),
+        }
+    }
+
+    fn ticket(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn wait(&mut self, ticket: u64, cx: &Context<'_>) {
+        self.waiters.insert(ticket, cx.waker().clone());
+    }
+
+    /// Takes the leader's place where it is free, or where the leader is not being polled.
+    fn promote(&mut self, now: u64) -> Option<Arc<Stamp>> {
+        if !self.vacant && !self.stamp.stalled(now) {
+            return None;
+        }
+        self.vacant = false;
+        self.stamp = Arc::default();
+        Some(self.stamp.clone())
+    }
+}
+
+/// Unlocks, then wakes everybody: a waker may run code of its own.
+fn wake<P>(mut state: MutexGuard<'_, State<P>>) {
+    let waiters = std::mem::take(&mut state.waiters);
+    drop(state);
+    waiters.into_values().for_each(Waker::wake);
+}
+
+/// The right and the duty to run the function for a flight.
+///
+/// Dropped before [`Lead::finish`], it hands over to a member; dropped by a panic, it sends all
+/// members off to run by themselves.
+pub(crate) struct Lead<P: Clone, O: Owner> {
+    flights: Arc<Flights<P, O>>,
+    flight: Arc<Flight<P, O>>,
+    stamp: Arc<Stamp>,
+    /// The waker of the last poll, and ours around it.
+    waker: Option<(Waker, Waker)>,
+    ticket: u64,
+    left: bool,
+}
+
+/// What a leader finds once its flight's lease has been answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Terms {
+    /// Run; populate under this lease.
+    Leased(EntryId),
+    /// Run; store nothing, for this reason.
+    Plain(Reason),
+    /// Read again.
+    Dissolved,
+}
+
+impl<P: Clone, O: Owner> Lead<P, O> {
+    fn new(flights: Arc<Flights<P, O>>, flight: Arc<Flight<P, O>>, stamp: Arc<Stamp>) -> Self {
+        let ticket = flight.state().ticket();
+        Self { flights, flight, stamp, waker: None, ticket, left: false }
+    }
+
+    pub(crate) fn flight(&self) -> &Arc<Flight<P, O>> {
+        &self.flight
+    }
+
+    /// Waits for the answer about the lease.
+    pub(crate) fn poll_terms(&mut self, cx: &Context<'_>) -> Poll<Terms> {
+        let mut state = self.flight.state();
+        match state.phase {
+            Phase::Sending => {
+                state.wait(self.ticket, cx);
+                Poll::Pending
+            }
+            Phase::Dissolved => Poll::Ready(Terms::Dissolved),
+            // Where another has ended the flight meanwhile, its lease is spent.
+            Phase::Ended(_) => Poll::Ready(Terms::Plain(Reason::Overtaken)),
+            Phase::Running(reason) => Poll::Ready(match state.lease {
+                Some(lease) => Terms::Leased(lease),
+                None => Terms::Plain(reason.unwrap_or(Reason::Unavailable)),
+            }),
+        }
+    }
+
+    /// Polls the leader's work so that members see when it is woken and not polled.
+    pub(crate) fn poll_stamped<T>(
+        &mut self,
+        cx: &Context<'_>,
+        poll: impl FnOnce(&mut Self, &mut Context<'_>) -> T,
+    ) -> T {
+        let known = self.waker.as_ref().is_some_and(|(outer, _)| outer.will_wake(cx.waker()));
+        if !known {
+            let outer = cx.waker().clone();
+            let ours = Arc::new(Stamping { stamp: self.stamp.clone(), outer: outer.clone() });
+            self.waker = Some((outer, Waker::from(ours)));
+        }
+        let waker = self.waker.as_ref().map_or_else(|| cx.waker().clone(), |(_, w)| w.clone());
+        self.stamp.polled();
+        poll(self, &mut Context::from_waker(&waker))
+    }
+
+    /// Whether anybody else waits for the result.
+    pub(crate) fn has_company(&self) -> bool {
+        self.flight.state().parties > 1
+    }
+
+    /// Ends the flight. Returns the lease to populate or to give up; `None` where there is none or
+    /// another leader was first. The flight stays in the table while a lease is outstanding.
+    pub(crate) fn finish(mut self, ending: Ending<P>) -> Option<EntryId> {
+        self.left = true;
+        let mut state = self.flight.state();
+        state.parties -= 1;
+        if matches!(state.phase, Phase::Ended(_)) {
+            return None;
+        }
+        state.phase = Phase::Ended(ending);
+        // Readers of the lease still find the flight by it.
+        let lease = state.lease;
+        wake(state);
+        if lease.is_none() {
+            self.flights.remove(&self.flight);
+        }
+        lease
+    }
+
+    /// Leaves a dissolved flight.
+    pub(crate) fn leave(mut self) {
+        self.left = true;
+        self.flight.state().parties -= 1;
+    }
+}
+
+impl<P: Clone, O: Owner> Drop for Lead<P, O> {
+    fn drop(&mut self) {
+        if self.left {
+            return;
+        }
+        let mut state = self.flight.state();
+        state.parties -= 1;
+        state.waiters.remove(&self.ticket);
+        if !matches!(state.phase, Phase::Sending | Phase::Running(_)) {
+            return;
+        }
+        if std::thread::panicking() {
+            let lease = state.lease;
+            state.phase = Phase::Ended(Ending::Alone);
+            wake(state);
+            self.flights.remove(&self.flight);
+            if let Some(lease) = lease {
+                self.flight.owner.abandoned(lease);
+            }
+            return;
+        }
+        let deserted = state.parties == 0;
+        if Arc::ptr_eq(&state.stamp, &self.stamp) {
+            state.vacant = true;
+            wake(state);
+        } else {
+            drop(state);
+        }
+        if deserted {
+            self.flights.abandon(&self.flight);
+        }
+    }
+}
+
+/// A call that waits for a flight's result.
+pub(crate) struct Member<P: Clone, O: Owner> {
+    flights: Arc<Flights<P, O>>,
+    flight: Arc<Flight<P, O>>,
+    ticket: u64,
+    left: bool,
+}
+
+pub(crate) enum Joined<P: Clone, O: Owner> {
+    Shared(P),
+    /// Run by yourself, and store nothing.
+    Alone,
+    /// Read again.
+    Again,
+    /// The leader is gone or stalled: lead, under the same lease.
+    Promoted(Lead<P, O>),
+}
+
+impl<P: Clone, O: Owner> Member<P, O> {
+    /// Waits for the end of the flight; `now` in milliseconds decides whether the leader stalls.
+    pub(crate) fn poll(&mut self, cx: &Context<'_>, now: u64) -> Poll<Joined<P, O>> {
+        let mut state = self.flight.state();
+        let joined = match &state.phase {
+            Phase::Ended(Ending::Shared(payload)) => Joined::Shared(payload.clone()),
+            Phase::Ended(Ending::Alone) => Joined::Alone,
+            Phase::Dissolved => Joined::Again,
+            Phase::Sending | Phase::Running(_) => match state.promote(now) {
+                None => {
+                    state.wait(self.ticket, cx);
+                    return Poll::Pending;
+                }
+                Some(stamp) => {
+                    // The member's party becomes the leader's.
+                    self.left = true;
+                    drop(state);
+                    let lead = Lead::new(self.flights.clone(), self.flight.clone(), stamp);
+                    return Poll::Ready(Joined::Promoted(lead));
+                }
+            },
+        };
+        Poll::Ready(joined)
+    }
+}
+
+impl<P: Clone, O: Owner> Drop for Member<P, O> {
+    fn drop(&mut self) {
+        if self.left {
+            return;
+        }
+        let mut state = self.flight.state();
+        state.parties -= 1;
+        state.waiters.remove(&self.ticket);
+        let going_on = matches!(state.phase, Phase::Sending | Phase::Running(_));
+        let deserted = state.parties == 0 && going_on;
+        drop(state);
+        if deserted {
+            self.flights.abandon(&self.flight);
+        }
+    }
+}
+
+/// When a leader was woken, in milliseconds; 0 while it need not be polled.
+#[derive(Default)]
+struct Stamp(AtomicU64);
+
+impl Stamp {
+    fn polled(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
+    fn woken(&self) {
+        let now = crate::clock::millis().max(1);
+        let _ = self.0.compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    fn stalled(&self, now: u64) -> bool {
+        let woken = self.0.load(Ordering::Acquire);
+        woken != 0 && now.saturating_sub(woken) >= STALL.as_millis() as u64
+    }
+}
+
+struct Stamping {
+    stamp: Arc<Stamp>,
+    outer: Waker,
+}
+
+impl Wake for Stamping {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.stamp.woken();
+        self.outer.wake_by_ref();
+    }
+}
+
+impl<P, O> fmt::Debug for Flights<P, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flights").finish_non_exhaustive()
+    }
+}

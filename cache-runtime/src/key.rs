@@ -1,0 +1,71 @@
+//! Canonical, injective bytes of a call's arguments, and the Redis key made of them.
+
+mod canonical;
+mod text;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+use smallvec::SmallVec;
+
+pub(crate) use canonical::encode;
+pub(crate) use text::render;
+
+/// Holds the arguments of most calls without an allocation.
+pub(crate) type Buffer = SmallVec<[u8; 120]>;
+
+/// The longest readable text that stands in a key as it is, in bytes.
+const MAX_TEXT: usize = 200;
+
+/// The name of one call of one function: what flights are found by, and the hashed part of keys.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct CallId(pub(crate) [u8; 32]);
+
+impl CallId {
+    pub(crate) fn new(function: u64, arguments: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(function.to_le_bytes());
+        hash.update(arguments);
+        Self(hash.finalize().into())
+    }
+
+    /// Guards entries whose key is a readable text against calls that read alike.
+    pub(crate) fn arguments(&self) -> u64 {
+        head(&self.0)
+    }
+
+    fn text(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+}
+
+/// The fingerprint of a function's identity.
+pub(crate) fn fingerprint(identity: &str) -> u64 {
+    head(&Sha256::digest(identity.as_bytes()))
+}
+
+/// `{namespace}:{prefix}:{digest}`, or the readable text in place of the digest.
+pub(crate) fn redis_key(
+    namespace: &str,
+    prefix: &str,
+    text: Option<&str>,
+    call: CallId,
+) -> String {
+    let last = match text {
+        Some(text) if text.len() <= MAX_TEXT => text.to_owned(),
+        Some(text) => URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes())),
+        None => call.text(),
+    };
+    format!("{namespace}:{prefix}:{last}")
+}
+
+/// A short digest for a part that has no readable form.
+fn short_digest(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(&Sha256::digest(bytes)[..12])
+}
+
+fn head(digest: &[u8]) -> u64 {
+    let mut head = [0; 8];
+    head.copy_from_slice(&digest[..8]);
+    u64::from_le_bytes(head)
+}

@@ -1,0 +1,400 @@
+//! A serde format that nobody reads: equal values give equal bytes, different values different
+//! bytes.
+//!
+//! Every value begins with a tag, one for each scalar type, and delimits itself: by its width, by
+//! a length in front, or by an end tag that no value begins with. Structs, fields and variants go
+//! by name, so that reordering them or skipping one cannot shift a value into another's place.
+//! Maps are sorted by the bytes of their keys. Sets cannot be told from lists through serde: equal
+//! `HashSet`s may differ here, which costs a miss.
+
+use std::fmt;
+
+use serde::ser::{self, Serialize};
+
+use super::Buffer;
+
+/// Arguments nested deeper than this cannot be part of a key: the stack is not theirs to fill.
+const MAX_DEPTH: u8 = 128;
+
+/// Appends the canonical bytes of `value`.
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Buffer) -> Result<(), Failed> {
+    value.serialize(Canonical { out, depth: MAX_DEPTH })
+}
+
+#[derive(Clone, Copy)]
+enum Tag {
+    End,
+    Bool,
+    I8,
+    I16,
+    I32,
+    I64,
+    I128,
+    U8,
+    U16,
+    U32,
+    U64,
+    U128,
+    F32,
+    F64,
+    Char,
+    Str,
+    Bytes,
+    None,
+    Some,
+    Unit,
+    UnitStruct,
+    UnitVariant,
+    NewtypeStruct,
+    NewtypeVariant,
+    Seq,
+    Tuple,
+    TupleStruct,
+    TupleVariant,
+    Map,
+    Struct,
+    StructVariant,
+}
+
+/// The value's own `Serialize` failed, or it is nested too deeply.
+#[derive(Debug)]
+pub(crate) struct Failed(pub(crate) String);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+impl ser::Error for Failed {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+struct Canonical<'a> {
+    out: &'a mut Buffer,
+    depth: u8,
+}
+
+impl<'a> Canonical<'a> {
+    fn tag(&mut self, tag: Tag) {
+        self.out.push(tag as u8);
+    }
+
+    fn scalar<const N: usize>(mut self, tag: Tag, bytes: [u8; N]) -> Result<(), Failed> {
+        self.tag(tag);
+        self.out.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    /// A length of fixed width, then the bytes.
+    fn sized(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        self.out.extend_from_slice(bytes);
+    }
+
+    fn named(&mut self, tag: Tag, name: &str) {
+        self.tag(tag);
+        self.sized(name.as_bytes());
+    }
+
+    fn variant(&mut self, tag: Tag, name: &str, variant: &str) {
+        self.named(tag, name);
+        self.sized(variant.as_bytes());
+    }
+
+    fn inner(&mut self) -> Result<Canonical<'_>, Failed> {
+        let depth = self.depth.checked_sub(1).ok_or_else(|| Failed("nested too deeply".into()))?;
+        Ok(Canonical { out: self.out, depth })
+    }
+
+    fn put<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
+        value.serialize(self.inner()?)
+    }
+
+    fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Failed> {
+        // A name in front of each value: a tag can never be mistaken for one, nor `End` for either.
+        self.named(Tag::Str, name);
+        self.put(value)
+    }
+
+    fn finish(mut self) -> Result<(), Failed> {
+        self.tag(Tag::End);
+        Ok(())
+    }
+
+    fn compound(self) -> Result<Compound<'a>, Failed> {
+        Ok(Compound(self))
+    }
+}
+
+impl<'a> ser::Serializer for Canonical<'a> {
+    type Ok = ();
+    type Error = Failed;
+    type SerializeSeq = Compound<'a>;
+    type SerializeTuple = Compound<'a>;
+    type SerializeTupleStruct = Compound<'a>;
+    type SerializeTupleVariant = Compound<'a>;
+    type SerializeMap = Map<'a>;
+    type SerializeStruct = Compound<'a>;
+    type SerializeStructVariant = Compound<'a>;
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    fn serialize_bool(self, v: bool) -> Result<(), Failed> {
+        self.scalar(Tag::Bool, [u8::from(v)])
+    }
+    fn serialize_i8(self, v: i8) -> Result<(), Failed> {
+        self.scalar(Tag::I8, v.to_le_bytes())
+    }
+    fn serialize_i16(self, v: i16) -> Result<(), Failed> {
+        self.scalar(Tag::I16, v.to_le_bytes())
+    }
+    fn serialize_i32(self, v: i32) -> Result<(), Failed> {
+        self.scalar(Tag::I32, v.to_le_bytes())
+    }
+    fn serialize_i64(self, v: i64) -> Result<(), Failed> {
+        self.scalar(Tag::I64, v.to_le_bytes())
+    }
+    fn serialize_i128(self, v: i128) -> Result<(), Failed> {
+        self.scalar(Tag::I128, v.to_le_bytes())
+    }
+    fn serialize_u8(self, v: u8) -> Result<(), Failed> {
+        self.scalar(Tag::U8, v.to_le_bytes())
+    }
+    fn serialize_u16(self, v: u16) -> Result<(), Failed> {
+        self.scalar(Tag::U16, v.to_le_bytes())
+    }
+    fn serialize_u32(self, v: u32) -> Result<(), Failed> {
+        self.scalar(Tag::U32, v.to_le_bytes())
+    }
+    fn serialize_u64(self, v: u64) -> Result<(), Failed> {
+        self.scalar(Tag::U64, v.to_le_bytes())
+    }
+    fn serialize_u128(self, v: u128) -> Result<(), Failed> {
+        self.scalar(Tag::U128, v.to_le_bytes())
+    }
+    fn serialize_f32(self, v: f32) -> Result<(), Failed> {
+        self.scalar(Tag::F32, v.to_bits().to_le_bytes())
+    }
+    fn serialize_f64(self, v: f64) -> Result<(), Failed> {
+        self.scalar(Tag::F64, v.to_bits().to_le_bytes())
+    }
+    fn serialize_char(self, v: char) -> Result<(), Failed> {
+        self.scalar(Tag::Char, u32::from(v).to_le_bytes())
+    }
+
+    fn serialize_str(mut self, v: &str) -> Result<(), Failed> {
+        self.named(Tag::Str, v);
+        Ok(())
+    }
+
+    fn serialize_bytes(mut self, v: &[u8]) -> Result<(), Failed> {
+        self.tag(Tag::Bytes);
+        self.sized(v);
+        Ok(())
+    }
+
+    fn serialize_none(mut self) -> Result<(), Failed> {
+        self.tag(Tag::None);
+        Ok(())
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(mut self, value: &T) -> Result<(), Failed> {
+        self.tag(Tag::Some);
+        self.put(value)
+    }
+
+    fn serialize_unit(mut self) -> Result<(), Failed> {
+        self.tag(Tag::Unit);
+        Ok(())
+    }
+
+    fn serialize_unit_struct(mut self, name: &'static str) -> Result<(), Failed> {
+        self.named(Tag::UnitStruct, name);
+        Ok(())
+    }
+
+    fn serialize_unit_variant(
+        mut self,
+        name: &'static str,
+        _index: u32,
+        variant: &'static str,
+    ) -> Result<(), Failed> {
+        self.variant(Tag::UnitVariant, name, variant);
+        Ok(())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        mut self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Failed> {
+        self.named(Tag::NewtypeStruct, name);
+        self.put(value)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        mut self,
+        name: &'static str,
+        _index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), Failed> {
+        self.variant(Tag::NewtypeVariant, name, variant);
+        self.put(value)
+    }
+
+    fn serialize_seq(mut self, _len: Option<usize>) -> Result<Compound<'a>, Failed> {
+        self.tag(Tag::Seq);
+        self.compound()
+    }
+
+    fn serialize_tuple(mut self, _len: usize) -> Result<Compound<'a>, Failed> {
+        self.tag(Tag::Tuple);
+        self.compound()
+    }
+
+    fn serialize_tuple_struct(
+        mut self,
+        name: &'static str,
+        _len: usize,
+    ) -> Result<Compound<'a>, Failed> {
+        self.named(Tag::TupleStruct, name);
+        self.compound()
+    }
+
+    fn serialize_tuple_variant(
+        mut self,
+        name: &'static str,
+        _index: u32,
+        variant: &'static str,
+        _len: usize,
+    ) -> Result<Compound<'a>, Failed> {
+        self.variant(Tag::TupleVariant, name, variant);
+        self.compound()
+    }
+
+    fn serialize_map(mut self, _len: Option<usize>) -> Result<Map<'a>, Failed> {
+        self.tag(Tag::Map);
+        let start = self.out.len();
+        Ok(Map { start, entries: Vec::new(), canonical: self })
+    }
+
+    fn serialize_struct(
+        mut self,
+        name: &'static str,
+        _len: usize,
+    ) -> Result<Compound<'a>, Failed> {
+        self.named(Tag::Struct, name);
+        self.compound()
+    }
+
+    fn serialize_struct_variant(
+        mut self,
+        name: &'static str,
+        _index: u32,
+        variant: &'static str,
+        _len: usize,
+    ) -> Result<Compound<'a>, Failed> {
+        self.variant(Tag::StructVariant, name, variant);
+        self.compound()
+    }
+}
+
+/// Everything that is written in the order in which it comes.
+struct Compound<'a>(Canonical<'a>);
+
+macro_rules! elements {
+    ($($trait:ident :: $method:ident),*) => {$(
+        impl ser::$trait for Compound<'_> {
+            type Ok = ();
+            type Error = Failed;
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
+                self.0.put(value)
+            }
+            fn end(self) -> Result<(), Failed> {
+                self.0.finish()
+            }
+        }
+    )*};
+}
+
+macro_rules! fields {
+    ($($trait:ident),*) => {$(
+        impl ser::$trait for Compound<'_> {
+            type Ok = ();
+            type Error = Failed;
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                name: &'static str,
+                value: &T,
+            ) -> Result<(), Failed> {
+                self.0.field(name, value)
+            }
+            fn end(self) -> Result<(), Failed> {
+                self.0.finish()
+            }
+        }
+    )*};
+}
+
+elements!(
+    SerializeSeq::serialize_element,
+    SerializeTuple::serialize_element,
+    SerializeTupleStruct::serialize_field,
+    SerializeTupleVariant::serialize_field
+);
+fields!(SerializeStruct, SerializeStructVariant);
+
+/// Entries are written as they come, then put in the order of their keys' bytes.
+struct Map<'a> {
+    start: usize,
+    /// Where each entry's key begins and ends; its value ends where the next key begins.
+    entries: Vec<(usize, usize)>,
+    canonical: Canonical<'a>,
+}
+
+impl Map<'_> {
+    fn sort(&mut self) {
+        let out = &mut *self.canonical.out;
+        if self.entries.is_sorted_by_key(|&(from, to)| &out[from..to]) {
+            return;
+        }
+        let unsorted: Vec<u8> = out[self.start..].to_vec();
+        let at = |position: usize| position - self.start;
+        let ends = self.entries.iter().skip(1).map(|&(from, _)| from).chain([out.len()]);
+        let mut spans: Vec<_> = self.entries.iter().copied().zip(ends).collect();
+        spans.sort_by_key(|&((from, to), _)| &unsorted[at(from)..at(to)]);
+        out.truncate(self.start);
+        for ((from, _), end) in spans {
+            out.extend_from_slice(&unsorted[at(from)..at(end)]);
+        }
+    }
+}
+
+impl ser::SerializeMap for Map<'_> {
+    type Ok = ();
+    type Error = Failed;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Failed> {
+        let from = self.canonical.out.len();
+        self.canonical.put(key)?;
+        self.entries.push((from, self.canonical.out.len()));
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
+        self.canonical.put(value)
+    }
+
+    fn end(mut self) -> Result<(), Failed> {
+        self.sort();
+        self.canonical.finish()
+    }
+}

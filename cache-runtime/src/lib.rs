@@ -1,0 +1,102 @@
+//! A function cache for Redis: annotate an async function, and it checks Redis before it runs and
+//! populates Redis afterwards.
+//!
+//! # Overview
+//!
+//! ```
+//! use cache_runtime::cache_result;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Clone, Serialize, Deserialize)]
+//! struct Area {
+//!     name: String,
+//!     listings: u32,
+//! }
+//!
+//! #[cache_result(ttl = 3600, prefix = "areas")]
+//! async fn areas(kind: String) -> Result<Vec<Area>, std::io::Error> {
+//!     // a slow query
+//!     # Ok(vec![Area { name: kind, listings: 7 }])
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let first = areas("buy".into()).await?; // runs
+//! let second = areas("buy".into()).await?; // does not
+//! cache_runtime::invalidate(areas("buy".into())).await?; // the call is the key
+//! # assert_eq!(first.len(), second.len());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Where Redis is comes from the environment (`REDIS_URL`, `REDIS_ENABLED`, ...) or from
+//! [`init`]. With nothing set, values are kept in this process.
+//!
+//! # What it does not do
+//!
+//! It does not retry the function, cache errors, rewrite queries, or compare clocks of two hosts.
+//!
+//! # Guarantees
+//!
+//! The value that a caller gets is always one that its own function could have returned. The cache
+//! never turns a success into an error, never serves another function's value, never panics, and
+//! never holds a call up for longer than its budget (100 ms by default), except while it waits, at
+//! most [`Config::wait`], for another run of the same function. Redis can be off, down, hung, slow,
+//! full or wrong: the function then simply runs.
+//!
+//! # Crate features
+//!
+//! - `axum`: functions may return `axum::Json<T>`.
+
+// Lets the examples of the attribute, and the crate's own tests, name the crate as users do.
+extern crate self as cache_runtime;
+
+mod background;
+mod cache;
+mod call;
+mod clock;
+mod config;
+mod entry;
+mod error;
+mod fetch;
+mod flight;
+mod key;
+mod outcome;
+mod recursion;
+mod returns;
+mod search;
+mod settle;
+mod site;
+mod stats;
+mod store;
+mod verb;
+
+pub use cache::{Cache, Health, Progress, Status, Warm, init};
+pub use cache_macros::cache_result;
+pub use call::IntoTtl;
+pub use config::Config;
+pub use error::Error;
+pub use outcome::{Outcome, OutcomeKind, Reason};
+pub use stats::{PrefixStats, Stats};
+pub use verb::{
+    Explanation, Stored, Verdict, bypass, explain, invalidate, observe, peek, put, refresh,
+};
+
+/// What expansions call. Not part of the public interface.
+#[doc(hidden)]
+#[allow(missing_docs)]
+pub mod __private {
+    pub use crate::call::{Call, IntoTtl, KeyPart};
+    pub use crate::fetch::get_or_compute;
+    pub use crate::returns::{CacheValue, Codec, Returns, levels};
+    pub use crate::site::Site;
+}
+
+/// Runs code of the user's types, such as `Serialize`, which must not take a call down with it.
+fn contained<T>(run: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).ok()
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,0 +1,179 @@
+//! What the cache did for one call.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What the cache did for one call; from [`observe`](crate::observe).
+///
+/// `Display` writes one short word for a response header: `hit`, `joined`, `computed`, or
+/// `bypassed` with its reason.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// Where the value came from.
+    pub kind: OutcomeKind,
+    /// The key in Redis; `None` where no key was built.
+    pub key: Option<String>,
+    /// How long ago the value was stored, by the store's clock; only for a hit.
+    pub age: Option<Duration>,
+    /// How long the function took when the value was computed; `None` where that is not known.
+    pub cost: Option<Duration>,
+}
+
+/// Where the value of a call came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OutcomeKind {
+    /// From the store.
+    Hit,
+    /// From a run of the function that another call had under way.
+    Joined,
+    /// From this call's own run; the value was offered to the store.
+    Computed,
+    /// From a run that the cache had no part in, or could not store.
+    Bypassed(Reason),
+}
+
+/// Why the function ran without the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Switched off, by configuration or at run time.
+    Off,
+    /// The `when` expression was false.
+    When,
+    /// [`bypass`](crate::bypass) was asked for.
+    Asked,
+    /// The future reached no cached function.
+    NotCached,
+    /// No connection, or the breaker is open.
+    Unavailable,
+    /// Redis did not answer in time, or the budget was spent.
+    Timeout,
+    /// Too many commands in flight.
+    Busy,
+    /// The key holds another Redis type.
+    WrongType,
+    /// Redis refuses writes, for example because it is out of memory.
+    WritesRefused,
+    /// Redis answered with an error.
+    Failed,
+    /// Another process is computing the value.
+    Leased,
+    /// The wait for another run was over.
+    WaitOver,
+    /// The run that was waited for panicked, or its result cannot be shared.
+    Unshared,
+    /// A run that began later ended first, while this one was not being polled.
+    Overtaken,
+    /// The call is part of its own computation.
+    Recursion,
+    /// Others took the key three times in a row.
+    Contended,
+    /// The arguments could not be made into a key.
+    Key,
+    /// The entry is from a newer version of the function.
+    Newer,
+    /// This function is not cached any more, for a reason that was logged once.
+    Site,
+}
+
+impl Reason {
+    pub(crate) const ALL: [Self; 19] = [
+        Self::Off,
+        Self::When,
+        Self::Asked,
+        Self::NotCached,
+        Self::Unavailable,
+        Self::Timeout,
+        Self::Busy,
+        Self::WrongType,
+        Self::WritesRefused,
+        Self::Failed,
+        Self::Leased,
+        Self::WaitOver,
+        Self::Unshared,
+        Self::Overtaken,
+        Self::Recursion,
+        Self::Contended,
+        Self::Key,
+        Self::Newer,
+        Self::Site,
+    ];
+
+    /// The reason as one word, for headers and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::When => "when",
+            Self::Asked => "asked",
+            Self::NotCached => "not-cached",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Busy => "busy",
+            Self::WrongType => "wrong-type",
+            Self::WritesRefused => "writes-refused",
+            Self::Failed => "failed",
+            Self::Leased => "leased",
+            Self::WaitOver => "wait-over",
+            Self::Unshared => "unshared",
+            Self::Overtaken => "overtaken",
+            Self::Recursion => "recursion",
+            Self::Contended => "contended",
+            Self::Key => "key",
+            Self::Newer => "newer",
+            Self::Site => "site",
+        }
+    }
+}
+
+impl Outcome {
+    /// The value came from the store.
+    pub fn is_hit(&self) -> bool {
+        self.kind == OutcomeKind::Hit
+    }
+
+    /// This call ran the function, and the value was offered to the store.
+    pub fn is_computed(&self) -> bool {
+        self.kind == OutcomeKind::Computed
+    }
+
+    /// Another call's run of the function was shared.
+    pub fn is_joined(&self) -> bool {
+        self.kind == OutcomeKind::Joined
+    }
+
+    /// The cache had no part in the call.
+    pub fn is_bypassed(&self) -> bool {
+        matches!(self.kind, OutcomeKind::Bypassed(_))
+    }
+
+    /// Why the cache had no part in the call.
+    pub fn reason(&self) -> Option<Reason> {
+        match self.kind {
+            OutcomeKind::Bypassed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn bypassed(reason: Reason) -> Self {
+        Self { kind: OutcomeKind::Bypassed(reason), key: None, age: None, cost: None }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            OutcomeKind::Hit => f.write_str("hit"),
+            OutcomeKind::Joined => f.write_str("joined"),
+            OutcomeKind::Computed => f.write_str("computed"),
+            OutcomeKind::Bypassed(reason) => write!(f, "bypassed ({})", reason.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,569 @@
+//! Everything before the function runs: the look into the store, the lease, the flights.
+//!
+//! Not generic, so that it is compiled once and not for every annotated function.
+
+use std::future::{Future, poll_fn};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::cache::Inner;
+use crate::call::Call;
+use crate::entry::{Draft, Entry, EntryId, Kind, Owner, Seen};
+use crate::error::Error;
+use crate::flight::{self, Answer, Entered, Joined, STALL, Terms};
+use crate::key::CallId;
+use crate::outcome::{Outcome, OutcomeKind, Reason};
+use crate::returns::Payload;
+use crate::settle::{self, Ready};
+use crate::site::{Warning, known};
+use crate::stats::{Count, Counters};
+use crate::store::{Fault, Found, Key, Write};
+use crate::verb::{self, Explanation, Stored, Verb, Verdict};
+use crate::{background, clock, recursion};
+
+/// How often others may take the key first before a call runs plainly.
+const ATTEMPTS: u8 = 3;
+
+pub(crate) type Lead = flight::Lead<Payload, Lease>;
+type Member = flight::Member<Payload, Lease>;
+
+/// What comes next in a call.
+pub(crate) enum Step {
+    /// An entry that is fresh and this call's own; it may still not decode.
+    Found(Entry),
+    /// What another run returned.
+    Joined(Payload),
+    Run(Role),
+}
+
+/// How the function runs.
+pub(crate) struct Role {
+    /// The flight that waits for it.
+    pub(crate) lead: Option<Lead>,
+    /// What a refresh replaces.
+    pub(crate) over: Option<Seen>,
+    /// A lease that was asked for and perhaps taken: to be given up after the run.
+    pub(crate) orphan: Option<EntryId>,
+    /// Why nothing will be stored.
+    pub(crate) reason: Option<Reason>,
+}
+
+impl Role {
+    pub(crate) fn alone(reason: Reason) -> Self {
+        Self { lead: None, over: None, orphan: None, reason: Some(reason) }
+    }
+}
+
+/// What a flight's lease is about.
+pub(crate) struct Lease {
+    /// Weak: a leader that is held for ever must not keep the cache alive through its own table.
+    inner: Weak<Inner>,
+    key: Key,
+    owner: Owner,
+}
+
+impl flight::Owner for Lease {
+    fn abandoned(&self, lease: EntryId) {
+        if let Some(inner) = self.inner.upgrade() {
+            settle::give_up(inner, self.key.clone(), self.owner, lease, None);
+        }
+    }
+}
+
+/// What a look into the store showed.
+enum Look {
+    Entry(Entry),
+    /// Nothing that counts: free to be leased by whoever saw this.
+    Free(Seen),
+    Lease(EntryId),
+    /// To be replaced by a refresh.
+    Over(Seen),
+    /// No answer: share what is going on, store nothing.
+    Without(Reason),
+    Alone(Reason),
+}
+
+/// One call on its way to a value.
+pub(crate) struct Search {
+    pub(crate) call: Call,
+    id: CallId,
+    owner: Owner,
+    key: Key,
+    counters: Arc<Counters>,
+    /// An entry that turned out not to decode.
+    dead: Option<Seen>,
+    asked: Option<EntryId>,
+    missed: bool,
+    read_again: bool,
+    attempts: u8,
+    /// Time spent on cache traffic.
+    spent: Duration,
+    waited: Duration,
+    without_store: Option<Reason>,
+    left: Option<Duration>,
+}
+
+impl Search {
+    pub(crate) fn new(call: Call) -> Self {
+        let id = call.id();
+        Self {
+            id,
+            owner: call.owner(id),
+            key: call.key(id),
+            counters: call.cache.counters(call.identity.group),
+            call,
+            dead: None,
+            asked: None,
+            missed: false,
+            read_again: false,
+            attempts: 0,
+            spent: Duration::ZERO,
+            waited: Duration::ZERO,
+            without_store: None,
+            left: None,
+        }
+    }
+
+    /// Looks, joins, waits or takes the lease, until there is a value or the function has to run.
+    pub(crate) async fn next(&mut self) -> Step {
+        if recursion::is_computing(self.id) {
+            return Step::Run(Role::alone(Reason::Recursion));
+        }
+        loop {
+            let step = match self.look().await {
+                Look::Entry(entry) => Some(Step::Found(entry)),
+                Look::Free(seen) => self.lead_or_join(seen).await,
+                Look::Lease(lease) => self.join_lease(lease).await,
+                Look::Over(seen) => {
+                    let role = Role { lead: None, over: Some(seen), orphan: None, reason: None };
+                    Some(Step::Run(role))
+                }
+                Look::Without(reason) => Some(self.share_without_store(reason).await),
+                Look::Alone(reason) => Some(Step::Run(Role::alone(reason))),
+            };
+            if let Some(step) = step {
+                return step;
+            }
+            self.attempts += 1;
+            if self.attempts == ATTEMPTS {
+                return Step::Run(Role::alone(Reason::Contended));
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Look {
+        if let Some(seen) = self.dead.take() {
+            return Look::Free(seen);
+        }
+        if self.inner().store.is_down() {
+            return Look::Without(Reason::Unavailable);
+        }
+        let found = match self.read().await {
+            Ok(found) => found,
+            Err(Fault::WrongType) => {
+                self.warn(Warning::WrongType, "the key holds another Redis type: left alone");
+                return Look::Alone(Reason::WrongType);
+            }
+            Err(fault) => return Look::Without(self.failed(&fault)),
+        };
+        self.left = found.left;
+        let look = found.bytes.map_or(Look::Free(Seen::absent()), |bytes| self.judge(bytes));
+        if matches!(look, Look::Free(_)) {
+            self.missed();
+        }
+        look
+    }
+
+    async fn read(&mut self) -> Result<Found, Fault> {
+        let inner = self.inner().clone();
+        let (store, key) = (&inner.store, self.key.clone());
+        if !store.is_ready(&key) {
+            let limit = self.limit();
+            if self.timed(background::timeout(limit, store.ready(&key))).await.is_err() {
+                return Err(Fault::Timeout);
+            }
+        }
+        let limit = self.limit();
+        if limit.is_zero() {
+            return Err(Fault::Timeout);
+        }
+        if self.call.verb.is_some() {
+            return self.timed(store.read_with_left(&key, limit)).await;
+        }
+        let bytes = self.timed(store.read(&key, limit)).await?;
+        Ok(Found { bytes, left: None })
+    }
+
+    /// Whose the bytes are, and whether they count.
+    fn judge(&self, bytes: Bytes) -> Look {
+        let Some(entry) = Entry::parse(bytes.clone()) else {
+            self.dead(Warning::Undecodable, "the entry is not one of ours: overwritten");
+            return Look::Free(Seen::foreign(&bytes));
+        };
+        if entry.owner.function != self.owner.function {
+            self.other_function(&entry);
+            return Look::Free(entry.seen());
+        }
+        if entry.owner.arguments != self.owner.arguments {
+            self.dead(Warning::OtherFunction, "calls with different arguments share a `key`");
+            return Look::Free(entry.seen());
+        }
+        if entry.owner.version > self.owner.version {
+            self.warn(Warning::Newer, "the entry is from a newer `version`: left alone");
+            return Look::Alone(Reason::Newer);
+        }
+        if entry.owner.version < self.owner.version {
+            return Look::Free(entry.seen());
+        }
+        match entry.kind {
+            Kind::Value | Kind::None | Kind::Lease if self.call.verb == Some(Verb::Refresh) => {
+                Look::Over(entry.seen())
+            }
+            Kind::Lease => Look::Lease(entry.id),
+            Kind::Value | Kind::None => Look::Entry(entry),
+        }
+    }
+
+    fn other_function(&self, entry: &Entry) {
+        self.counters.count(Count::Dead);
+        if self.call.identity.once(Warning::OtherFunction) {
+            let other = known(entry.owner.function)
+                .unwrap_or_else(|| format!("one this process does not have ({:016x})", entry.owner.function));
+            tracing::warn!(
+                function = self.call.identity.path(),
+                other,
+                "two functions share a key: each overwrites the other's entry; give one of them \
+                 another `prefix`"
+            );
+        }
+    }
+
+    /// Joins the flight that is about to ask for the lease, or leads one and asks.
+    async fn lead_or_join(&mut self, seen: Seen) -> Option<Step> {
+        let inner = self.inner().clone();
+        match inner.flights.enter(self.id, || self.lease()) {
+            Entered::Member(member) => self.wait(member).await,
+            Entered::Lead(lead) => {
+                self.ask(&lead, seen);
+                self.terms(lead).await
+            }
+        }
+    }
+
+    /// Joins the flight of this process that holds the lease; another process's is not waited for.
+    async fn join_lease(&mut self, lease: EntryId) -> Option<Step> {
+        let inner = self.inner().clone();
+        if let Some(member) = inner.flights.with_lease(self.id, lease) {
+            return self.wait(member).await;
+        }
+        if self.read_again {
+            return Some(Step::Run(Role::alone(Reason::Leased)));
+        }
+        // Ours may have ended between the reply and now: then there is a value.
+        self.read_again = true;
+        None
+    }
+
+    async fn share_without_store(&mut self, reason: Reason) -> Step {
+        self.without_store = Some(reason);
+        let inner = self.inner().clone();
+        match inner.flights.enter_plain(self.id, || self.lease()) {
+            Entered::Lead(lead) => {
+                let role = Role { lead: Some(lead), over: None, orphan: None, reason: Some(reason) };
+                Step::Run(role)
+            }
+            Entered::Member(member) => {
+                let step = self.wait(member).await;
+                step.unwrap_or_else(|| Step::Run(Role::alone(reason)))
+            }
+        }
+    }
+
+    /// Sends for the lease. The answer goes to the flight, so that it outlives this call.
+    fn ask(&mut self, lead: &Lead, seen: Seen) {
+        let inner = self.inner().clone();
+        let flight = lead.flight().clone();
+        let Some(lease) = EntryId::fresh() else {
+            inner.flights.settle(&flight, Answer::Unknown(Reason::Failed));
+            return;
+        };
+        self.asked = Some(lease);
+        let (key, owner, limit) = (self.key.clone(), self.owner, self.limit());
+        background::spawn_begun(async move {
+            let life = settle::lease_life(&inner.store);
+            let header = Draft::lease(lease, owner, life).encode();
+            let write = Write::Whole { bytes: header.clone(), life };
+            let taken = inner.store.compare_and_set(&key, &seen, write, limit).await;
+            let answer = match &taken {
+                Ok(true) => Answer::Granted(lease),
+                Ok(false) => Answer::Refused,
+                Err(fault) => Answer::Unknown(fault.reason()),
+            };
+            inner.flights.settle(&flight, answer);
+            let flight = Arc::downgrade(&flight);
+            if taken == Ok(true) && inner.store.is_shared() {
+                let going_on = || flight.upgrade().is_some_and(|flight| flight.is_going_on());
+                settle::extend(&inner.store, &key, header, life, going_on).await;
+            }
+        });
+    }
+
+    /// Waits for the answer about the lease, within the budget.
+    async fn terms(&mut self, mut lead: Lead) -> Option<Step> {
+        let limit = self.limit();
+        let answered =
+            poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx)));
+        let terms = self.timed(background::timeout(limit, answered)).await;
+        let reason = match terms.unwrap_or(Terms::Plain(Reason::Timeout)) {
+            Terms::Leased(_) => None,
+            Terms::Plain(reason) => Some(reason),
+            Terms::Dissolved => {
+                lead.leave();
+                return None;
+            }
+        };
+        let orphan = self.asked.take().filter(|_| reason.is_some());
+        if reason.is_some() {
+            self.counters.count(Count::Error);
+        }
+        Some(Step::Run(Role { lead: Some(lead), over: None, orphan, reason }))
+    }
+
+    /// Waits for a flight to end, for as long as `wait` allows.
+    async fn wait(&mut self, mut member: Member) -> Option<Step> {
+        let began = Instant::now();
+        let rest = self.inner().config.wait.saturating_sub(self.waited);
+        let joined = loop {
+            let left = rest.saturating_sub(began.elapsed());
+            // Looks up now and then whether the leader stalls.
+            let tick = left.min(STALL / 2);
+            let ended = poll_fn(|cx| member.poll(cx, clock::millis()));
+            match background::timeout(tick, ended).await {
+                Ok(joined) => break Some(joined),
+                Err(_) if left <= tick => break None,
+                Err(_) => {}
+            }
+        };
+        self.waited += began.elapsed();
+        match joined {
+            None => Some(Step::Run(Role::alone(Reason::WaitOver))),
+            Some(Joined::Shared(payload)) => Some(Step::Joined(payload)),
+            Some(Joined::Alone) => Some(Step::Run(Role::alone(Reason::Unshared))),
+            Some(Joined::Again) => None,
+            Some(Joined::Promoted(lead)) => {
+                drop(member);
+                self.asked = None;
+                self.terms(lead).await
+            }
+        }
+    }
+
+    fn lease(&self) -> Lease {
+        Lease {
+            inner: Arc::downgrade(self.inner()),
+            key: self.key.clone(),
+            owner: self.owner,
+        }
+    }
+
+    /// What is left of the budget for cache traffic.
+    fn limit(&self) -> Duration {
+        self.inner().config.budget.saturating_sub(self.spent)
+    }
+
+    async fn timed<F: Future>(&mut self, traffic: F) -> F::Output {
+        let began = Instant::now();
+        let output = traffic.await;
+        self.spent += began.elapsed();
+        output
+    }
+}
+
+/// Counting and telling.
+impl Search {
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        self.call.cache.inner()
+    }
+
+    pub(crate) fn id(&self) -> CallId {
+        self.id
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    pub(crate) fn store_key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    pub(crate) fn max_value(&self) -> usize {
+        self.inner().config.max_value
+    }
+
+    /// Why the call has no store, where it has none.
+    pub(crate) fn without_store(&self) -> Option<Reason> {
+        self.without_store
+    }
+
+    pub(crate) fn count_hit(&self) {
+        self.counters.count(Count::Hit);
+        tracing::debug!(prefix = self.call.identity.prefix, "cache hit");
+    }
+
+    fn missed(&mut self) {
+        if !std::mem::replace(&mut self.missed, true) {
+            self.counters.count(Count::Miss);
+            tracing::debug!(prefix = self.call.identity.prefix, "cache miss");
+        }
+    }
+
+    /// An entry of this very call that does not come back as a value.
+    pub(crate) fn undecodable(&mut self, entry: &Entry) {
+        let why = "the entry does not decode, perhaps after a change of the type: overwritten";
+        self.dead(Warning::Undecodable, why);
+        self.missed();
+        self.dead = Some(entry.seen());
+    }
+
+    fn dead(&self, warning: Warning, why: &str) {
+        self.counters.count(Count::Dead);
+        self.warn(warning, why);
+    }
+
+    fn warn(&self, warning: Warning, why: &str) {
+        if self.call.identity.once(warning) {
+            tracing::warn!(function = self.call.identity.path(), "{why}");
+        }
+    }
+
+    fn failed(&self, fault: &Fault) -> Reason {
+        self.counters.count(Count::Error);
+        tracing::debug!(prefix = self.call.identity.prefix, ?fault, "cache error");
+        fault.reason()
+    }
+
+    /// Tells `observe`, and notes slow traffic.
+    pub(crate) fn observe(
+        &self,
+        kind: OutcomeKind,
+        cost: Option<Duration>,
+        life: Option<Duration>,
+    ) {
+        if self.spent > self.inner().config.slow {
+            self.counters.count(Count::Slow);
+            let prefix = &self.call.identity.prefix;
+            tracing::debug!(prefix, spent = ?self.spent, "cache slow");
+        }
+        if self.call.verb == Some(Verb::Observe) {
+            let age = life.zip(self.left).map(|(life, left)| life.saturating_sub(left));
+            let key = Some(self.key.text.to_string());
+            verb::observed(Outcome { kind, key, age, cost });
+        }
+    }
+}
+
+/// The verbs that never run the function.
+impl Search {
+    /// The live entry of the call, whatever `when` says.
+    pub(crate) async fn peek(mut self) -> Option<Entry> {
+        if !self.call.wants_key() || !self.call.cache.is_enabled() {
+            return None;
+        }
+        match self.look().await {
+            Look::Entry(entry) => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// Writes over whatever is there, as compare-and-set demands.
+    pub(crate) async fn put(self, ready: Ready) -> crate::error::Result<()> {
+        if !self.call.wants_key() || !self.call.cache.is_enabled() {
+            return Err(Fault::Down.into());
+        }
+        let store = &self.inner().store;
+        let patience = store.patience();
+        if !store.is_ready(&self.key) {
+            let dial = self.inner().config.connect_timeout;
+            let _ = background::timeout(dial, store.ready(&self.key)).await;
+        }
+        for _ in 0..ATTEMPTS {
+            let bytes = store.read(&self.key, patience).await?;
+            let seen = match bytes {
+                None => Seen::absent(),
+                Some(bytes) => match Entry::parse(bytes.clone()) {
+                    Some(entry) => entry.seen(),
+                    None => Seen::foreign(&bytes),
+                },
+            };
+            let write = settle::whole(&self, &ready, Duration::ZERO).ok_or(Fault::Down)?;
+            if store.compare_and_set(&self.key, &seen, write, patience).await? {
+                self.counters.count(Count::Populated);
+                tracing::debug!(prefix = self.call.identity.prefix, "cache set");
+                return Ok(());
+            }
+        }
+        Err(Error::from(Fault::Refused("others kept writing the key".to_owned())))
+    }
+
+    pub(crate) async fn explain(mut self, none_is_stored: bool) -> Explanation {
+        let identity = self.call.identity;
+        let mut explanation = Explanation {
+            function: identity.path(),
+            prefix: identity.prefix.clone(),
+            key: None,
+            stored: None,
+            verdict: Verdict::Bypass(self.call.skip.unwrap_or(Reason::Off)),
+        };
+        if !self.call.wants_key() {
+            return explanation;
+        }
+        explanation.key = Some(self.key.text.to_string());
+        let found = self.read().await;
+        if let Ok(Found { bytes: Some(bytes), left }) = &found {
+            explanation.stored = Entry::parse(bytes.clone()).map(|entry| stored(&entry, *left));
+        }
+        if self.call.skip.is_none() {
+            explanation.verdict = match found {
+                Err(fault) => Verdict::Bypass(fault.reason()),
+                Ok(found) => self.verdict(found, none_is_stored),
+            };
+        }
+        explanation
+    }
+
+    fn verdict(&self, found: Found, none_is_stored: bool) -> Verdict {
+        let Some(bytes) = found.bytes else { return Verdict::Compute };
+        match self.judge(bytes) {
+            Look::Entry(entry) if entry.kind == Kind::None && !none_is_stored => Verdict::Compute,
+            Look::Entry(_) => Verdict::Hit,
+            Look::Lease(lease) => match self.inner().flights.with_lease(self.id, lease) {
+                Some(_) => Verdict::Join,
+                None => Verdict::Bypass(Reason::Leased),
+            },
+            Look::Without(reason) | Look::Alone(reason) => Verdict::Bypass(reason),
+            Look::Free(_) | Look::Over(_) => Verdict::Compute,
+        }
+    }
+}
+
+fn stored(entry: &Entry, left: Option<Duration>) -> Stored {
+    Stored {
+        kind: match entry.kind {
+            Kind::Lease => "lease",
+            Kind::Value => "value",
+            Kind::None => "none",
+        },
+        age: left.map(|left| entry.life.saturating_sub(left)),
+        left,
+        cost: entry.cost,
+        size: entry.size(),
+        version: entry.owner.version,
+    }
+}

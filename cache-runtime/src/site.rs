@@ -1,0 +1,278 @@
+//! Annotated functions, and how they are told apart.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use crate::cache::Cache;
+use crate::call::Call;
+use crate::key::fingerprint;
+
+/// One annotated function in the source: the literals of its attribute.
+#[derive(Debug)]
+#[doc(hidden)]
+pub struct Site {
+    name: &'static str,
+    prefix: Option<&'static str>,
+    version: u32,
+    jitter: f64,
+    /// The first identity that was seen; the only one unless the function is generic.
+    identity: OnceLock<&'static Identity>,
+}
+
+impl Site {
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, prefix: None, version: 1, jitter: 0.1, identity: OnceLock::new() }
+    }
+
+    #[must_use]
+    pub const fn prefix(mut self, prefix: &'static str) -> Self {
+        self.prefix = Some(prefix);
+        self
+    }
+
+    #[must_use]
+    pub const fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
+    #[must_use]
+    pub const fn jitter(mut self, share: f64) -> Self {
+        self.jitter = share;
+        self
+    }
+
+    /// Begins a call; `identity` is the type name of a closure in the function's body.
+    pub fn call(&'static self, identity: &'static str) -> Call {
+        Call::new(self.identity(identity), None)
+    }
+
+    /// Begins a call in a given cache.
+    pub fn call_in(&'static self, identity: &'static str, cache: &Cache) -> Call {
+        Call::new(self.identity(identity), Some(cache))
+    }
+
+    fn identity(&'static self, name: &'static str) -> &'static Identity {
+        match self.identity.get() {
+            // One comparison of addresses for a function that is not generic.
+            Some(known) if std::ptr::eq(known.name, name) => known,
+            _ => {
+                let identity = register(self, name);
+                self.identity.get_or_init(|| identity);
+                identity
+            }
+        }
+    }
+}
+
+/// One function as it runs: a site with its type parameters.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    name: &'static str,
+    site: &'static Site,
+    pub(crate) prefix: String,
+    pub(crate) fingerprint: u64,
+    /// Where the counters of its prefix are.
+    pub(crate) group: usize,
+    /// Not cached any more; the reason was logged.
+    pub(crate) off: AtomicBool,
+    /// A value of this function has been brought back from its own bytes.
+    pub(crate) proven: AtomicBool,
+    /// The last value was large.
+    pub(crate) bulk: AtomicBool,
+    warned: AtomicU32,
+}
+
+/// What is logged once for each function.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Warning {
+    WrongType,
+    OtherFunction,
+    Undecodable,
+    TooLarge,
+    Unserializable,
+    Key,
+    Newer,
+    Panicked,
+}
+
+impl Identity {
+    pub(crate) fn version(&self) -> u32 {
+        self.site.version
+    }
+
+    pub(crate) fn jitter(&self) -> f64 {
+        self.site.jitter
+    }
+
+    /// The function's path, for logs.
+    pub(crate) fn path(&self) -> String {
+        path(self.name)
+    }
+
+    /// True the first time.
+    pub(crate) fn once(&self, warning: Warning) -> bool {
+        let bit = 1 << warning as u32;
+        self.warned.fetch_or(bit, Ordering::Relaxed) & bit == 0
+    }
+}
+
+struct Registry {
+    identities: HashMap<&'static str, Vec<&'static Identity>>,
+    groups: Vec<String>,
+}
+
+static REGISTRY: OnceLock<RwLock<Registry>> = OnceLock::new();
+
+fn registry() -> &'static RwLock<Registry> {
+    let empty = || Registry { identities: HashMap::new(), groups: Vec::new() };
+    REGISTRY.get_or_init(|| RwLock::new(empty()))
+}
+
+/// The prefix of a group of counters.
+pub(crate) fn group_name(group: usize) -> String {
+    let registry = registry().read().unwrap_or_else(PoisonError::into_inner);
+    registry.groups.get(group).cloned().unwrap_or_default()
+}
+
+/// The path of the function with this fingerprint, where this process has it.
+pub(crate) fn known(fingerprint: u64) -> Option<String> {
+    let registry = registry().read().unwrap_or_else(PoisonError::into_inner);
+    let mut identities = registry.identities.values().flatten();
+    identities.find(|identity| identity.fingerprint == fingerprint).map(|found| found.path())
+}
+
+fn register(site: &'static Site, name: &'static str) -> &'static Identity {
+    let find = |registry: &Registry| {
+        let same_name = registry.identities.get(name)?;
+        same_name.iter().copied().find(|identity| std::ptr::eq(identity.site, site))
+    };
+    let lock = registry();
+    if let Some(known) = find(&lock.read().unwrap_or_else(PoisonError::into_inner)) {
+        return known;
+    }
+    let mut registry = lock.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = find(&registry) {
+        return known;
+    }
+    let identity = registry.add(site, name);
+    registry.identities.entry(name).or_default().push(identity);
+    identity
+}
+
+impl Registry {
+    fn add(&mut self, site: &'static Site, name: &'static str) -> &'static Identity {
+        let clash = self.identities.contains_key(name);
+        let prefix = site.prefix.map_or_else(|| path(name), str::to_owned);
+        if clash {
+            tracing::warn!(
+                function = path(name),
+                "two functions `{}` cannot be told apart: the second runs without the cache; \
+                 give it another name",
+                site.name
+            );
+        }
+        // As many as the program has functions: never freed.
+        Box::leak(Box::new(Identity {
+            name,
+            site,
+            fingerprint: fingerprint(name),
+            group: self.group(&prefix),
+            prefix,
+            off: AtomicBool::new(clash),
+            proven: AtomicBool::new(false),
+            bulk: AtomicBool::new(false),
+            warned: AtomicU32::new(0),
+        }))
+    }
+
+    fn group(&mut self, prefix: &str) -> usize {
+        let known = self.groups.iter().position(|group| group == prefix);
+        known.unwrap_or_else(|| {
+            self.groups.push(prefix.to_owned());
+            self.groups.len() - 1
+        })
+    }
+}
+
+/// The path in the type name of a closure: without closures, generic arguments, and the trait of
+/// `<Type as Trait>`. Characters that do not belong in a key become `_`.
+fn path(name: &str) -> String {
+    let mut path = String::with_capacity(name.len());
+    strip(name, &mut path);
+    let segments = path.split("::").filter(|segment| !segment.starts_with("{{"));
+    let joined = segments.collect::<Vec<_>>().join("::");
+    let plain = |c: char| if c.is_alphanumeric() || "_:.-".contains(c) { c } else { '_' };
+    joined.chars().map(plain).collect()
+}
+
+fn strip(name: &str, path: &mut String) {
+    let mut rest = name;
+    while let Some(open) = rest.find('<') {
+        path.push_str(&rest[..open]);
+        let close = closing(&rest[open..]).map_or(rest.len(), |length| open + length);
+        if path.is_empty() || path.ends_with("::") {
+            // A qualified type stands for everything before it.
+            let inner = &rest[open + 1..close.max(open + 1)];
+            let inner = inner.strip_prefix("impl ").unwrap_or(inner);
+            path.clear();
+            strip(self_type(inner), path);
+        }
+        rest = rest.get(close + 1..).unwrap_or_default();
+    }
+    path.push_str(rest);
+}
+
+/// Where the bracket that begins `text` is closed.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    let mut before = ' ';
+    for (at, c) in text.char_indices() {
+        match c {
+            '<' => depth += 1,
+            '>' if before != '-' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+        before = c;
+    }
+    None
+}
+
+/// `Type` of `Type as Trait`.
+fn self_type(inner: &str) -> &str {
+    let mut from = 0;
+    while let Some(at) = inner[from..].find(" as ").map(|at| from + at) {
+        let open = inner[..at].matches('<').count();
+        let closed = inner[..at].matches('>').count() - inner[..at].matches("->").count();
+        if open == closed {
+            return &inner[..at];
+        }
+        from = at + 4;
+    }
+    inner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path;
+
+    #[test]
+    fn a_path_is_free_of_closures_generics_and_traits() {
+        for (name, expected) in [
+            ("app::areas::{{closure}}::{{closure}}", "app::areas"),
+            ("<app::A<u8> as app::Tr>::get::{{closure}}", "app::A::get"),
+            ("<impl app::B>::get<alloc::vec::Vec<u8>, 3, &str>::{{closure}}", "app::B::get"),
+            ("app::other::<impl app::B>::get::{{closure}}", "app::B::get"),
+            ("app::outer<fn(u8) -> u8>::inner::{{closure}}", "app::outer::inner"),
+            ("<app::W<<u8 as app::T>::Out> as app::Tr>::d", "app::W::d"),
+            ("<&[u8] as app::Tr>::d", "__u8_::d"),
+            ("<dyn app::Tr<u8>>::d", "dyn_app::Tr::d"),
+        ] {
+            assert_eq!(path(name), expected);
+        }
+    }
+}

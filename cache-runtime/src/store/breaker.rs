@@ -1,0 +1,129 @@
+//! Stops asking a server that does not answer.
+//!
+//! Opens after 5 failures in a row, or 10 among the last 20 commands of 10 seconds. While it is
+//! open a call costs one atomic load; probes close it again.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const IN_A_ROW: u32 = 5;
+const WINDOW: usize = 20;
+const SPAN: Duration = Duration::from_secs(10);
+
+#[derive(Default)]
+pub(crate) struct Breaker {
+    open: AtomicBool,
+    /// Whether a failure was seen lately; while it is false a success costs one load.
+    troubled: AtomicBool,
+    recent: Mutex<Recent>,
+}
+
+#[derive(Default)]
+struct Recent {
+    in_a_row: u32,
+    outcomes: VecDeque<(Instant, bool)>,
+}
+
+impl Breaker {
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn success(&self) {
+        if self.troubled.load(Ordering::Relaxed) {
+            let calm = self.with(|recent| recent.push(true, Instant::now()));
+            if calm {
+                self.troubled.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Counts a failure; true where it opens the breaker.
+    pub(crate) fn failure(&self) -> bool {
+        self.troubled.store(true, Ordering::Relaxed);
+        let tripped = self.with(|recent| {
+            recent.push(false, Instant::now());
+            recent.tripped()
+        });
+        tripped && !self.open.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn close(&self) {
+        self.with(|recent| *recent = Recent::default());
+        self.troubled.store(false, Ordering::Relaxed);
+        self.open.store(false, Ordering::Release);
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Recent) -> T) -> T {
+        act(&mut self.recent.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Recent {
+    /// Notes an outcome; true where no failure is left to remember.
+    fn push(&mut self, ok: bool, now: Instant) -> bool {
+        self.in_a_row = if ok { 0 } else { self.in_a_row + 1 };
+        if self.outcomes.len() == WINDOW {
+            self.outcomes.pop_front();
+        }
+        self.outcomes.push_back((now, ok));
+        while self.outcomes.front().is_some_and(|(at, _)| now.duration_since(*at) > SPAN) {
+            self.outcomes.pop_front();
+        }
+        self.outcomes.iter().all(|(_, ok)| *ok)
+    }
+
+    fn tripped(&self) -> bool {
+        let failures = self.outcomes.iter().filter(|(_, ok)| !ok).count();
+        self.in_a_row >= IN_A_ROW || (self.outcomes.len() == WINDOW && failures >= WINDOW / 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_failures_in_a_row_open_it_and_a_success_starts_the_count_again() {
+        let breaker = Breaker::default();
+        for _ in 0..4 {
+            assert!(!breaker.failure());
+        }
+        breaker.success();
+        for _ in 0..4 {
+            assert!(!breaker.failure());
+        }
+        assert!(breaker.failure());
+        assert!(breaker.is_open());
+        assert!(!breaker.failure(), "it opens once");
+        breaker.close();
+        assert!(!breaker.is_open());
+    }
+
+    #[test]
+    fn half_of_twenty_open_it() {
+        let breaker = Breaker::default();
+        let mut opened = false;
+        for _ in 0..10 {
+            breaker.success();
+            opened |= breaker.failure();
+        }
+        // Successes before the first failure are not remembered: it takes one round more.
+        breaker.success();
+        opened |= breaker.failure();
+        assert!(opened);
+    }
+
+    #[test]
+    fn failures_older_than_the_span_are_forgotten() {
+        let mut recent = Recent::default();
+        let start = Instant::now();
+        for _ in 0..10 {
+            recent.push(false, start);
+        }
+        recent.push(true, start + SPAN + Duration::from_secs(1));
+        assert_eq!(recent.outcomes.len(), 1);
+    }
+}

@@ -1,0 +1,416 @@
+//! Lanes: a few connections that every call shares, and their redialling.
+//!
+//! A lane is one object of the deadpool-redis pool, held for as long as it works; all calls share
+//! its multiplexed connection. Checking an object out for each call would cost a second round trip
+//! and forbid pipelining. A key always uses the same lane, so what is sent for it arrives in order.
+//! A lane that fails, or times out three times in a row, is taken out and redialled by its keeper.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::{
+    self, AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo, RedisResult, Value,
+};
+use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, Timeouts};
+use tokio::sync::{Notify, watch};
+
+use super::{Breaker, Fault};
+use crate::background;
+use crate::config::{Address, Config, Server};
+use crate::entry::EntryId;
+
+/// Timeouts in a row after which a lane is taken out: it may be a black hole.
+const STRIKES: u32 = 3;
+
+const BACKOFF_MIN: Duration = Duration::from_millis(25);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// One shared connection.
+pub(crate) struct Lane {
+    index: usize,
+    connection: MultiplexedConnection,
+    strikes: AtomicU32,
+    gone: Arc<Notify>,
+}
+
+impl Lane {
+    pub(crate) fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
+    }
+}
+
+/// All lanes of a cache; the last one is for bulk work.
+pub(crate) struct Lanes {
+    server: Server,
+    slots: Box<[Slot]>,
+    /// Pools that speak RESP3 and RESP2; the second serves proxies that refuse `HELLO`.
+    pools: [Pool; 2],
+    resp2: AtomicBool,
+    connect_timeout: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) breaker: Breaker,
+    state: AtomicU8,
+    last_error: Mutex<Option<String>>,
+}
+
+struct Slot {
+    lane: ArcSwapOption<Lane>,
+    started: AtomicBool,
+    /// Whether the first dial has ended, well or badly.
+    settled: watch::Sender<bool>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum State {
+    Untried = 0,
+    Up = 1,
+    Lost = 2,
+}
+
+impl Lanes {
+    pub(crate) fn new(server: &Server, config: &Config) -> Result<Self, String> {
+        let pool = |protocol| pool(server, config, protocol);
+        let slot = || Slot {
+            lane: ArcSwapOption::empty(),
+            started: AtomicBool::new(false),
+            settled: watch::Sender::new(false),
+        };
+        Ok(Self {
+            server: server.clone(),
+            slots: (0..=config.pool_size).map(|_| slot()).collect(),
+            pools: [pool(ProtocolVersion::RESP3)?, pool(ProtocolVersion::RESP2)?],
+            resp2: AtomicBool::new(server.resp2),
+            connect_timeout: config.connect_timeout,
+            timeout: config.timeout,
+            breaker: Breaker::default(),
+            state: AtomicU8::new(State::Untried as u8),
+            last_error: Mutex::default(),
+        })
+    }
+
+    /// The slot of a key: always the same one, so that its commands stay in order.
+    pub(crate) fn slot_of(&self, hash: u64, bulk: bool) -> usize {
+        let shared = self.slots.len() - 1;
+        if bulk { shared } else { (hash % shared as u64) as usize }
+    }
+
+    /// The lane of a slot, if it is up.
+    pub(crate) fn lane(&self, slot: usize) -> Result<Arc<Lane>, Fault> {
+        if self.breaker.is_open() {
+            return Err(Fault::Down);
+        }
+        self.slots[slot].lane.load_full().ok_or(Fault::Down)
+    }
+
+    fn any(&self) -> Option<Arc<Lane>> {
+        self.slots.iter().find_map(|slot| slot.lane.load_full())
+    }
+
+    /// Starts a slot's keeper, the first time that it is used.
+    pub(crate) fn start(self: &Arc<Self>, slot: usize) {
+        if !self.slots[slot].started.swap(true, Ordering::AcqRel)
+            && background::spawn(keep(Arc::downgrade(self), slot)).is_none()
+        {
+            self.slots[slot].settled.send_replace(true);
+        }
+    }
+
+    /// Waits for the end of a slot's first dial.
+    pub(crate) async fn settled(self: &Arc<Self>, slot: usize) {
+        self.start(slot);
+        let mut settled = self.slots[slot].settled.subscribe();
+        // The sender lives as long as `self`.
+        let _ = settled.wait_for(|settled| *settled).await;
+    }
+
+    pub(crate) fn is_settled(&self, slot: usize) -> bool {
+        *self.slots[slot].settled.borrow()
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.breaker.is_open() || (self.state() == State::Lost && self.any().is_none())
+    }
+
+    /// Sends to a lane, and learns from what comes back.
+    pub(crate) async fn send<F>(
+        self: &Arc<Self>,
+        lane: &Arc<Lane>,
+        limit: Duration,
+        reply: F,
+    ) -> Result<Value, Sent>
+    where
+        F: Future<Output = RedisResult<Value>>,
+    {
+        let limit = limit.min(self.timeout);
+        match background::timeout(limit, reply).await {
+            Err(background::Elapsed) => {
+                // What had hardly any time left says nothing about the server.
+                if limit * 2 >= self.timeout {
+                    self.timed_out(lane);
+                }
+                Err(Sent::Timeout)
+            }
+            Ok(reply) => match reply.and_then(Value::extract_error) {
+                Ok(value) => {
+                    if lane.strikes.load(Ordering::Relaxed) != 0 {
+                        lane.strikes.store(0, Ordering::Relaxed);
+                    }
+                    self.breaker.success();
+                    Ok(value)
+                }
+                Err(error) => Err(self.failed(lane, error)),
+            },
+        }
+    }
+
+    fn timed_out(self: &Arc<Self>, lane: &Arc<Lane>) {
+        if lane.strikes.fetch_add(1, Ordering::Relaxed) + 1 >= STRIKES {
+            self.evict(lane);
+        }
+        self.failure("commands time out");
+    }
+
+    fn failed(self: &Arc<Self>, lane: &Arc<Lane>, error: redis::RedisError) -> Sent {
+        let code = error.code().unwrap_or_default().to_owned();
+        let lost = error.is_unrecoverable_error() || error.is_io_error();
+        // A READONLY answer means that the master has moved: dial it anew.
+        if lost || code == "READONLY" {
+            self.evict(lane);
+        }
+        let outage = matches!(
+            code.as_str(),
+            "READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "NOAUTH" | "BUSY" | "TRYAGAIN"
+        );
+        if lost || outage {
+            self.failure(&error.to_string());
+            return Sent::Down;
+        }
+        // The server answered; whether it likes the command is another matter.
+        self.breaker.success();
+        Sent::Error { code, text: error.to_string() }
+    }
+
+    fn failure(self: &Arc<Self>, why: &str) {
+        if self.breaker.failure() {
+            self.note(State::Lost, why);
+            background::spawn(probe(Arc::downgrade(self)));
+        }
+    }
+
+    fn evict(&self, lane: &Arc<Lane>) {
+        let slot = &self.slots[lane.index].lane;
+        let expected = Some(lane.clone());
+        let before = slot.compare_and_swap(&expected, None);
+        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, lane)) {
+            lane.gone.notify_one();
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        match self.state.load(Ordering::Relaxed) {
+            1 => State::Up,
+            2 => State::Lost,
+            _ => State::Untried,
+        }
+    }
+
+    pub(crate) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.lane.load().is_some()).count()
+    }
+
+    /// One line for each change of state, none for its repetition.
+    fn note(&self, state: State, why: &str) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) =
+            (state == State::Lost).then(|| why.to_owned());
+        let before = self.state.swap(state as u8, Ordering::Relaxed);
+        if before == state as u8 {
+            return;
+        }
+        let server = &self.server;
+        match state {
+            State::Up if before == State::Lost as u8 => {
+                tracing::info!(%server, "redis recovered");
+            }
+            State::Up => tracing::info!(%server, "redis connected"),
+            _ => tracing::warn!(
+                %server,
+                error = why,
+                "redis lost: cached functions run plainly until it is back"
+            ),
+        }
+    }
+
+    async fn dial(&self, index: usize) -> Result<(Connection, Lane), String> {
+        let resp2 = self.resp2.load(Ordering::Relaxed);
+        let dialled = self.pools[usize::from(resp2)].get().await;
+        let dialled = match dialled {
+            Err(PoolError::Backend(error)) if !resp2 && refuses_hello(&error) => {
+                self.resp2.store(true, Ordering::Relaxed);
+                self.pools[1].get().await
+            }
+            dialled => dialled,
+        };
+        let object = dialled.map_err(|error| error.to_string())?;
+        let mut connection: MultiplexedConnection = (*object).clone();
+        // The first command finds what connecting does not: a missing password, a loading server.
+        let hello = async {
+            let pong = connection.send_packed_command(&redis::cmd("PING")).await;
+            pong.and_then(Value::extract_error).map_err(|error| error.to_string())?;
+            let mut load = redis::cmd("SCRIPT");
+            load.arg("LOAD").arg(super::redis::COMPARE_AND_SET);
+            // Refused by some ACLs and proxies; the writes then find that out for themselves.
+            let _ = connection.send_packed_command(&load).await;
+            Ok::<_, String>(())
+        };
+        tokio::time::timeout(self.connect_timeout, hello)
+            .await
+            .map_err(|_| "the server accepts connections and does not answer".to_owned())??;
+        let gone = Arc::new(Notify::new());
+        Ok((object, Lane { index, connection, strikes: AtomicU32::new(0), gone }))
+    }
+}
+
+/// How a command fared.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    Timeout,
+    Down,
+    /// The bound on commands in flight was reached; nothing was sent.
+    Busy,
+    Error { code: String, text: String },
+}
+
+/// Dials a slot's lane, for ever anew, until the cache is gone.
+async fn keep(lanes: std::sync::Weak<Lanes>, index: usize) {
+    let mut backoff = Backoff::new();
+    loop {
+        let Some(here) = lanes.upgrade() else { return };
+        let dialled = here.dial(index).await;
+        match dialled {
+            Ok((object, lane)) => {
+                backoff = Backoff::new();
+                let gone = lane.gone.clone();
+                here.slots[index].lane.store(Some(Arc::new(lane)));
+                if !here.breaker.is_open() {
+                    here.note(State::Up, "");
+                }
+                here.slots[index].settled.send_replace(true);
+                drop(here);
+                gone.notified().await;
+                // A dead connection must not go back to the pool.
+                drop(Connection::take(object));
+            }
+            Err(error) => {
+                if here.any().is_none() {
+                    here.note(State::Lost, &error);
+                }
+                here.slots[index].settled.send_replace(true);
+                drop(here);
+                tokio::time::sleep(backoff.next()).await;
+            }
+        }
+    }
+}
+
+/// Pings while the breaker is open, and closes it at the first answer.
+async fn probe(lanes: std::sync::Weak<Lanes>) {
+    let mut backoff = Backoff::new();
+    loop {
+        tokio::time::sleep(backoff.next()).await;
+        let Some(here) = lanes.upgrade() else { return };
+        let Some(lane) = here.any() else { continue };
+        let mut connection = lane.connection();
+        let ping = redis::cmd("PING");
+        let pong = tokio::time::timeout(here.timeout, connection.send_packed_command(&ping)).await;
+        match pong.map(|reply| reply.and_then(Value::extract_error)) {
+            Ok(Ok(_)) => {
+                here.breaker.close();
+                here.note(State::Up, "");
+                return;
+            }
+            Ok(Err(_)) => here.evict(&lane),
+            Err(_) => {
+                if lane.strikes.fetch_add(1, Ordering::Relaxed) + 1 >= STRIKES {
+                    here.evict(&lane);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Lanes {
+    fn drop(&mut self) {
+        for slot in &self.slots {
+            if let Some(lane) = slot.lane.load_full() {
+                // Wakes the keeper, which finds the cache gone and ends.
+                lane.gone.notify_one();
+            }
+        }
+    }
+}
+
+/// Doubles from 25 ms to 1 s, each time shortened by up to half so that processes spread out.
+struct Backoff(Duration);
+
+impl Backoff {
+    fn new() -> Self {
+        Self(BACKOFF_MIN)
+    }
+
+    fn next(&mut self) -> Duration {
+        let full = self.0;
+        self.0 = (full * 2).min(BACKOFF_MAX);
+        let fraction = EntryId::fresh().map_or(0.5, EntryId::fraction);
+        full.mul_f64(0.5 + fraction / 2.0)
+    }
+}
+
+fn refuses_hello(error: &redis::RedisError) -> bool {
+    let auth = matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "LOADING"))
+        || error.kind() == redis::ErrorKind::AuthenticationFailed;
+    !auth && !error.is_io_error() && !error.is_timeout()
+}
+
+fn pool(server: &Server, config: &Config, protocol: ProtocolVersion) -> Result<Pool, String> {
+    let manager = manager(server, config, protocol).map_err(|error| error.to_string())?;
+    let timeouts = Timeouts {
+        wait: Some(config.connect_timeout),
+        create: Some(config.connect_timeout),
+        recycle: Some(config.timeout),
+    };
+    // One more than the lanes: bulk work has a connection of its own.
+    let sizes = PoolConfig { max_size: config.pool_size + 1, timeouts, ..PoolConfig::default() };
+    let builder = Pool::builder(manager).config(sizes).runtime(Runtime::Tokio1);
+    builder.build().map_err(|error| error.to_string())
+}
+
+fn manager(server: &Server, config: &Config, protocol: ProtocolVersion) -> RedisResult<Manager> {
+    let address = match &server.address {
+        Address::Tcp(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
+        Address::Unix(path) => ConnectionAddr::Unix(path.into()),
+    };
+    let mut login = RedisConnectionInfo::default().set_db(server.db).set_protocol(protocol);
+    if let Some(username) = &server.username {
+        login = login.set_username(username);
+    }
+    if let Some(password) = &server.password {
+        login = login.set_password(password);
+    }
+    let info = address.into_connection_info()?.set_redis_settings(login);
+    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    let options = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(config.connect_timeout))
+        // Deadlines are ours: they differ from call to call, and run on the private clock.
+        .set_response_timeout(None)
+        .set_pipeline_buffer_size(1024);
+    Manager::new_with_config(info.set_tcp_settings(tcp), options)
+}

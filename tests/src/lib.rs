@@ -1,0 +1,239 @@
+//! What the tests share: redis-servers of their own, and caches over both stores.
+//!
+//! Every test starts its own server on a socket in a temporary folder, and ends it by its handle.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use cache_runtime::{Cache, Config};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use redis::aio::MultiplexedConnection;
+use tempfile::TempDir;
+
+mod log;
+
+pub use log::Log;
+
+/// A redis-server of this test's own.
+#[derive(Debug)]
+pub struct Server {
+    folder: TempDir,
+    options: Vec<String>,
+    child: Child,
+}
+
+impl Server {
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no redis-server, with what to do about it.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a server with further options, as on its command line.
+    ///
+    /// # Panics
+    ///
+    /// As [`Server::start`].
+    pub async fn start_with(options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let child = spawn(folder.path(), &options);
+        let server = Self { folder, options, child };
+        server.wait_until_up().await;
+        server
+    }
+
+    /// A socket that nobody listens on: a server that is absent.
+    ///
+    /// # Panics
+    ///
+    /// Where no temporary folder can be made.
+    pub fn absent() -> (TempDir, String) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let url = format!("unix://{}", folder.path().join("redis.sock").display());
+        (folder, url)
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+
+    /// The URL, for `REDIS_URL`.
+    pub fn url(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// Settings for this server, patient enough that a busy machine bypasses nothing.
+    ///
+    /// # Panics
+    ///
+    /// Never: the URL is well-formed.
+    pub fn config(&self) -> Config {
+        patient(Config::redis(&self.url()).expect("a well-formed URL"))
+    }
+
+    /// A connected cache with patient settings.
+    ///
+    /// # Panics
+    ///
+    /// Where the server does not answer.
+    pub async fn cache(&self) -> Cache {
+        Cache::connect(self.config()).await.expect("the server answers")
+    }
+
+    /// A connection of the test's own.
+    ///
+    /// # Panics
+    ///
+    /// Where the server does not answer.
+    pub async fn client(&self) -> MultiplexedConnection {
+        self.try_client().await.expect("the server answers")
+    }
+
+    async fn try_client(&self) -> redis::RedisResult<MultiplexedConnection> {
+        let client = redis::Client::open(self.url())?;
+        client.get_multiplexed_async_connection().await
+    }
+
+    /// One command, by its words.
+    ///
+    /// # Panics
+    ///
+    /// Where the server answers with an error.
+    pub async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command.query_async(&mut self.client().await).await.expect("the command succeeds")
+    }
+
+    /// All keys, sorted.
+    pub async fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> = self.command(&["KEYS", "*"]).await;
+        keys.sort();
+        keys
+    }
+
+    /// How often the server has carried out a command.
+    pub async fn calls(&self, command: &str) -> u64 {
+        let stats: String = self.command(&["INFO", "commandstats"]).await;
+        let line = format!("cmdstat_{command}:calls=");
+        let calls = stats.lines().find_map(|stat| stat.strip_prefix(&line));
+        calls.and_then(|calls| calls.split(',').next()?.parse().ok()).unwrap_or(0)
+    }
+
+    /// Ends the server as a crash would.
+    ///
+    /// # Panics
+    ///
+    /// Where the process cannot be ended.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the server is ours");
+        self.child.wait().expect("the server is ours");
+    }
+
+    /// Starts the server anew on the same socket, empty.
+    pub async fn restart(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_file(self.socket());
+        self.child = spawn(self.folder.path(), &self.options);
+        self.wait_until_up().await;
+    }
+
+    /// Stops the process as a debugger would: connections stay open and nothing is answered.
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets a frozen server go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).expect("a process id");
+        kill(Pid::from_raw(id), signal).expect("the server is ours");
+    }
+
+    async fn wait_until_up(&self) {
+        let begun = Instant::now();
+        while !self.is_up().await {
+            assert!(begun.elapsed() < Duration::from_secs(30), "redis-server does not come up");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn is_up(&self) -> bool {
+        let Ok(mut client) = self.try_client().await else { return false };
+        let pong = redis::cmd("PING").query_async::<String>(&mut client).await;
+        // A server that asks for a password is up.
+        pong.map_or_else(|error| error.code() == Some("NOAUTH"), |_| true)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.thaw();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts `redis-server`, or `valkey-server` where there is none.
+fn spawn(folder: &Path, options: &[String]) -> Child {
+    let program = ["redis-server", "valkey-server"].into_iter().find_map(find);
+    let program = program.expect("no redis-server on this machine: run ./scripts/test");
+    Command::new(program)
+        .args(["--port", "0", "--save", "", "--appendonly", "no", "--daemonize", "no"])
+        .args(["--unixsocket".as_ref(), folder.join("redis.sock").as_os_str()])
+        .args(["--dir".as_ref(), folder.as_os_str()])
+        .args(options)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server starts")
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// Settings under which a slow machine bypasses nothing.
+pub fn patient(config: Config) -> Config {
+    let long = Duration::from_secs(30);
+    config.budget(long).timeout(long).wait(long).connect_timeout(Duration::from_secs(5))
+}
+
+/// A patient cache in this process.
+pub fn in_memory() -> Cache {
+    Cache::new(patient(Config::in_memory()))
+}
+
+/// Waits until something holds, for seconds at most.
+///
+/// # Panics
+///
+/// Where it does not come to hold.
+pub async fn eventually<F>(what: &str, mut holds: impl FnMut() -> F)
+where
+    F: Future<Output = bool>,
+{
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it never came to hold: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Whether a program is on the path.
+pub fn has_program(program: impl AsRef<OsStr>) -> bool {
+    program.as_ref().to_str().and_then(find).is_some()
+}

@@ -1,0 +1,9 @@
+use cache_runtime::cache_result;
+
+#[cache_result(ttl = 3600)]
+#[cache_result(prefix = "areas")]
+async fn areas(id: u64) -> u64 {
+    id
+}
+
+fn main() {}
