@@ -25,6 +25,7 @@ pub async fn get_or_compute<S, T, K, F>(
 ) -> S::Return
 where
     S: Shape,
+    S::Return: 'static,
     T: TtlRule<S::Value>,
     K: KeepRule<S::Value>,
     F: Future<Output = S::Return>,
@@ -142,6 +143,7 @@ where
 async fn answer<S, T, K>(verb: Verb, codec: Codec<S, T, K>, call: Call) -> S::Return
 where
     S: Shape,
+    S::Return: 'static,
     T: TtlRule<S::Value>,
     K: KeepRule<S::Value>,
 {

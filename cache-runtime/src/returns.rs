@@ -31,11 +31,14 @@ impl<R> Returns<R> {
 }
 
 /// How a return type relates to the value in it.
+///
+/// Without `'static`: where a future is asked whether it is `Send`, its lifetimes are unknown, and
+/// the bound could not be shown for `Box<dyn Error>`. It is asked for at the call instead.
 #[doc(hidden)]
-pub trait Shape: 'static {
-    type Return: 'static;
-    type Value: 'static;
-    type Error: 'static;
+pub trait Shape {
+    type Return;
+    type Value;
+    type Error;
     /// Nothing is known of the type: it may hide a `Result` behind a type parameter.
     const PLAIN: bool = false;
     fn open(output: &Self::Return) -> Opened<'_, Self::Value, Self::Error>;
@@ -67,7 +70,7 @@ pub struct Fallible<V, E>(PhantomData<fn() -> (V, E)>);
 #[doc(hidden)]
 pub struct FallibleOptional<V, E>(PhantomData<fn() -> (V, E)>);
 
-impl<V: 'static> Shape for Plain<V> {
+impl<V> Shape for Plain<V> {
     type Return = V;
     type Value = V;
     type Error = Infallible;
@@ -83,7 +86,7 @@ impl<V: 'static> Shape for Plain<V> {
     }
 }
 
-impl<V: 'static> Shape for Optional<V> {
+impl<V> Shape for Optional<V> {
     type Return = Option<V>;
     type Value = V;
     type Error = Infallible;
@@ -101,7 +104,7 @@ impl<V: 'static> Shape for Optional<V> {
     }
 }
 
-impl<V: 'static, E: 'static> Shape for Fallible<V, E> {
+impl<V, E> Shape for Fallible<V, E> {
     type Return = Result<V, E>;
     type Value = V;
     type Error = E;
@@ -119,7 +122,7 @@ impl<V: 'static, E: 'static> Shape for Fallible<V, E> {
     }
 }
 
-impl<V: 'static, E: 'static> Shape for FallibleOptional<V, E> {
+impl<V, E> Shape for FallibleOptional<V, E> {
     type Return = Result<Option<V>, E>;
     type Value = V;
     type Error = E;
@@ -312,7 +315,7 @@ pub struct Shared<S: Shape> {
 
 impl<S: Shape> Valued<S>
 where
-    S::Value: Clone + Send + Sync,
+    S::Value: Clone + Send + Sync + 'static,
 {
     pub fn share(self) -> Shared<S> {
         Shared { valued: self, value: sharing() }
@@ -332,7 +335,7 @@ impl<S: Shape> ShareOfAny<S> for Valued<S> {
 
 impl<S: Shape> Shared<S>
 where
-    S::Error: Clone + Send + Sync,
+    S::Error: Clone + Send + Sync + 'static,
 {
     pub fn error(self) -> Codec<S> {
         Codec::new(&self, sharing())

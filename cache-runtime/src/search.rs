@@ -127,7 +127,12 @@ impl Search {
     }
 
     /// Looks, joins, waits or takes the lease, until there is a value or the function has to run.
-    pub(crate) async fn next(&mut self) -> Step {
+    // The bound is written out, so that callers need not look inside to see it.
+    pub(crate) fn next(&mut self) -> impl Future<Output = Step> + Send {
+        self.step()
+    }
+
+    async fn step(&mut self) -> Step {
         if recursion::is_computing(self.id) {
             return Step::Run(Role::alone(Reason::Recursion));
         }
@@ -472,7 +477,11 @@ impl Search {
 /// The verbs that never run the function.
 impl Search {
     /// The live entry of the call, whatever `when` says.
-    pub(crate) async fn peek(mut self) -> Option<Entry> {
+    pub(crate) fn peek(self) -> impl Future<Output = Option<Entry>> + Send {
+        self.live()
+    }
+
+    async fn live(mut self) -> Option<Entry> {
         if !self.call.wants_key() || !self.call.cache.is_enabled() {
             return None;
         }
@@ -483,7 +492,11 @@ impl Search {
     }
 
     /// Writes over whatever is there, as compare-and-set demands.
-    pub(crate) async fn put(self, ready: Ready) -> crate::error::Result<()> {
+    pub(crate) fn put(self, ready: Ready) -> impl Future<Output = Result<(), Error>> + Send {
+        self.overwrite(ready)
+    }
+
+    async fn overwrite(self, ready: Ready) -> Result<(), Error> {
         if !self.call.wants_key() || !self.call.cache.is_enabled() {
             return Err(Fault::Down.into());
         }
@@ -512,7 +525,14 @@ impl Search {
         Err(Error::from(Fault::Refused("others kept writing the key".to_owned())))
     }
 
-    pub(crate) async fn explain(mut self, none_is_stored: bool) -> Explanation {
+    pub(crate) fn explain(
+        self,
+        none_is_stored: bool,
+    ) -> impl Future<Output = Explanation> + Send {
+        self.dry_run(none_is_stored)
+    }
+
+    async fn dry_run(mut self, none_is_stored: bool) -> Explanation {
         let identity = self.call.identity;
         let mut explanation = Explanation {
             function: identity.path(),

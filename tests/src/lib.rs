@@ -237,3 +237,37 @@ where
 pub fn has_program(program: impl AsRef<OsStr>) -> bool {
     program.as_ref().to_str().and_then(find).is_some()
 }
+
+/// Runs a scenario on several short-lived runtimes, one after the other: what a cache keeps must
+/// not die with the first.
+///
+/// # Panics
+///
+/// Where a runtime cannot be made, or the scenario panics.
+pub fn on_short_lived_runtimes<F: Future<Output = ()>>(scenario: impl Fn() -> F) {
+    use tokio::runtime::Builder;
+    for workers in [0, 2, 0, 2] {
+        let runtime = match workers {
+            0 => Builder::new_current_thread().enable_all().build(),
+            workers => Builder::new_multi_thread().worker_threads(workers).enable_all().build(),
+        };
+        runtime.expect("a runtime").block_on(scenario());
+    }
+}
+
+/// Runs an async step of a test that is not async itself.
+///
+/// # Panics
+///
+/// Where a runtime cannot be made.
+pub fn block_on<F: Future>(step: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(step)
+}
+
+/// A cache in this process and one over a server of the test's own.
+pub async fn both_stores() -> (Server, [Cache; 2]) {
+    let server = Server::start().await;
+    let caches = [in_memory(), server.cache().await];
+    (server, caches)
+}

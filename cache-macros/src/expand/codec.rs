@@ -45,6 +45,7 @@ fn cache_if(args: &Args) -> Option<TokenStream> {
     Some(quote_spanned!(at=> let codec = codec.cache_if(#predicate);))
 }
 
+/// All of it at the option's name, which is what has to go where nothing can be `None`.
 fn none_ttl(args: &Args) -> Option<TokenStream> {
     let time = time(args.none_ttl.value()?);
     let at = Span::mixed_site().located_at(args.none_ttl.word()?.span());

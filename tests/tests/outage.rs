@@ -1,0 +1,251 @@
+//! Redis is absent, killed, frozen, full or locked: the function simply runs.
+
+use std::future::Future;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use cache_runtime::{Cache, Config, Reason, Status, cache_result, invalidate, observe, put};
+use futures::future::join_all;
+use integration_tests::{Server, eventually, patient};
+
+const DEADLINE: Duration = Duration::from_secs(5);
+
+#[cache_result(ttl = 60)]
+async fn number(of: u32) -> u32 {
+    of * 2
+}
+
+#[cache_result(ttl = 60)]
+async fn text(of: u32) -> String {
+    "x".repeat(of as usize)
+}
+
+/// Default settings: what a service has.
+fn impatient(server: &Server) -> Cache {
+    Cache::new(Config::redis(&server.url()).unwrap())
+}
+
+async fn hits_again(cache: &Cache, of: u32) {
+    let begun = Instant::now();
+    cache
+        .scope(eventually("a call hits", || async move { observe(number(of)).await.1.is_hit() }))
+        .await;
+    assert!(begun.elapsed() < DEADLINE, "it took {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_that_is_absent_at_start_costs_only_the_cache() {
+    let (_folder, url) = Server::absent();
+    let cache = Cache::new(Config::redis(&url).unwrap());
+    cache
+        .scope(async {
+            for of in 0..20 {
+                let (value, outcome) = observe(number(of)).await;
+                assert_eq!(value, of * 2);
+                assert_eq!(outcome.reason(), Some(Reason::Unavailable));
+            }
+            assert!(invalidate(number(1)).await.unwrap_err().is_unavailable());
+            assert!(put(number(1), 1).await.unwrap_err().is_unavailable());
+        })
+        .await;
+    assert_eq!(cache.health().status, Status::Down);
+    assert!(cache.health().last_error.is_some());
+    let error = Cache::connect(Config::redis(&url).unwrap()).await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_comes_up_late_is_found() {
+    let mut server = Server::start().await;
+    server.kill();
+    let cache = impatient(&server);
+    assert!(cache.scope(observe(number(1))).await.1.is_bypassed());
+    server.restart().await;
+    hits_again(&cache, 1).await;
+    assert_eq!(cache.health().status, Status::Up);
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_under_load_changes_no_answer_and_is_found_again() {
+    let mut server = Server::start().await;
+    let cache = impatient(&server);
+    let call = |of: u32| {
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.scope(number(of)).await })
+    };
+    for round in 0..60 {
+        let answers = join_all((0..16).map(|of| call(of % 4))).await;
+        for (of, answer) in (0u32..).zip(answers) {
+            assert_eq!(answer.unwrap(), of % 4 * 2);
+        }
+        if round == 20 {
+            server.kill();
+        }
+    }
+    server.restart().await;
+    hits_again(&cache, 1).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_an_outage_and_is_told_once_without_the_password() {
+    let server = Server::start_with(&["--requirepass", "right"]).await;
+    let wrong = [server.url(), format!("{}?pass=hunter2", server.url())];
+    for url in wrong {
+        let config = Config::redis(&url).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let error = Cache::connect(config.clone()).await.unwrap_err();
+        assert!(error.is_unavailable() && !error.to_string().contains("hunter2"), "{error}");
+        let cache = Cache::new(config);
+        let (value, outcome) = cache.scope(observe(number(3))).await;
+        assert_eq!((value, outcome.reason()), (6, Some(Reason::Unavailable)));
+    }
+    let right = Config::redis(&format!("{}?pass=right", server.url())).unwrap();
+    let cache = Cache::connect(patient(right)).await.unwrap();
+    cache.scope(number(4)).await;
+    assert!(cache.scope(observe(number(4))).await.1.is_hit());
+}
+
+#[tokio::test]
+async fn a_frozen_server_delays_nobody_for_long_and_is_found_again() {
+    let server = Server::start().await;
+    let cache = impatient(&server);
+    hits_again(&cache, 0).await;
+    server.freeze();
+    let calls = (0..64).map(|of| {
+        let cache = cache.clone();
+        tokio::spawn(async move {
+            let begun = Instant::now();
+            let (value, outcome) = cache.scope(observe(number(of))).await;
+            (of, value, outcome, begun.elapsed())
+        })
+    });
+    for call in join_all(calls).await {
+        let (of, value, outcome, took) = call.unwrap();
+        assert_eq!(value, of * 2);
+        let reason = outcome.reason();
+        let expected = [Some(Reason::Timeout), Some(Reason::Unavailable)];
+        assert!(expected.contains(&reason), "{outcome:?}");
+        assert!(took < DEADLINE, "{took:?}");
+    }
+    // The breaker is open: a call whose body is ready ends in one poll.
+    cache.scope(eventually("the breaker opens", || async { observe(number(1)).await.1.reason() == Some(Reason::Unavailable) })).await;
+    for of in 0..100 {
+        let mut call = Box::pin(cache.scope(number(of)));
+        let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(polled, Poll::Ready(of * 2));
+    }
+    server.thaw();
+    hits_again(&cache, 1).await;
+}
+
+#[tokio::test]
+async fn an_open_breaker_sends_no_command() {
+    let server = Server::start().await;
+    let cache = impatient(&server);
+    hits_again(&cache, 0).await;
+    server.freeze();
+    cache.scope(join_all((0..64).map(number))).await;
+    cache.scope(eventually("the breaker opens", || async { observe(number(1)).await.1.reason() == Some(Reason::Unavailable) })).await;
+    cache.scope(join_all((1000..2000).map(number))).await;
+    server.thaw();
+    hits_again(&cache, 1).await;
+    // What was sent before the freeze may still have arrived; none of the thousand did.
+    assert!(server.calls("get").await < 500);
+}
+
+#[tokio::test]
+async fn a_full_server_still_serves_what_it_has() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            text(1000).await;
+            cache.flush().await;
+            let _: String = server.command(&["CONFIG", "SET", "maxmemory", "1"]).await;
+            assert!(observe(text(1000)).await.1.is_hit(), "reads go on");
+            let (value, outcome) = observe(text(2000)).await;
+            assert_eq!(value.len(), 2000);
+            assert_eq!(outcome.reason(), Some(Reason::WritesRefused), "{outcome:?}");
+            invalidate(text(1000)).await.expect("removing frees memory");
+            assert!(observe(text(1000)).await.1.is_bypassed());
+            let _: String = server.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
+        })
+        .await;
+    let again = || async { observe(text(3000)).await.1.is_hit() };
+    cache.scope(eventually("writes go on", again)).await;
+}
+
+#[tokio::test]
+async fn a_script_cache_that_was_emptied_is_filled_again() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            number(1).await;
+            let _: String = server.command(&["SCRIPT", "FLUSH"]).await;
+            assert!(observe(number(2)).await.1.is_computed());
+            cache.flush().await;
+            assert!(observe(number(2)).await.1.is_hit());
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_lane_that_the_server_cuts_is_dialled_anew() {
+    let server = Server::start().await;
+    let cache = impatient(&server);
+    hits_again(&cache, 1).await;
+    for _ in 0..5 {
+        let _: i64 = server.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+        hits_again(&cache, 1).await;
+    }
+}
+
+#[cache_result(ttl = 60)]
+async fn slower_than_its_lease(key: u32) -> u32 {
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    key
+}
+
+#[tokio::test]
+async fn a_lease_is_extended_while_its_function_runs() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            assert!(observe(slower_than_its_lease(1)).await.1.is_computed());
+            cache.flush().await;
+            assert!(observe(slower_than_its_lease(1)).await.1.is_hit());
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_lease_of_another_process_means_a_plain_run_that_stores_nothing() {
+    let server = Server::start().await;
+    // Two caches have no flights in common, as two processes do not.
+    let (owner, other) = (server.cache().await, server.cache().await);
+    let owning = tokio::spawn(async move { owner.scope(slower_than_its_lease(2)).await });
+    eventually("the lease is there", || async { server.keys().await.len() == 1 }).await;
+    let (value, outcome) = other.scope(observe(slower_than_its_lease(2))).await;
+    assert_eq!((value, outcome.reason()), (2, Some(Reason::Leased)));
+    assert_eq!(other.stats().prefixes.values().map(|prefix| prefix.populated).sum::<u64>(), 0);
+    assert_eq!(owning.await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn an_invalidation_during_a_run_is_not_overwritten_by_it() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    let running = {
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.scope(slower_than_its_lease(3)).await })
+    };
+    eventually("the lease is there", || async { server.keys().await.len() == 1 }).await;
+    cache.scope(invalidate(slower_than_its_lease(3))).await.unwrap();
+    assert_eq!(running.await.unwrap(), 3);
+    cache.flush().await;
+    assert!(server.keys().await.is_empty(), "the run began before the invalidation");
+    let stored = cache.scope(cache_runtime::peek(slower_than_its_lease(3))).await;
+    assert_eq!(stored, None);
+}

@@ -1,0 +1,109 @@
+//! A call that is part of its own computation must not wait for itself.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use cache_runtime::{Reason, cache_result, observe};
+use integration_tests::{block_on, both_stores, on_short_lived_runtimes};
+use tokio::time::timeout;
+
+const LONG: Duration = Duration::from_secs(20);
+
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Calls itself with the same key once, and says what became of the inner call.
+#[cache_result(ttl = 60, skip(again))]
+async fn same(key: u32, again: bool) -> Option<String> {
+    if !again {
+        return Some(format!("inner {key}"));
+    }
+    let inner: Boxed<_> = boxed(key);
+    let (_, outcome) = observe(inner).await;
+    Some(outcome.to_string())
+}
+
+fn boxed(key: u32) -> Boxed<Option<String>> {
+    Box::pin(same(key, false))
+}
+
+#[test]
+fn a_key_computed_within_itself_runs_plainly() {
+    let (_server, caches) = block_on(both_stores());
+    on_short_lived_runtimes(|| async {
+        for cache in &caches {
+            cache_runtime::invalidate(cache.scope(same(1, true))).await.unwrap();
+            let value = timeout(LONG, cache.scope(same(1, true))).await.expect("no deadlock");
+            assert_eq!(value, Some(format!("bypassed ({})", Reason::Recursion)));
+        }
+    });
+}
+
+#[cache_result(ttl = 60)]
+async fn fibonacci(n: u64) -> u64 {
+    if n < 2 {
+        return n;
+    }
+    boxed_fibonacci(n - 1).await + boxed_fibonacci(n - 2).await
+}
+
+fn boxed_fibonacci(n: u64) -> Boxed<u64> {
+    Box::pin(fibonacci(n))
+}
+
+#[test]
+fn other_keys_of_the_same_function_are_cached_as_usual() {
+    let (_server, caches) = block_on(both_stores());
+    on_short_lived_runtimes(|| async {
+        for cache in &caches {
+            // Without a cache it would take as many runs as the number has.
+            let value = timeout(LONG, cache.scope(fibonacci(40))).await.expect("it is fast");
+            assert_eq!(value, 102_334_155);
+        }
+    });
+}
+
+#[cache_result(ttl = 60)]
+async fn ping(key: u32) -> u32 {
+    boxed_pong(key).await + 1
+}
+
+#[cache_result(ttl = 60)]
+async fn pong(key: u32) -> u32 {
+    // Within one task: the outermost call is found on the way in.
+    let (value, outcome) = observe(boxed_ping_end(key)).await;
+    assert_eq!(outcome.reason(), None);
+    value + 10
+}
+
+#[cache_result(ttl = 60)]
+async fn ping_end(key: u32) -> u32 {
+    key
+}
+
+fn boxed_pong(key: u32) -> Boxed<u32> {
+    Box::pin(pong(key))
+}
+
+fn boxed_ping_end(key: u32) -> Boxed<u32> {
+    Box::pin(ping_end(key))
+}
+
+#[test]
+fn nested_functions_are_each_cached() {
+    let (_server, caches) = block_on(both_stores());
+    on_short_lived_runtimes(|| async {
+        for cache in &caches {
+            let value = timeout(LONG, cache.scope(ping(5))).await.expect("no deadlock");
+            assert_eq!(value, 16);
+            cache.flush().await;
+            cache
+                .scope(async {
+                    assert_eq!(cache_runtime::peek(ping(5)).await, Some(16));
+                    assert_eq!(cache_runtime::peek(pong(5)).await, Some(15));
+                    assert_eq!(cache_runtime::peek(ping_end(5)).await, Some(5));
+                })
+                .await;
+        }
+    });
+}
