@@ -57,9 +57,12 @@ pub(crate) fn sleep(duration: Duration) -> Option<tokio::time::Sleep> {
     Some(tokio::time::sleep(duration))
 }
 
-/// Bounds `work`. No timer is made where it is ready at once.
-pub(crate) async fn timeout<F: Future>(limit: Duration, work: F) -> Result<F::Output, Elapsed> {
-    let mut work = std::pin::pin!(work);
+/// Bounds `work`, which the caller has pinned: an async function stores what it is given twice.
+/// No timer is made where it is ready at once.
+pub(crate) async fn timeout<F: Future>(
+    limit: Duration,
+    mut work: Pin<&mut F>,
+) -> Result<F::Output, Elapsed> {
     let mut timer: Option<Pin<Box<tokio::time::Sleep>>> = None;
     std::future::poll_fn(|cx| {
         if let Poll::Ready(output) = work.as_mut().poll(cx) {

@@ -97,7 +97,7 @@ impl Cache {
         let cache = Self::new(config);
         let Store::Redis(redis) = &cache.0.store else { return Ok(cache) };
         let patience = cache.0.config.connect_timeout * 2 + Duration::from_millis(100);
-        let dialled = background::timeout(patience, redis.ready(&Key::any())).await;
+        let dialled = background::timeout(patience, pin!(redis.ready(&Key::any()))).await;
         if dialled.is_ok() && redis.state() == State::Up {
             return Ok(cache);
         }
@@ -223,7 +223,7 @@ impl Cache {
         let store = &self.0.store;
         if !store.is_ready(key) {
             let patience = self.0.config.connect_timeout;
-            let _ = background::timeout(patience, store.ready(key)).await;
+            let _ = background::timeout(patience, pin!(store.ready(key))).await;
         }
         store.unlink(key, store.patience()).await
     }

@@ -31,7 +31,8 @@ where
     F: Future<Output = S::Return>,
 {
     match (call.verb, call.skip) {
-        (Some(verb), _) if verb.names_a_key() => answer(verb, codec, call).await,
+        // Boxed: only verbs come here, and every call would carry its size.
+        (Some(verb), _) if verb.names_a_key() => Box::pin(answer(verb, codec, call)).await,
         (verb, Some(reason)) => plain(verb, &call, reason, body).await,
         (_, None) => fetch(codec, call, body).await,
     }
@@ -55,7 +56,7 @@ async fn plain<F: Future>(
 }
 
 /// The call proper. No output is alive across an await: the plain function decides what is `Send`.
-async fn fetch<S, T, K, F>(codec: Codec<S, T, K>, call: Call, body: Pin<&mut F>) -> S::Return
+async fn fetch<S, T, K, F>(codec: Codec<S, T, K>, call: Call, mut body: Pin<&mut F>) -> S::Return
 where
     S: Shape,
     T: TtlRule<S::Value>,
@@ -63,7 +64,7 @@ where
     F: Future<Output = S::Return>,
 {
     let mut search = Search::new(call);
-    let role = loop {
+    let mut role = loop {
         match search.next().await {
             Step::Found(entry) => {
                 if let Some(output) = serve(&codec, &mut search, &entry) {
@@ -80,7 +81,18 @@ where
             Step::Run(role) => break role,
         }
     };
-    run(&codec, search, role, body).await
+    // The function runs, as the leader of a flight or alone.
+    let started = Instant::now();
+    let output = poll_fn(|cx| {
+        let _computing = recursion::enter(search.id());
+        match &mut role.lead {
+            Some(lead) => lead.poll_stamped(cx, |_, cx| body.as_mut().poll(cx)),
+            None => body.as_mut().poll(cx),
+        }
+    })
+    .await;
+    settle::settle(&codec, search, role, &output, started.elapsed());
+    output
 }
 
 /// Decodes an entry, or notes that it is dead.
@@ -111,32 +123,6 @@ fn decode<S: Shape, T, K>(
         }
         Kind::None | Kind::Lease => None,
     }
-}
-
-/// Runs the function, as the leader of a flight or alone, and hands its output on.
-async fn run<S, T, K, F>(
-    codec: &Codec<S, T, K>,
-    search: Search,
-    mut role: Role,
-    mut body: Pin<&mut F>,
-) -> S::Return
-where
-    S: Shape,
-    T: TtlRule<S::Value>,
-    K: KeepRule<S::Value>,
-    F: Future<Output = S::Return>,
-{
-    let started = Instant::now();
-    let output = poll_fn(|cx| {
-        let _computing = recursion::enter(search.id());
-        match &mut role.lead {
-            Some(lead) => lead.poll_stamped(cx, |_, cx| body.as_mut().poll(cx)),
-            None => body.as_mut().poll(cx),
-        }
-    })
-    .await;
-    settle::settle(codec, search, role, &output, started.elapsed());
-    output
 }
 
 /// Answers a verb that only names an entry, and never returns: the verb drops the call.

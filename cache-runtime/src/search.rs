@@ -3,6 +3,7 @@
 //! Not generic, so that it is compiled once and not for every annotated function.
 
 use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -139,13 +140,14 @@ impl Search {
         loop {
             let step = match self.look().await {
                 Look::Entry(entry) => Some(Step::Found(entry)),
-                Look::Free(seen) => self.lead_or_join(seen).await,
-                Look::Lease(lease) => self.join_lease(lease).await,
+                // Boxed: a hit does not come here, and every call would carry their size.
+                Look::Free(seen) => Box::pin(self.lead_or_join(seen)).await,
+                Look::Lease(lease) => Box::pin(self.join_lease(lease)).await,
                 Look::Over(seen) => {
                     let role = Role { lead: None, over: Some(seen), orphan: None, reason: None };
                     Some(Step::Run(role))
                 }
-                Look::Without(reason) => Some(self.share_without_store(reason).await),
+                Look::Without(reason) => Some(Box::pin(self.share_without_store(reason)).await),
                 Look::Alone(reason) => Some(Step::Run(Role::alone(reason))),
             };
             if let Some(step) = step {
@@ -185,8 +187,11 @@ impl Search {
         let inner = self.inner().clone();
         let (store, key) = (&inner.store, self.key.clone());
         if !store.is_ready(&key) {
-            let limit = self.limit();
-            if self.timed(background::timeout(limit, store.ready(&key))).await.is_err() {
+            // Once in a process: not worth a place in every call.
+            let (began, limit) = (Instant::now(), self.limit());
+            let dialled = Box::pin(background::timeout(limit, pin!(store.ready(&key)))).await;
+            self.spent += began.elapsed();
+            if dialled.is_err() {
                 return Err(Fault::Timeout);
             }
         }
@@ -194,11 +199,14 @@ impl Search {
         if limit.is_zero() {
             return Err(Fault::Timeout);
         }
-        if self.call.verb.is_some() {
-            return self.timed(store.read_with_left(&key, limit)).await;
-        }
-        let bytes = self.timed(store.read(&key, limit)).await?;
-        Ok(Found { bytes, left: None })
+        let began = Instant::now();
+        let found = if self.call.verb.is_some() {
+            Box::pin(store.read_with_left(&key, limit)).await
+        } else {
+            store.read(&key, limit).await.map(|bytes| Found { bytes, left: None })
+        };
+        self.spent += began.elapsed();
+        found
     }
 
     /// Whose the bytes are, and whether they count.
@@ -317,10 +325,10 @@ impl Search {
 
     /// Waits for the answer about the lease, within the budget.
     async fn terms(&mut self, mut lead: Lead) -> Option<Step> {
-        let limit = self.limit();
-        let answered =
-            poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx)));
-        let terms = self.timed(background::timeout(limit, answered)).await;
+        let (began, limit) = (Instant::now(), self.limit());
+        let answered = poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx)));
+        let terms = background::timeout(limit, pin!(answered)).await;
+        self.spent += began.elapsed();
         let reason = match terms.unwrap_or(Terms::Plain(Reason::Timeout)) {
             Terms::Leased(_) => None,
             Terms::Plain(reason) => Some(reason),
@@ -345,7 +353,7 @@ impl Search {
             // Looks up now and then whether the leader stalls.
             let tick = left.min(STALL / 2);
             let ended = poll_fn(|cx| member.poll(cx, clock::millis()));
-            match background::timeout(tick, ended).await {
+            match background::timeout(tick, pin!(ended)).await {
                 Ok(joined) => break Some(joined),
                 Err(_) if left <= tick => break None,
                 Err(_) => {}
@@ -376,13 +384,6 @@ impl Search {
     /// What is left of the budget for cache traffic.
     fn limit(&self) -> Duration {
         self.inner().config.budget.saturating_sub(self.spent)
-    }
-
-    async fn timed<F: Future>(&mut self, traffic: F) -> F::Output {
-        let began = Instant::now();
-        let output = traffic.await;
-        self.spent += began.elapsed();
-        output
     }
 }
 
@@ -504,7 +505,7 @@ impl Search {
         let patience = store.patience();
         if !store.is_ready(&self.key) {
             let dial = self.inner().config.connect_timeout;
-            let _ = background::timeout(dial, store.ready(&self.key)).await;
+            let _ = background::timeout(dial, pin!(store.ready(&self.key))).await;
         }
         for _ in 0..ATTEMPTS {
             let bytes = store.read(&self.key, patience).await?;

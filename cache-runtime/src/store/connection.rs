@@ -6,6 +6,7 @@
 //! A lane that fails, or times out three times in a row, is taken out and redialled by its keeper.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -141,7 +142,7 @@ impl Lanes {
         self: &Arc<Self>,
         lane: &Arc<Lane>,
         limit: Duration,
-        reply: F,
+        reply: Pin<&mut F>,
     ) -> Result<Value, Sent>
     where
         F: Future<Output = RedisResult<Value>>,

@@ -1,5 +1,6 @@
 //! Entries in Redis: five commands over the lanes.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -169,7 +170,8 @@ impl Redis {
         let lane: Arc<Lane> = self.lanes.lane(self.slot(key)).map_err(|_| Sent::Down)?;
         let _slot = InFlight::enter(&self.in_flight).ok_or(Sent::Busy)?;
         let mut connection = lane.connection();
-        self.lanes.send(&lane, limit, connection.send_packed_command(command)).await
+        let reply = pin!(connection.send_packed_command(command));
+        self.lanes.send(&lane, limit, reply).await
     }
 
     fn pause_writes(&self, why: &str) {
