@@ -10,21 +10,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use crate::background;
 use crate::config::{Backend, Config};
 use crate::error::{Error, Kind, Result};
 use crate::fetch::Lease;
 use crate::flight::Flights;
+use crate::queue::Queue;
 use crate::returns::Payload;
 use crate::stats::{Board, Counters, Stats};
 use crate::store::{Fault, Key, Memory, Redis, State, Store};
 
 pub use warm::{Progress, Warm};
-
-/// What may wait to be written, in KiB: past it values are given up, and counted.
-pub(crate) const QUEUE_KIB: u32 = 64 << 10;
 
 /// A cache: a store, the calls under way, and counters. A cheap handle; clones are the same cache.
 ///
@@ -37,7 +33,7 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) store: Store,
     pub(crate) flights: Arc<Flights<Payload, Lease>>,
-    pub(crate) queue: Arc<Semaphore>,
+    pub(crate) queue: Arc<Queue>,
     board: Board,
     enabled: AtomicBool,
 }
@@ -121,7 +117,7 @@ impl Cache {
         let cache = Self(Arc::new(Inner {
             store,
             flights: Flights::new(),
-            queue: Arc::new(Semaphore::new(QUEUE_KIB as usize)),
+            queue: Arc::default(),
             board: Board::default(),
             enabled: AtomicBool::new(true),
             config,
@@ -175,8 +171,7 @@ impl Cache {
 
     /// Waits until everything that was computed before has been written, refused or given up.
     pub async fn flush(&self) {
-        // The semaphore is never closed.
-        let _ = self.0.queue.acquire_many(QUEUE_KIB).await;
+        self.0.queue.flush().await;
     }
 
     /// What the cache has done so far.

@@ -61,7 +61,7 @@ impl Default for Config {
             backend: Backend::Memory,
             default_ttl: Duration::from_secs(3600),
             pool_size: 2,
-            connect_timeout: Duration::from_millis(1000),
+            connect_timeout: Duration::from_secs(1),
             timeout: Duration::from_millis(100),
             namespace: "cache".to_owned(),
             budget: Duration::from_millis(100),
@@ -263,16 +263,16 @@ impl Vars<'_> {
             return Ok((backend, false));
         }
         if let Some(host) = self.text("REDIS_HOST") {
-            return Ok((self.from_parts(&host)?, false));
+            return Ok((self.parts(&host)?, false));
         }
         let on = self.switch("REDIS_ENABLED")?.or(self.switch("ENABLE_REDIS_CACHE")?);
-        match on {
-            Some(_) => Ok((self.from_parts("127.0.0.1")?, false)),
-            None => Ok((Backend::Memory, true)),
+        if on.is_some() {
+            return Ok((self.parts("127.0.0.1")?, false));
         }
+        Ok((Backend::Memory, true))
     }
 
-    fn from_parts(&self, host: &str) -> Result<Backend> {
+    fn parts(&self, host: &str) -> Result<Backend> {
         if host.contains("://") {
             let backend = url::parse(host).map_err(|p| Error::config("REDIS_HOST", p))?;
             return Ok(self.with_credentials(backend));

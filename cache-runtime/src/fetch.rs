@@ -12,6 +12,7 @@ use crate::recursion;
 use crate::returns::{Codec, KeepRule, Shape, TtlRule};
 use crate::search::{Role, Search, Step};
 use crate::settle;
+use crate::stats::Count;
 use crate::verb::{self, Target, Verb};
 
 pub(crate) use crate::search::Lease;
@@ -91,7 +92,7 @@ where
         }
     })
     .await;
-    settle::settle(&codec, search, role, &output, started.elapsed());
+    settle::settle(&codec, &search, role, &output, started.elapsed());
     output
 }
 
@@ -138,7 +139,7 @@ where
             let limit = call.cache.inner().config.max_value;
             let found = Search::new(call).peek().await;
             let output = found.and_then(|entry| decode(&codec, limit, &entry));
-            verb::answer::<Option<S::Return>>(output);
+            verb::answer(output);
         }
         Verb::Put => {
             // Encoded at once: the output is lent for this poll only.
@@ -164,22 +165,19 @@ where
 
 impl Search {
     /// The value came from the store.
-    fn hit(&mut self, entry: &Entry) {
+    fn hit(&self, entry: &Entry) {
         self.count_hit();
         self.observe(OutcomeKind::Hit, Some(entry.cost), Some(entry.life));
     }
 
     /// The value came from another run, or from one that was shared because there was no store.
-    fn joined(&mut self) {
-        match self.without_store() {
-            Some(reason) => {
-                self.counters().bypassed(reason);
-                self.observe(OutcomeKind::Bypassed(reason), None, None);
-            }
-            None => {
-                self.counters().count(crate::stats::Count::Joined);
-                self.observe(OutcomeKind::Joined, None, None);
-            }
+    fn joined(&self) {
+        if let Some(reason) = self.without_store() {
+            self.counters().bypassed(reason);
+            self.observe(OutcomeKind::Bypassed(reason), None, None);
+        } else {
+            self.counters().count(Count::Joined);
+            self.observe(OutcomeKind::Joined, None, None);
         }
     }
 }

@@ -34,8 +34,11 @@ pub(crate) trait Owner: Send + Sync + 'static {
 
 /// All flights of a cache.
 pub(crate) struct Flights<P, O> {
-    shards: [Mutex<HashMap<CallId, Vec<Arc<Flight<P, O>>>>>; SHARDS],
+    shards: [Mutex<Table<P, O>>; SHARDS],
 }
+
+/// A key has more than one flight where an invalidation came between them.
+type Table<P, O> = HashMap<CallId, Vec<Arc<Flight<P, O>>>>;
 
 pub(crate) struct Flight<P, O> {
     call: CallId,
@@ -207,14 +210,14 @@ impl<P: Clone, O: Owner> Flights<P, O> {
         }
     }
 
-    fn shard(&self, call: CallId) -> MutexGuard<'_, HashMap<CallId, Vec<Arc<Flight<P, O>>>>> {
+    fn shard(&self, call: CallId) -> MutexGuard<'_, Table<P, O>> {
         let shard = usize::from(call.0[0]) % SHARDS;
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many flights are in the table.
     pub(crate) fn len(&self) -> usize {
-        let size = |shard: &Mutex<HashMap<_, Vec<_>>>| {
+        let size = |shard: &Mutex<Table<P, O>>| {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             shard.values().map(Vec::len).sum::<usize>()
         };

@@ -62,6 +62,7 @@ mod fetch;
 mod flight;
 mod key;
 mod outcome;
+mod queue;
 mod recursion;
 mod returns;
 mod search;

@@ -224,12 +224,22 @@ impl<T: Serialize + DeserializeOwned> Wrapper for axum::Json<T> {
 type Encoded = Result<Vec<u8>, rmp_serde::encode::Error>;
 type Decoded<V> = Result<V, rmp_serde::decode::Error>;
 
+/// Values nested deeper are neither stored nor read: bytes in Redis must not choose how much stack
+/// is used.
+const MAX_DEPTH: usize = 128;
+
 fn encode<V: Serialize>(value: &V) -> Encoded {
-    rmp_serde::to_vec_named(value)
+    let mut bytes = Vec::with_capacity(128);
+    let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+    serializer.unstable_set_max_depth(MAX_DEPTH);
+    value.serialize(&mut serializer)?;
+    Ok(bytes)
 }
 
 fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Decoded<V> {
-    rmp_serde::from_slice(bytes)
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    deserializer.set_max_depth(MAX_DEPTH);
+    V::deserialize(&mut deserializer)
 }
 
 /// After `value`.
@@ -244,6 +254,8 @@ impl<S: Shape> Shaped<S>
 where
     S::Value: Serialize + DeserializeOwned,
 {
+    // By value, since that is what beats the traits' methods of this name.
+    #[allow(clippy::unused_self)]
     pub fn value(self) -> Valued<S> {
         Valued { encode: encode::<S::Value>, decode: decode::<S::Value> }
     }
@@ -298,11 +310,11 @@ impl<T> Clone for Sharing<T> {
 }
 impl<T> Copy for Sharing<T> {}
 
-fn sharing<T: Clone + Send + Sync + 'static>() -> Option<Sharing<T>> {
-    Some(Sharing {
+fn sharing<T: Clone + Send + Sync + 'static>() -> Sharing<T> {
+    Sharing {
         hand: |value| Arc::new(value.clone()),
         take: |handed| handed.downcast_ref::<T>().cloned(),
-    })
+    }
 }
 
 /// After `share`.
@@ -318,7 +330,7 @@ where
     S::Value: Clone + Send + Sync + 'static,
 {
     pub fn share(self) -> Shared<S> {
-        Shared { valued: self, value: sharing() }
+        Shared { valued: self, value: Some(sharing()) }
     }
 }
 
@@ -338,7 +350,7 @@ where
     S::Error: Clone + Send + Sync + 'static,
 {
     pub fn error(self) -> Codec<S> {
-        Codec::new(&self, sharing())
+        Codec::new(&self, Some(sharing()))
     }
 }
 
@@ -400,6 +412,7 @@ impl<V> CanBeNone for Optional<V> {}
 impl<V, E> CanBeNone for FallibleOptional<V, E> {}
 
 impl<S: Shape, T, K> Codec<S, T, K> {
+    #[must_use]
     pub fn none_ttl(mut self, ttl: impl IntoTtl) -> Self
     where
         S: CanBeNone,

@@ -176,7 +176,7 @@ impl Search {
             Err(fault) => return Look::Without(self.failed(&fault)),
         };
         self.left = found.left;
-        let look = found.bytes.map_or(Look::Free(Seen::absent()), |bytes| self.judge(bytes));
+        let look = found.bytes.map_or(Look::Free(Seen::absent()), |bytes| self.judge(&bytes));
         if matches!(look, Look::Free(_)) {
             self.missed();
         }
@@ -210,10 +210,10 @@ impl Search {
     }
 
     /// Whose the bytes are, and whether they count.
-    fn judge(&self, bytes: Bytes) -> Look {
+    fn judge(&self, bytes: &Bytes) -> Look {
         let Some(entry) = Entry::parse(bytes.clone()) else {
             self.dead(Warning::Undecodable, "the entry is not one of ours: overwritten");
-            return Look::Free(Seen::foreign(&bytes));
+            return Look::Free(Seen::foreign(bytes));
         };
         if entry.owner.function != self.owner.function {
             self.other_function(&entry);
@@ -381,9 +381,10 @@ impl Search {
         }
     }
 
-    /// What is left of the budget for cache traffic.
+    /// What is left of the budget for cache traffic, less a share for timers that fire late.
     fn limit(&self) -> Duration {
-        self.inner().config.budget.saturating_sub(self.spent)
+        let budget = self.inner().config.budget;
+        budget.saturating_sub(budget / 32).saturating_sub(self.spent)
     }
 }
 
@@ -450,6 +451,9 @@ impl Search {
     }
 
     fn failed(&self, fault: &Fault) -> Reason {
+        if let Fault::Refused(error) = fault {
+            self.warn(Warning::Refused, &format!("redis refuses to be read: {error}"));
+        }
         self.counters.count(Count::Error);
         tracing::debug!(prefix = self.call.identity.prefix, ?fault, "cache error");
         fault.reason()
@@ -561,7 +565,7 @@ impl Search {
 
     fn verdict(&self, found: Found, none_is_stored: bool) -> Verdict {
         let Some(bytes) = found.bytes else { return Verdict::Compute };
-        match self.judge(bytes) {
+        match self.judge(&bytes) {
             Look::Entry(entry) if entry.kind == Kind::None && !none_is_stored => Verdict::Compute,
             Look::Entry(_) => Verdict::Hit,
             Look::Lease(lease) => match self.inner().flights.with_lease(self.id, lease) {

@@ -30,9 +30,6 @@ const EXTENDED: Duration = Duration::from_secs(60);
 /// Sites whose last value was larger have a connection of their own.
 const BULK: usize = 256 << 10;
 
-/// What every write in the queue counts on top of its bytes.
-const WRITE_KIB: usize = 16;
-
 type Flown = Arc<Flight<Payload, Lease>>;
 
 /// An encoded output.
@@ -45,7 +42,7 @@ pub(crate) struct Ready {
 /// Hands the output to all who joined, and what is to be stored to the queue.
 pub(crate) fn settle<S, T, K>(
     codec: &Codec<S, T, K>,
-    search: Search,
+    search: &Search,
     role: Role,
     output: &S::Return,
     cost: Duration,
@@ -74,17 +71,17 @@ pub(crate) fn settle<S, T, K>(
             (Some(lease), Some(ready)) => {
                 let life = lease_life(&search.inner().store);
                 let seen = Draft::lease(lease, search.owner(), life).encode();
-                write(&search, &ready, cost, Seen(seen), Some((flight, lease)));
+                write(search, &ready, cost, Seen(seen), Some((flight, lease)));
             }
-            (Some(lease), None) => give_up_for(&search, lease, Some(flight)),
+            (Some(lease), None) => give_up_for(search, lease, Some(flight)),
             (None, _) if stores => outcome = OutcomeKind::Bypassed(Reason::Overtaken),
             (None, _) => {}
         }
     } else if let (Some(seen), Some(ready)) = (over, ready) {
-        write(&search, &ready, cost, seen, None);
+        write(search, &ready, cost, seen, None);
     }
     if let Some(lease) = orphan {
-        give_up_for(&search, lease, None);
+        give_up_for(search, lease, None);
     }
     if let OutcomeKind::Bypassed(reason) = outcome {
         counters.bypassed(reason);
@@ -268,10 +265,9 @@ fn write(
 ) {
     let inner = search.inner().clone();
     let counters = search.counters().clone();
-    let weight = ready.body.len() / 1024 + WRITE_KIB;
-    let place = inner.queue.clone().try_acquire_many_owned(weight as u32);
+    let place = inner.queue.enter(ready.body.len());
     let entry = whole(search, ready, cost);
-    let (Ok(place), Some(entry)) = (place, entry) else {
+    let (Some(place), Some(entry)) = (place, entry) else {
         counters.count(Count::PopulateDropped);
         if let Some((flight, lease)) = flown {
             give_up_for(search, lease, Some(flight));

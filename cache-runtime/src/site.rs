@@ -95,6 +95,7 @@ pub(crate) enum Warning {
     Key,
     Newer,
     Panicked,
+    Refused,
 }
 
 impl Identity {

@@ -79,15 +79,14 @@ struct Canonical<'a> {
     depth: u8,
 }
 
-impl<'a> Canonical<'a> {
+impl Canonical<'_> {
     fn tag(&mut self, tag: Tag) {
         self.out.push(tag as u8);
     }
 
-    fn scalar<const N: usize>(mut self, tag: Tag, bytes: [u8; N]) -> Result<(), Failed> {
+    fn scalar<const N: usize>(mut self, tag: Tag, bytes: [u8; N]) {
         self.tag(tag);
         self.out.extend_from_slice(&bytes);
-        Ok(())
     }
 
     /// A length of fixed width, then the bytes.
@@ -121,13 +120,8 @@ impl<'a> Canonical<'a> {
         self.put(value)
     }
 
-    fn finish(mut self) -> Result<(), Failed> {
+    fn finish(mut self) {
         self.tag(Tag::End);
-        Ok(())
-    }
-
-    fn compound(self) -> Result<Compound<'a>, Failed> {
-        Ok(Compound(self))
     }
 }
 
@@ -147,46 +141,60 @@ impl<'a> ser::Serializer for Canonical<'a> {
     }
 
     fn serialize_bool(self, v: bool) -> Result<(), Failed> {
-        self.scalar(Tag::Bool, [u8::from(v)])
+        self.scalar(Tag::Bool, [u8::from(v)]);
+        Ok(())
     }
     fn serialize_i8(self, v: i8) -> Result<(), Failed> {
-        self.scalar(Tag::I8, v.to_le_bytes())
+        self.scalar(Tag::I8, v.to_le_bytes());
+        Ok(())
     }
     fn serialize_i16(self, v: i16) -> Result<(), Failed> {
-        self.scalar(Tag::I16, v.to_le_bytes())
+        self.scalar(Tag::I16, v.to_le_bytes());
+        Ok(())
     }
     fn serialize_i32(self, v: i32) -> Result<(), Failed> {
-        self.scalar(Tag::I32, v.to_le_bytes())
+        self.scalar(Tag::I32, v.to_le_bytes());
+        Ok(())
     }
     fn serialize_i64(self, v: i64) -> Result<(), Failed> {
-        self.scalar(Tag::I64, v.to_le_bytes())
+        self.scalar(Tag::I64, v.to_le_bytes());
+        Ok(())
     }
     fn serialize_i128(self, v: i128) -> Result<(), Failed> {
-        self.scalar(Tag::I128, v.to_le_bytes())
+        self.scalar(Tag::I128, v.to_le_bytes());
+        Ok(())
     }
     fn serialize_u8(self, v: u8) -> Result<(), Failed> {
-        self.scalar(Tag::U8, v.to_le_bytes())
+        self.scalar(Tag::U8, v.to_le_bytes());
+        Ok(())
     }
     fn serialize_u16(self, v: u16) -> Result<(), Failed> {
-        self.scalar(Tag::U16, v.to_le_bytes())
+        self.scalar(Tag::U16, v.to_le_bytes());
+        Ok(())
     }
     fn serialize_u32(self, v: u32) -> Result<(), Failed> {
-        self.scalar(Tag::U32, v.to_le_bytes())
+        self.scalar(Tag::U32, v.to_le_bytes());
+        Ok(())
     }
     fn serialize_u64(self, v: u64) -> Result<(), Failed> {
-        self.scalar(Tag::U64, v.to_le_bytes())
+        self.scalar(Tag::U64, v.to_le_bytes());
+        Ok(())
     }
     fn serialize_u128(self, v: u128) -> Result<(), Failed> {
-        self.scalar(Tag::U128, v.to_le_bytes())
+        self.scalar(Tag::U128, v.to_le_bytes());
+        Ok(())
     }
     fn serialize_f32(self, v: f32) -> Result<(), Failed> {
-        self.scalar(Tag::F32, v.to_bits().to_le_bytes())
+        self.scalar(Tag::F32, v.to_bits().to_le_bytes());
+        Ok(())
     }
     fn serialize_f64(self, v: f64) -> Result<(), Failed> {
-        self.scalar(Tag::F64, v.to_bits().to_le_bytes())
+        self.scalar(Tag::F64, v.to_bits().to_le_bytes());
+        Ok(())
     }
     fn serialize_char(self, v: char) -> Result<(), Failed> {
-        self.scalar(Tag::Char, u32::from(v).to_le_bytes())
+        self.scalar(Tag::Char, u32::from(v).to_le_bytes());
+        Ok(())
     }
 
     fn serialize_str(mut self, v: &str) -> Result<(), Failed> {
@@ -252,12 +260,12 @@ impl<'a> ser::Serializer for Canonical<'a> {
 
     fn serialize_seq(mut self, _len: Option<usize>) -> Result<Compound<'a>, Failed> {
         self.tag(Tag::Seq);
-        self.compound()
+        Ok(Compound(self))
     }
 
     fn serialize_tuple(mut self, _len: usize) -> Result<Compound<'a>, Failed> {
         self.tag(Tag::Tuple);
-        self.compound()
+        Ok(Compound(self))
     }
 
     fn serialize_tuple_struct(
@@ -266,7 +274,7 @@ impl<'a> ser::Serializer for Canonical<'a> {
         _len: usize,
     ) -> Result<Compound<'a>, Failed> {
         self.named(Tag::TupleStruct, name);
-        self.compound()
+        Ok(Compound(self))
     }
 
     fn serialize_tuple_variant(
@@ -277,7 +285,7 @@ impl<'a> ser::Serializer for Canonical<'a> {
         _len: usize,
     ) -> Result<Compound<'a>, Failed> {
         self.variant(Tag::TupleVariant, name, variant);
-        self.compound()
+        Ok(Compound(self))
     }
 
     fn serialize_map(mut self, _len: Option<usize>) -> Result<Map<'a>, Failed> {
@@ -292,7 +300,7 @@ impl<'a> ser::Serializer for Canonical<'a> {
         _len: usize,
     ) -> Result<Compound<'a>, Failed> {
         self.named(Tag::Struct, name);
-        self.compound()
+        Ok(Compound(self))
     }
 
     fn serialize_struct_variant(
@@ -303,7 +311,7 @@ impl<'a> ser::Serializer for Canonical<'a> {
         _len: usize,
     ) -> Result<Compound<'a>, Failed> {
         self.variant(Tag::StructVariant, name, variant);
-        self.compound()
+        Ok(Compound(self))
     }
 }
 
@@ -319,7 +327,8 @@ macro_rules! elements {
                 self.0.put(value)
             }
             fn end(self) -> Result<(), Failed> {
-                self.0.finish()
+                self.0.finish();
+                Ok(())
             }
         }
     )*};
@@ -338,7 +347,8 @@ macro_rules! fields {
                 self.0.field(name, value)
             }
             fn end(self) -> Result<(), Failed> {
-                self.0.finish()
+                self.0.finish();
+                Ok(())
             }
         }
     )*};
@@ -395,6 +405,7 @@ impl ser::SerializeMap for Map<'_> {
 
     fn end(mut self) -> Result<(), Failed> {
         self.sort();
-        self.canonical.finish()
+        self.canonical.finish();
+        Ok(())
     }
 }

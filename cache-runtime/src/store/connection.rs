@@ -164,7 +164,7 @@ impl Lanes {
                     self.breaker.success();
                     Ok(value)
                 }
-                Err(error) => Err(self.failed(lane, error)),
+                Err(error) => Err(self.failed(lane, &error)),
             },
         }
     }
@@ -176,7 +176,7 @@ impl Lanes {
         self.failure("commands time out");
     }
 
-    fn failed(self: &Arc<Self>, lane: &Arc<Lane>, error: redis::RedisError) -> Sent {
+    fn failed(self: &Arc<Self>, lane: &Arc<Lane>, error: &redis::RedisError) -> Sent {
         let code = error.code().unwrap_or_default().to_owned();
         let lost = error.is_unrecoverable_error() || error.is_io_error();
         // A READONLY answer means that the master has moved: dial it anew.
@@ -331,8 +331,9 @@ async fn probe(lanes: std::sync::Weak<Lanes>) {
         let Some(lane) = here.any() else { continue };
         let mut connection = lane.connection();
         let ping = redis::cmd("PING");
-        let pong = tokio::time::timeout(here.timeout, connection.send_packed_command(&ping)).await;
-        match pong.map(|reply| reply.and_then(Value::extract_error)) {
+        let reply = connection.send_packed_command(&ping);
+        let answer = tokio::time::timeout(here.timeout, reply).await;
+        match answer.map(|reply| reply.and_then(Value::extract_error)) {
             Ok(Ok(_)) => {
                 here.breaker.close();
                 here.note(State::Up, "");
