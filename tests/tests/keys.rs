@@ -1,0 +1,423 @@
+//! Different arguments make different keys, equal ones equal keys, whatever they contain; what
+//! cannot be made into a key runs without the cache.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::future::Future;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cache_runtime::{Cache, Reason, Verdict, cache_result, explain, invalidate, observe};
+use futures::executor::block_on;
+use integration_tests::{Log, Server, both_stores, in_memory};
+use proptest::prelude::*;
+use serde::{Serialize, Serializer};
+use tracing::Level;
+
+static LOG: LazyLock<Log> = LazyLock::new(Log::install);
+
+/// A number that no other run of any function returns: equal values are of one run.
+fn run() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::SeqCst)
+}
+
+async fn over_both<F: Future<Output = ()>>(scenario: impl Fn(Cache) -> F) {
+    let (server, caches) = both_stores().await;
+    for cache in caches {
+        cache.scope(scenario(cache.clone())).await;
+    }
+    drop(server);
+}
+
+/// One cache for what only asks for keys.
+static KEYS: LazyLock<Cache> = LazyLock::new(in_memory);
+
+/// The key of a call.
+fn key(call: impl Future) -> String {
+    block_on(KEYS.scope(explain(call))).unwrap().key.expect("a key")
+}
+
+macro_rules! computed {
+    ($cache:ident, $call:expr) => {{
+        let (value, outcome) = observe($call).await;
+        assert!(outcome.is_computed(), "{}: {outcome:?}", stringify!($call));
+        $cache.flush().await;
+        value
+    }};
+}
+
+macro_rules! hit {
+    ($call:expr) => {{
+        let (value, outcome) = observe($call).await;
+        assert!(outcome.is_hit(), "{}: {outcome:?}", stringify!($call));
+        value
+    }};
+}
+
+/// Values of every kind, told apart by their type although they read alike.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+enum Value {
+    Nothing,
+    Flag(bool),
+    Small(u8),
+    Signed(i64),
+    Letter(char),
+    Text(String),
+    Maybe(Option<Box<Value>>),
+    List(Vec<Value>),
+    Pair(Box<Value>, Box<Value>),
+    Named { one: Box<Value>, two: Box<Value> },
+    Map(BTreeMap<String, Value>),
+}
+
+/// From few values, so that a collision would be met.
+fn value() -> impl Strategy<Value = Value> {
+    let text = || prop::sample::select(vec!["", "a", "b", "ab", "1", "\0", ":"]);
+    let leaf = prop_oneof![
+        Just(Value::Nothing),
+        any::<bool>().prop_map(Value::Flag),
+        (0..3u8).prop_map(Value::Small),
+        (-1..2i64).prop_map(Value::Signed),
+        prop::sample::select(vec!['a', '1', '\0']).prop_map(Value::Letter),
+        text().prop_map(|text| Value::Text(text.into())),
+    ];
+    leaf.prop_recursive(3, 12, 3, move |inner| {
+        let boxed = || inner.clone().prop_map(Box::new);
+        prop_oneof![
+            prop::option::of(boxed()).prop_map(Value::Maybe),
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::List),
+            (boxed(), boxed()).prop_map(|(a, b)| Value::Pair(a, b)),
+            (boxed(), boxed()).prop_map(|(one, two)| Value::Named { one, two }),
+            prop::collection::btree_map(text().prop_map(str::to_owned), inner.clone(), 0..3)
+                .prop_map(Value::Map),
+        ]
+    })
+}
+
+#[cache_result]
+async fn hashed(one: &Value, two: &Value) -> u64 {
+    run()
+}
+
+#[cache_result]
+async fn untyped(one: &str, two: &str) -> u64 {
+    run()
+}
+
+#[cache_result]
+async fn mapped(map: &HashMap<String, Value>, nested: &BTreeMap<u8, HashMap<i8, u8>>) -> u64 {
+    run()
+}
+
+#[cache_result(prefix = "template", key = "{one}/{two}")]
+async fn template(one: &Value, two: &Value) -> u64 {
+    run()
+}
+
+#[cache_result(prefix = "text", key = "{text}")]
+async fn text(text: &str) -> u64 {
+    run()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn calls_have_one_key_exactly_when_their_arguments_are_equal(
+        one in value(), two in value(), three in value(), four in value(),
+    ) {
+        let (left, right) = (key(hashed(&one, &two)), key(hashed(&three, &four)));
+        prop_assert_eq!(left == right, one == three && two == four);
+        prop_assert_eq!(key(hashed(&one, &two)), key(hashed(&one.clone(), &two.clone())));
+        prop_assert_eq!(key(hashed(&one, &two)) == key(hashed(&two, &one)), one == two);
+    }
+
+    #[test]
+    fn texts_do_not_run_into_each_other(one in "[ab:]{0,3}", two in "[ab:]{0,3}", at in 0..4usize) {
+        let both = format!("{one}{two}");
+        let (left, right) = both.split_at(at.min(both.len()));
+        let same = key(untyped(&one, &two)) == key(untyped(left, right));
+        prop_assert_eq!(same, one == left);
+    }
+
+    #[test]
+    fn equal_maps_have_one_key_in_whatever_order_they_were_built(
+        entries in prop::collection::btree_map("[a-c]{0,3}", value(), 0..8),
+        nested in prop::collection::btree_map(0..4u8, prop::collection::btree_map(-3..3i8, 0..3u8, 0..5), 0..4),
+    ) {
+        let forth: HashMap<_, _> = entries.clone().into_iter().collect();
+        let mut back = HashMap::with_capacity(100);
+        back.extend(entries.into_iter().rev());
+        let inner_forth = nested.iter().map(|(&at, map)| (at, map.clone().into_iter().collect()));
+        let inner_back = nested.iter().rev().map(|(&at, map)| (at, map.clone().into_iter().rev().collect()));
+        let (inner_forth, inner_back) = (inner_forth.collect(), inner_back.collect());
+        prop_assert_eq!(key(mapped(&forth, &inner_forth)), key(mapped(&back, &inner_back)));
+    }
+
+    #[test]
+    fn a_text_never_leaves_its_part_of_the_key(one in ".{0,80}", two in ".{0,80}") {
+        let (left, right) = (key(text(&one)), key(text(&two)));
+        prop_assert_eq!(left == right, one == two);
+        for key in [left, right] {
+            let part = key.strip_prefix("cache:text:").expect("its prefix");
+            prop_assert!(part.bytes().all(is_plain), "{}", key);
+            prop_assert!(part.len() <= 200);
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_template_stay_within_it(one in value(), two in value()) {
+        let key = key(template(&one, &two));
+        let parts = key.strip_prefix("cache:template:").expect("its prefix");
+        prop_assert_eq!(parts.matches('/').count(), 1);
+        prop_assert!(parts.bytes().all(|byte| is_plain(byte) || byte == b'/' ), "{}", key);
+    }
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.%~".contains(&byte)
+}
+
+fn hostile() -> Vec<String> {
+    let mut texts: Vec<String> = [
+        "", ":", "::", "a:b", "{", "}", "{}", "{one}", "\n", "\r\n", "*", "?", "[a]", " ", "\0", "\t", "/", "%",
+        "%7E", "%~", "~", "#", "~text", "#tag", "..", "text:", "ä", "a\u{308}", "日本語", "🦀", "\u{202e}", "'",
+        "\"", "\\", "$", "&", "+", "None", "null", "true", "1", "-1", "1.0",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    texts.extend([199, 200, 201].map(|length| "x".repeat(length)));
+    texts.extend(["x", "y", ":"].map(|letter| letter.repeat(1 << 20)));
+    texts
+}
+
+#[tokio::test]
+async fn hostile_texts_have_keys_and_values_of_their_own() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            let mut runs = HashSet::new();
+            for one in hostile() {
+                assert!(runs.insert(computed!(cache, text(&one))));
+            }
+            for one in hostile() {
+                assert!(!runs.insert(hit!(text(&one))));
+            }
+            let keys = server.keys().await;
+            assert_eq!(keys.len(), hostile().len());
+            for key in keys {
+                assert!(key.starts_with("cache:text:") && key.len() < 250, "{key}");
+                assert!(key["cache:text:".len()..].bytes().all(is_plain), "{key}");
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_text_that_is_the_digest_of_another_gets_nothing_of_its_value() {
+    over_both(|cache| async move {
+        let long = "x".repeat(300);
+        let value = computed!(cache, text(&long));
+        let key = explain(text(&long)).await.unwrap().key.unwrap();
+        let digest = key.strip_prefix("cache:text:").unwrap();
+        assert_eq!(explain(text(digest)).await.unwrap().key.unwrap(), key);
+        assert_ne!(computed!(cache, text(digest)), value);
+        assert_ne!(computed!(cache, text(&long)), value, "it was overwritten");
+    })
+    .await;
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Id {
+    Number(u32),
+    Wide(u64),
+    Text(&'static str),
+    Flag(bool),
+    Maybe(Option<u8>),
+    Letter(char),
+}
+
+#[cache_result(prefix = "untagged", key = "{id}")]
+async fn untagged(id: &Id) -> u64 {
+    run()
+}
+
+#[cache_result(prefix = "glued", key = "{one}{two}")]
+async fn glued(one: &str, two: &str) -> u64 {
+    run()
+}
+
+#[cache_result(prefix = "ratio", key = "{ratio}")]
+async fn ratio(ratio: f64) -> u64 {
+    run()
+}
+
+#[tokio::test]
+async fn arguments_that_read_alike_may_share_a_key_but_never_a_value() {
+    over_both(|cache| async move {
+        let alike = [Id::Number(5), Id::Wide(5), Id::Text("5"), Id::Maybe(Some(5)), Id::Letter('5')];
+        let mut runs = HashSet::new();
+        for id in &alike {
+            assert!(runs.insert(computed!(cache, untagged(id))));
+            assert!(!runs.insert(hit!(untagged(id))));
+        }
+        for id in &alike {
+            assert!(runs.insert(computed!(cache, untagged(id))), "the entry is another's");
+        }
+        let truth = computed!(cache, untagged(&Id::Flag(true)));
+        assert_ne!(computed!(cache, untagged(&Id::Text("true"))), truth);
+        assert!(cache.stats().prefix("untagged").dead >= 9);
+
+        let value = computed!(cache, glued("ab", "c"));
+        assert_ne!(computed!(cache, glued("a", "bc")), value);
+        assert_ne!(computed!(cache, ratio(0.0)), computed!(cache, ratio(-0.0)));
+        assert_eq!(computed!(cache, ratio(f64::NAN)), hit!(ratio(f64::NAN)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_peek_and_explain_say_of_an_entry_of_other_arguments_is_that_there_is_none() {
+    over_both(|cache| async move {
+        let value = computed!(cache, untagged(&Id::Number(9)));
+        assert_eq!(cache_runtime::peek(untagged(&Id::Number(9))).await, Some(value));
+        assert_eq!(cache_runtime::peek(untagged(&Id::Text("9"))).await, None);
+        let verdict = explain(untagged(&Id::Text("9"))).await.unwrap().verdict;
+        assert_eq!(verdict, Verdict::Compute);
+    })
+    .await;
+}
+
+#[test]
+fn none_and_compounds_have_a_form_that_no_text_has() {
+    let none = key(untagged(&Id::Maybe(None)));
+    assert_eq!(none, "cache:untagged:%~");
+    for text in hostile() {
+        let text: &'static str = text.leak();
+        assert!(!key(untagged(&Id::Text(text))).starts_with("cache:untagged:%~"), "{text}");
+    }
+    let pair = Value::Pair(Box::new(Value::Nothing), Box::new(Value::Flag(true)));
+    assert!(key(template(&pair, &Value::Nothing)).starts_with("cache:template:%~"));
+}
+
+/// So many lists in each other.
+struct Nested(usize);
+
+impl Serialize for Nested {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            0 => serializer.serialize_unit(),
+            depth => serializer.serialize_some(&Nested(depth - 1)),
+        }
+    }
+}
+
+#[cache_result]
+async fn nested(value: &Nested) -> u64 {
+    run()
+}
+
+#[cache_result(key = "{value}")]
+async fn nested_template(value: &Nested) -> u64 {
+    run()
+}
+
+/// Its `Serialize` fails or panics, after it has written something.
+#[derive(Clone, Copy)]
+enum Broken {
+    Fails,
+    Panics,
+}
+
+impl Serialize for Broken {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::{Error as _, SerializeSeq as _};
+        let mut list = serializer.serialize_seq(None)?;
+        list.serialize_element("something")?;
+        match self {
+            Self::Fails => Err(S::Error::custom("it fails")),
+            Self::Panics => panic!("it panics"),
+        }
+    }
+}
+
+#[cache_result]
+async fn broken(before: u32, broken: Broken, after: &str) -> Result<u64, String> {
+    Ok(run())
+}
+
+#[cache_result(prefix = "broken-template", key = "{before}:{broken}:{after}")]
+async fn broken_template(before: u32, broken: Broken, after: &str) -> Option<u64> {
+    Some(run())
+}
+
+/// The call runs each time, without a key, and leaves nothing behind.
+macro_rules! has_no_key {
+    ($cache:ident, $call:expr) => {{
+        let (one, outcome) = observe($call).await;
+        assert_eq!(outcome.reason(), Some(Reason::Key), "{}", stringify!($call));
+        assert_eq!(outcome.key, None);
+        $cache.flush().await;
+        assert_ne!($call.await, one);
+        let explained = explain($call).await.unwrap();
+        assert_eq!((explained.key, explained.verdict), (None, Verdict::Bypass(Reason::Key)));
+        assert!(invalidate($call).await.unwrap_err().is_value());
+        assert_eq!(cache_runtime::peek($call).await, None);
+    }};
+}
+
+#[tokio::test]
+async fn arguments_nested_too_deeply_run_without_the_cache() {
+    over_both(|cache| async move {
+        let (one, two) = (computed!(cache, nested(&Nested(127))), computed!(cache, nested(&Nested(128))));
+        assert_ne!(one, two);
+        assert_eq!((one, two), (hit!(nested(&Nested(127))), hit!(nested(&Nested(128)))));
+        for depth in [129, 1000, 1_000_000] {
+            has_no_key!(cache, nested(&Nested(depth)));
+            has_no_key!(cache, nested_template(&Nested(depth)));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn arguments_that_cannot_be_serialized_run_without_the_cache_with_one_warning() {
+    let _ = &*LOG;
+    over_both(|cache| async move {
+        for problem in [Broken::Fails, Broken::Panics] {
+            has_no_key!(cache, broken(1, problem, "after"));
+            has_no_key!(cache, broken_template(1, problem, "after"));
+        }
+    })
+    .await;
+    let lines = LOG.lines(Level::WARN, "cannot be made into a key");
+    let of = |name: &str| lines.iter().filter(|line| line.contains(name)).count();
+    assert_eq!(of("\"keys::broken\""), 1, "{lines:#?}");
+    assert_eq!(of("\"keys::broken_template\""), 1, "{lines:#?}");
+}
+
+#[tokio::test]
+async fn to_put_under_arguments_that_make_no_key_is_an_error_about_the_value() {
+    over_both(|cache| async move {
+        let error = cache_runtime::put(nested(&Nested(1000)), 1).await.unwrap_err();
+        assert!(error.is_value(), "{error}");
+        let error = cache_runtime::put(broken(1, Broken::Fails, ""), Ok(1)).await.unwrap_err();
+        assert!(error.is_value(), "{error}");
+        cache.flush().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_of_the_arguments_reaches_a_hashed_key() {
+    over_both(|cache| async move {
+        let secret = Value::Text("my-secret".into());
+        computed!(cache, hashed(&secret, &secret));
+        let key = explain(hashed(&secret, &secret)).await.unwrap().key.unwrap();
+        assert!(!key.contains("secret"), "{key}");
+        assert!(key.starts_with("cache:keys::hashed:"), "{key}");
+    })
+    .await;
+}
