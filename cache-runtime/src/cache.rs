@@ -70,7 +70,12 @@ impl Cache {
     /// Makes a cache from the environment. Never fails and does not connect: a wrong setting is
     /// one error line in the log and a cache that is off.
     pub fn from_env() -> Self {
-        let config = Config::from_env().unwrap_or_else(|error| {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// As [`Cache::from_env`], with variables from elsewhere.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let config = Config::from_lookup(lookup).unwrap_or_else(|error| {
             tracing::error!(%error, "the cache is off: a setting is wrong");
             Config { backend: Backend::Off, ..Config::default() }
         });

@@ -157,8 +157,12 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).expect("a process id");
-        kill(Pid::from_raw(id), signal).expect("the server is ours");
+        self.try_signal(signal).expect("the server is ours and runs");
+    }
+
+    fn try_signal(&self, signal: Signal) -> nix::Result<()> {
+        let id = i32::try_from(self.child.id()).map_err(|_| nix::errno::Errno::ESRCH)?;
+        kill(Pid::from_raw(id), signal)
     }
 
     async fn wait_until_up(&self) {
@@ -179,7 +183,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.thaw();
+        // It may have been killed before.
+        let _ = self.try_signal(Signal::SIGCONT);
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

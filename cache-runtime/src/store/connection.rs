@@ -6,9 +6,9 @@
 //! A lane that fails, or times out three times in a row, is taken out and redialled by its keeper.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -18,6 +18,7 @@ use deadpool_redis::redis::{
     RedisConnectionInfo, RedisResult, Value,
 };
 use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, Timeouts};
+use futures_util::future::{Either, select};
 use tokio::sync::{Notify, watch};
 
 use super::{Breaker, Fault};
@@ -55,6 +56,8 @@ pub(crate) struct Lanes {
     connect_timeout: Duration,
     pub(crate) timeout: Duration,
     pub(crate) breaker: Breaker,
+    /// A lane was taken out: the others may be dead as well, and not know it while nobody calls.
+    suspicion: Arc<Notify>,
     state: AtomicU8,
     last_error: Mutex<Option<String>>,
 }
@@ -89,6 +92,7 @@ impl Lanes {
             connect_timeout: config.connect_timeout,
             timeout: config.timeout,
             breaker: Breaker::default(),
+            suspicion: Arc::default(),
             state: AtomicU8::new(State::Untried as u8),
             last_error: Mutex::default(),
         })
@@ -209,7 +213,25 @@ impl Lanes {
         let before = slot.compare_and_swap(&expected, None);
         if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, lane)) {
             lane.gone.notify_one();
+            self.suspicion.notify_waiters();
         }
+    }
+
+    /// Pings a lane, and takes it out where it does not answer.
+    async fn check(&self, lane: &Arc<Lane>) -> bool {
+        let mut connection = lane.connection();
+        let ping = redis::cmd("PING");
+        let reply = connection.send_packed_command(&ping);
+        let answer = tokio::time::timeout(self.timeout, reply).await;
+        let strikes = match answer.map(|reply| reply.and_then(Value::extract_error)) {
+            Ok(Ok(_)) => return true,
+            Ok(Err(_)) => STRIKES,
+            Err(_) => lane.strikes.fetch_add(1, Ordering::Relaxed) + 1,
+        };
+        if strikes >= STRIKES {
+            self.evict(lane);
+        }
+        false
     }
 
     pub(crate) fn state(&self) -> State {
@@ -291,7 +313,7 @@ pub(crate) enum Sent {
 }
 
 /// Dials a slot's lane, for ever anew, until the cache is gone.
-async fn keep(lanes: std::sync::Weak<Lanes>, index: usize) {
+async fn keep(lanes: Weak<Lanes>, index: usize) {
     let mut backoff = Backoff::new();
     loop {
         let Some(here) = lanes.upgrade() else { return };
@@ -299,14 +321,14 @@ async fn keep(lanes: std::sync::Weak<Lanes>, index: usize) {
         match dialled {
             Ok((object, lane)) => {
                 backoff = Backoff::new();
-                let gone = lane.gone.clone();
-                here.slots[index].lane.store(Some(Arc::new(lane)));
+                let lane = Arc::new(lane);
+                here.slots[index].lane.store(Some(lane.clone()));
                 if !here.breaker.is_open() {
                     here.note(State::Up, "");
                 }
                 here.slots[index].settled.send_replace(true);
                 drop(here);
-                gone.notified().await;
+                watch_over(&lanes, &lane).await;
                 // A dead connection must not go back to the pool.
                 drop(Connection::take(object));
             }
@@ -322,29 +344,32 @@ async fn keep(lanes: std::sync::Weak<Lanes>, index: usize) {
     }
 }
 
+/// Returns once the lane has been taken out.
+async fn watch_over(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
+    let mut gone = pin!(lane.gone.notified());
+    loop {
+        let Some(here) = lanes.upgrade() else { return };
+        let suspicion = here.suspicion.clone().notified_owned();
+        drop(here);
+        if let Either::Left(_) = select(gone.as_mut(), pin!(suspicion)).await {
+            return;
+        }
+        let Some(here) = lanes.upgrade() else { return };
+        here.check(lane).await;
+    }
+}
+
 /// Pings while the breaker is open, and closes it at the first answer.
-async fn probe(lanes: std::sync::Weak<Lanes>) {
+async fn probe(lanes: Weak<Lanes>) {
     let mut backoff = Backoff::new();
     loop {
         tokio::time::sleep(backoff.next()).await;
         let Some(here) = lanes.upgrade() else { return };
         let Some(lane) = here.any() else { continue };
-        let mut connection = lane.connection();
-        let ping = redis::cmd("PING");
-        let reply = connection.send_packed_command(&ping);
-        let answer = tokio::time::timeout(here.timeout, reply).await;
-        match answer.map(|reply| reply.and_then(Value::extract_error)) {
-            Ok(Ok(_)) => {
-                here.breaker.close();
-                here.note(State::Up, "");
-                return;
-            }
-            Ok(Err(_)) => here.evict(&lane),
-            Err(_) => {
-                if lane.strikes.fetch_add(1, Ordering::Relaxed) + 1 >= STRIKES {
-                    here.evict(&lane);
-                }
-            }
+        if here.check(&lane).await {
+            here.breaker.close();
+            here.note(State::Up, "");
+            return;
         }
     }
 }
