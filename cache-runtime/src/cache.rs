@@ -66,6 +66,25 @@ pub enum Status {
     Down,
 }
 
+impl Status {
+    /// The status as one word, for health checks and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Memory => "memory",
+            Self::Untried => "untried",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl Cache {
     /// Makes a cache from the environment. Never fails and does not connect: a wrong setting is
     /// one error line in the log and a cache that is off.

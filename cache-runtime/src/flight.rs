@@ -513,3 +513,6 @@ impl<P, O> fmt::Debug for Flights<P, O> {
         f.debug_struct("Flights").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

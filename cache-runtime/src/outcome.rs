@@ -28,7 +28,8 @@ pub enum OutcomeKind {
     Hit,
     /// From a run of the function that another call had under way.
     Joined,
-    /// From this call's own run; the value was offered to the store.
+    /// From this call's own run, under the cache's eyes: a value went to the store, unless
+    /// `cache_if` or its size forbade it; an error went to the caller alone.
     Computed,
     /// From a run that the cache had no part in, or could not store.
     Bypassed(Reason),
@@ -133,7 +134,7 @@ impl Outcome {
         self.kind == OutcomeKind::Hit
     }
 
-    /// This call ran the function, and the value was offered to the store.
+    /// This call ran the function with the cache at hand.
     pub fn is_computed(&self) -> bool {
         self.kind == OutcomeKind::Computed
     }

@@ -23,6 +23,8 @@ pub struct Server {
     folder: TempDir,
     options: Vec<String>,
     child: Child,
+    /// Its process id may be another's by now.
+    killed: bool,
 }
 
 impl Server {
@@ -44,7 +46,7 @@ impl Server {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         let child = spawn(folder.path(), &options);
-        let server = Self { folder, options, child };
+        let server = Self { folder, options, child, killed: false };
         server.wait_until_up().await;
         server
     }
@@ -134,15 +136,19 @@ impl Server {
     ///
     /// Where the process cannot be ended.
     pub fn kill(&mut self) {
+        self.killed = true;
         self.child.kill().expect("the server is ours");
         self.child.wait().expect("the server is ours");
     }
 
     /// Starts the server anew on the same socket, empty.
     pub async fn restart(&mut self) {
-        self.kill();
+        if !self.killed {
+            self.kill();
+        }
         let _ = std::fs::remove_file(self.socket());
         self.child = spawn(self.folder.path(), &self.options);
+        self.killed = false;
         self.wait_until_up().await;
     }
 
@@ -183,7 +189,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have been killed before.
+        if self.killed {
+            return;
+        }
         let _ = self.try_signal(Signal::SIGCONT);
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -2,7 +2,11 @@
 //! that differ in what does not are not.
 
 // The shapes are the point, not whether a function that only counts could do with less.
-#![allow(clippy::needless_pass_by_value, clippy::trivially_copy_pass_by_ref)]
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::option_option,
+    clippy::trivially_copy_pass_by_ref
+)]
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -20,6 +24,11 @@ use serde::{Deserialize, Serialize};
 fn run() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::SeqCst)
+}
+
+/// A run that looks at an argument.
+fn using<T>(_argument: T) -> u64 {
+    run()
 }
 
 async fn over_both<F: Future<Output = ()>>(scenario: impl Fn(Cache) -> F) {
@@ -80,7 +89,7 @@ struct Db;
 
 impl Db {
     fn query(&self) -> u64 {
-        run()
+        using(self)
     }
 }
 
@@ -92,7 +101,7 @@ async fn none() -> u64 {
 #[cache_result]
 async fn owned(name: String, number: u32) -> u64 {
     drop(name);
-    run() + u64::from(number) * 0
+    using(number)
 }
 
 #[cache_result]
@@ -297,7 +306,7 @@ async fn raw(r#type: &str, r#match: u32) -> u64 {
 #[cache_result]
 async fn conditional(
     number: u32,
-    #[cfg(all())] present: u32,
+    #[cfg(not(any()))] present: u32,
     #[cfg(any())] absent: NoSuchType,
 ) -> u64 {
     run()
@@ -528,7 +537,7 @@ trait Remote: Send + Sync {
 
     #[cache_result(key = (self.id(), number))]
     async fn by_default(&self, number: u32) -> u64 {
-        run() + u64::from(number) * 0
+        using(number)
     }
 
     async fn skipping(&self, name: &str) -> Result<u64, String>;
@@ -552,7 +561,7 @@ impl Remote for Repository {
             return Err("no name".into());
         }
         tokio::task::yield_now().await;
-        Ok(run() + u64::from(self.limit) * 0)
+        Ok(using(self.limit))
     }
 
     #[cache_result(key = "{self.id}:{kind}")]
@@ -569,7 +578,7 @@ impl Remote for Repository {
 
     #[cache_result(key = (self.id, number))]
     async fn owned(self: Arc<Self>, number: u32) -> u64 {
-        run() + u64::from(number) * 0
+        using(number)
     }
 
     #[cache_result(key = (self.id, &item))]
@@ -648,6 +657,11 @@ async fn functions_that_a_macro_writes_are_cached() {
     .await;
 }
 
+#[test]
+fn a_body_that_is_a_fragment_of_a_macro_is_a_body() {
+    trybuild::TestCases::new().pass("tests/fragments/*.rs");
+}
+
 #[tokio::test]
 async fn functions_in_functions_and_blocks_are_cached() {
     #[cache_result]
@@ -657,7 +671,7 @@ async fn functions_in_functions_and_blocks_are_cached() {
     over_both(|cache| async move {
         #[cache_result]
         async fn in_a_closure(number: u32) -> u64 {
-            inner(number).await * 0 + run()
+            using(inner(number).await)
         }
         apart!(cache: inner(1), inner(2), in_a_closure(1), in_a_closure(2));
     })

@@ -180,9 +180,49 @@ fn is_plain(byte: u8) -> bool {
 
 fn hostile() -> Vec<String> {
     let mut texts: Vec<String> = [
-        "", ":", "::", "a:b", "{", "}", "{}", "{one}", "\n", "\r\n", "*", "?", "[a]", " ", "\0", "\t", "/", "%",
-        "%7E", "%~", "~", "#", "~text", "#tag", "..", "text:", "ä", "a\u{308}", "日本語", "🦀", "\u{202e}", "'",
-        "\"", "\\", "$", "&", "+", "None", "null", "true", "1", "-1", "1.0",
+        "",
+        ":",
+        "::",
+        "a:b",
+        "{",
+        "}",
+        "{}",
+        "{one}",
+        "\n",
+        "\r\n",
+        "*",
+        "?",
+        "[a]",
+        " ",
+        "\0",
+        "\t",
+        "/",
+        "%",
+        "%7E",
+        "%~",
+        "~",
+        "#",
+        "~text",
+        "#tag",
+        "..",
+        "text:",
+        "ä",
+        "a\u{308}",
+        "日本語",
+        "🦀",
+        "\u{202e}",
+        "'",
+        "\"",
+        "\\",
+        "$",
+        "&",
+        "+",
+        "None",
+        "null",
+        "true",
+        "1",
+        "-1",
+        "1.0",
     ]
     .map(str::to_owned)
     .to_vec();
@@ -257,7 +297,8 @@ async fn ratio(ratio: f64) -> u64 {
 #[tokio::test]
 async fn arguments_that_read_alike_may_share_a_key_but_never_a_value() {
     over_both(|cache| async move {
-        let alike = [Id::Number(5), Id::Wide(5), Id::Text("5"), Id::Maybe(Some(5)), Id::Letter('5')];
+        let alike =
+            [Id::Number(5), Id::Wide(5), Id::Text("5"), Id::Maybe(Some(5)), Id::Letter('5')];
         let mut runs = HashSet::new();
         for id in &alike {
             assert!(runs.insert(computed!(cache, untagged(id))));
@@ -371,7 +412,8 @@ macro_rules! has_no_key {
 #[tokio::test]
 async fn arguments_nested_too_deeply_run_without_the_cache() {
     over_both(|cache| async move {
-        let (one, two) = (computed!(cache, nested(&Nested(127))), computed!(cache, nested(&Nested(128))));
+        let (one, two) =
+            (computed!(cache, nested(&Nested(127))), computed!(cache, nested(&Nested(128))));
         assert_ne!(one, two);
         assert_eq!((one, two), (hit!(nested(&Nested(127))), hit!(nested(&Nested(128)))));
         for depth in [129, 1000, 1_000_000] {

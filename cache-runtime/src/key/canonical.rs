@@ -579,7 +579,8 @@ mod tests {
                 list().prop_map(Model::Tuple),
                 (name(), list()).prop_map(|(name, items)| Model::TupleStruct(name, items)),
                 (name(), name(), list()).prop_map(|(n, v, items)| Model::TupleVariant(n, v, items)),
-                prop::collection::btree_map(inner.clone(), inner.clone(), 0..3).prop_map(Model::Map),
+                prop::collection::btree_map(inner.clone(), inner.clone(), 0..3)
+                    .prop_map(Model::Map),
                 (name(), fields()).prop_map(|(name, fields)| Model::Struct(name, fields)),
                 (name(), name(), fields()).prop_map(|(n, v, f)| Model::StructVariant(n, v, f)),
             ]

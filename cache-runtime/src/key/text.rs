@@ -269,7 +269,9 @@ mod tests {
         assert_eq!(text(&Unit), "Unit");
         assert_eq!(text(&f64::NAN), "NaN");
         assert_eq!(text(&-0.5f32), "-0.5");
-        for value in [text(&()), text(&Kind::Other(1)), text(&(1, 2)), text(&BTreeMap::from([(1, 2)]))] {
+        for value in
+            [text(&()), text(&Kind::Other(1)), text(&(1, 2)), text(&BTreeMap::from([(1, 2)]))]
+        {
             assert!(value.starts_with("%~") && value.len() > 2, "{value}");
         }
     }

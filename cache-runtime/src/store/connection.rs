@@ -282,7 +282,11 @@ impl Lanes {
             }
             dialled => dialled,
         };
-        let object = dialled.map_err(|error| error.to_string())?;
+        let object = dialled.map_err(|error| match error {
+            PoolError::Backend(error) => error.to_string(),
+            PoolError::Timeout(_) => "the connection was not made in time".to_owned(),
+            error => error.to_string(),
+        })?;
         let mut connection: MultiplexedConnection = (*object).clone();
         // The first command finds what connecting does not: a missing password, a loading server.
         let hello = async {

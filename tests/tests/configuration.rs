@@ -1,0 +1,420 @@
+//! Settings: how each is spelled, which of two wins, what is refused and in what words, and that
+//! no password is ever shown.
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use cache_runtime::{Cache, Config, Error, Reason, Status, cache_result, observe};
+use integration_tests::{Server, in_memory, patient};
+
+#[cache_result]
+async fn number(key: u32) -> u32 {
+    key
+}
+
+fn read(variables: &[(&str, &str)]) -> Result<Config, Error> {
+    let variables: HashMap<_, _> = variables.iter().copied().collect();
+    Config::from_lookup(|name| variables.get(name).map(|value| (*value).to_owned()))
+}
+
+/// Where the store is, as `Debug` shows it.
+fn backend(variables: &[(&str, &str)]) -> String {
+    let shown = match read(variables) {
+        Ok(config) => format!("{config:?}"),
+        Err(error) => panic!("{variables:?}: {error}"),
+    };
+    let shown = shown.strip_prefix("Config { backend: ").expect("the backend first");
+    shown.split(", namespace").next().expect("the namespace next").to_owned()
+}
+
+fn refused(variables: &[(&str, &str)]) -> String {
+    let error = read(variables).expect_err(&format!("{variables:?} should be refused"));
+    assert!(error.is_config());
+    format!("{error} {error:?}")
+}
+
+const LOCAL: &str = "Redis(redis://127.0.0.1:6379/0)";
+
+#[test]
+fn a_switch_is_spelled_in_many_ways() {
+    for no in ["false", "0", "no", "off", "FALSE", "Off", " no ", "\"false\"", "'0'"] {
+        for switch in ["REDIS_ENABLED", "ENABLE_REDIS_CACHE"] {
+            assert_eq!(backend(&[(switch, no)]), "Off", "{switch}={no:?}");
+            assert_eq!(backend(&[(switch, no), ("REDIS_URL", "redis://host")]), "Off");
+        }
+    }
+    for yes in ["true", "1", "yes", "on", "TRUE", "On", " yes\n", "\"true\"", "'1'"] {
+        for switch in ["REDIS_ENABLED", "ENABLE_REDIS_CACHE"] {
+            assert_eq!(backend(&[(switch, yes)]), LOCAL, "{switch}={yes:?}");
+            let with_url = [(switch, yes), ("REDIS_URL", "redis://host")];
+            assert_eq!(backend(&with_url), "Redis(redis://host:6379/0)");
+        }
+    }
+    for neither in ["", " ", "\"\"", "''"] {
+        assert_eq!(backend(&[("REDIS_ENABLED", neither)]), "Memory", "{neither:?}");
+    }
+}
+
+#[test]
+fn of_two_switches_off_wins() {
+    for (one, other, expected) in [
+        ("true", "false", "Off"),
+        ("false", "true", "Off"),
+        ("false", "false", "Off"),
+        ("true", "true", LOCAL),
+        ("", "true", LOCAL),
+        ("", "false", "Off"),
+    ] {
+        let both = [("REDIS_ENABLED", one), ("ENABLE_REDIS_CACHE", other)];
+        assert_eq!(backend(&both), expected, "{both:?}");
+    }
+}
+
+#[test]
+fn nothing_set_means_this_process_and_a_switch_alone_the_local_redis() {
+    assert_eq!(backend(&[]), "Memory");
+    assert_eq!(backend(&[("REDIS_PASSWORD", "x"), ("CACHE_NAMESPACE", "x")]), "Memory");
+    assert_eq!(backend(&[("REDIS_ENABLED", "true")]), LOCAL);
+    assert_eq!(
+        backend(&[("REDIS_ENABLED", "true"), ("REDIS_PORT", "7")]),
+        "Redis(redis://127.0.0.1:7/0)"
+    );
+    assert_eq!(backend(&[("REDIS_URL", "memory://")]), "Memory");
+    assert_eq!(backend(&[("REDIS_URL", " \"memory://\" "), ("REDIS_ENABLED", "1")]), "Memory");
+}
+
+#[test]
+fn switched_off_nothing_else_is_read() {
+    let off = [("REDIS_ENABLED", "false"), ("REDIS_URL", "nonsense"), ("CACHE_BUDGET_MS", "x")];
+    assert_eq!(backend(&off), "Off");
+}
+
+#[test]
+fn addresses_are_read_from_url_or_host() {
+    for (variables, expected) in [
+        (&[("REDIS_URL", "redis://h")][..], "redis://h:6379/0"),
+        (&[("REDIS_URL", "redis://h:1/2")], "redis://h:1/2"),
+        (&[("REDIS_URL", "REDIS://h:1/2/")], "redis://h:1/2"),
+        (&[("REDIS_URL", "valkey://h")], "redis://h:6379/0"),
+        (&[("REDIS_URL", "redis://")], "redis://127.0.0.1:6379/0"),
+        (&[("REDIS_URL", "redis://:7")], "redis://127.0.0.1:7/0"),
+        (&[("REDIS_URL", "redis://h/")], "redis://h:6379/0"),
+        (&[("REDIS_URL", "redis://h?db=3")], "redis://h:6379/3"),
+        (&[("REDIS_URL", "redis://[::1]:7/2")], "redis://[::1]:7/2"),
+        (&[("REDIS_URL", "redis://[::1]")], "redis://[::1]:6379/0"),
+        (&[("REDIS_URL", "'redis://h:1'")], "redis://h:1/0"),
+        (&[("REDIS_URL", "unix:///run/redis.sock")], "unix:///run/redis.sock?db=0"),
+        (&[("REDIS_URL", "unix:///run/redis.sock?db=2&pass=x")], "unix:///run/redis.sock?db=2"),
+        (&[("REDIS_URL", "redis+unix:///r.sock")], "unix:///r.sock?db=0"),
+        (&[("REDIS_HOST", "h")], "redis://h:6379/0"),
+        (&[("REDIS_HOST", "h"), ("REDIS_PORT", "7"), ("REDIS_DB", "3")], "redis://h:7/3"),
+        (&[("REDIS_HOST", "::1"), ("REDIS_PORT", "7")], "redis://[::1]:7/0"),
+        (&[("REDIS_HOST", "h"), ("REDIS_PORT", "tcp://10.0.0.7:8")], "redis://h:8/0"),
+        (&[("REDIS_HOST", "h"), ("REDIS_PORT", "\"7\"")], "redis://h:7/0"),
+        (&[("REDIS_HOST", "redis://h:7/3"), ("REDIS_PORT", "9")], "redis://h:7/3"),
+        (&[("REDIS_HOST", "unix:///r.sock")], "unix:///r.sock?db=0"),
+    ] {
+        assert_eq!(backend(variables), format!("Redis({expected})"), "{variables:?}");
+    }
+}
+
+#[test]
+fn a_url_wins_and_what_it_beats_is_not_even_read() {
+    let expected = "Redis(redis://url:1/0)";
+    let beaten = [
+        ("REDIS_URL", "redis://url:1"),
+        ("REDIS_HOST", "host"),
+        ("REDIS_PORT", "tcp://10.0.0.7:no"),
+        ("REDIS_DB", "no"),
+    ];
+    assert_eq!(backend(&beaten), expected);
+    let empty = [("REDIS_URL", ""), ("REDIS_HOST", "host"), ("REDIS_PORT", "2")];
+    assert_eq!(backend(&empty), "Redis(redis://host:2/0)");
+}
+
+#[test]
+fn numbers_are_read_and_bounded() {
+    let config = read(&[
+        ("REDIS_DEFAULT_TTL", "60"),
+        ("REDIS_POOL_SIZE", "3"),
+        ("REDIS_CONNECT_TIMEOUT_MS", "11"),
+        ("REDIS_TIMEOUT_MS", " 12 "),
+        ("CACHE_BUDGET_MS", "\"13\""),
+        ("CACHE_MAX_VALUE", "14"),
+        ("CACHE_COMPRESS_ABOVE", "15"),
+        ("CACHE_LOCAL_BYTES", "16"),
+        ("CACHE_SLOW_MS", "17"),
+        ("CACHE_LOG_INTERVAL", "0"),
+        ("CACHE_NAMESPACE", "shop"),
+    ]);
+    let shown = format!("{:?}", config.unwrap());
+    for expected in [
+        "namespace: \"shop\"",
+        "default_ttl: 60s",
+        "pool_size: 3",
+        "connect_timeout: 11ms",
+        " timeout: 12ms",
+        "budget: 13ms",
+        "max_value: 14,",
+        "compress_above: 15,",
+        "local_bytes: 16,",
+    ] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    let shown = format!("{:?}", read(&[]).unwrap());
+    for expected in [
+        "namespace: \"cache\"",
+        "default_ttl: 3600s",
+        "pool_size: 2",
+        "connect_timeout: 1s",
+        " timeout: 100ms",
+        "budget: 100ms",
+        "max_value: 1048576,",
+        "compress_above: 4096,",
+        "local_bytes: 67108864,",
+    ] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    let many = read(&[("REDIS_POOL_SIZE", "100")]).unwrap();
+    assert!(format!("{many:?}").contains("pool_size: 8"));
+    assert!(format!("{:?}", Config::in_memory().lanes(0)).contains("pool_size: 1"));
+}
+
+#[test]
+fn a_wrong_value_is_refused_by_the_name_of_its_variable() {
+    for (name, value) in [
+        ("REDIS_ENABLED", "maybe"),
+        ("ENABLE_REDIS_CACHE", "2"),
+        ("REDIS_URL", "localhost:6379"),
+        ("REDIS_URL", "http://h"),
+        ("REDIS_URL", "redis://h:port"),
+        ("REDIS_URL", "redis://h:70000"),
+        ("REDIS_URL", "redis://h/db"),
+        ("REDIS_URL", "redis://h/-1"),
+        ("REDIS_URL", "redis://h?db=x"),
+        ("REDIS_URL", "redis://[::1"),
+        ("REDIS_URL", "unix://"),
+        ("REDIS_HOST", "redis://h:port"),
+        ("REDIS_DEFAULT_TTL", "0"),
+        ("REDIS_DEFAULT_TTL", "1h"),
+        ("REDIS_DEFAULT_TTL", "-1"),
+        ("REDIS_DEFAULT_TTL", "99999999999999999999"),
+        ("REDIS_POOL_SIZE", "0"),
+        ("REDIS_POOL_SIZE", "two"),
+        ("REDIS_CONNECT_TIMEOUT_MS", "1.5"),
+        ("REDIS_TIMEOUT_MS", "0"),
+        ("CACHE_BUDGET_MS", "100ms"),
+        ("CACHE_MAX_VALUE", "1MiB"),
+        ("CACHE_COMPRESS_ABOVE", "0"),
+        ("CACHE_LOCAL_BYTES", "x"),
+        ("CACHE_SLOW_MS", "x"),
+        ("CACHE_LOG_INTERVAL", "x"),
+        ("CACHE_NAMESPACE", "a b"),
+        ("CACHE_NAMESPACE", "a\u{7}b"),
+    ] {
+        let told = refused(&[(name, value)]);
+        assert!(told.starts_with(&format!("{name}: ")), "{name}={value}: {told}");
+    }
+    for (name, value) in
+        [("REDIS_PORT", "0"), ("REDIS_PORT", "x"), ("REDIS_PORT", "tcp://h:x"), ("REDIS_DB", "x")]
+    {
+        let told = refused(&[("REDIS_HOST", "h"), (name, value)]);
+        assert!(told.starts_with(&format!("{name}: ")), "{name}={value}: {told}");
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_is_refused_however_it_is_given() {
+    for db in ["4294967296", "9223372036854775808", "18446744073709551615"] {
+        refused(&[("REDIS_URL", &format!("redis://h/{db}"))]);
+        refused(&[("REDIS_HOST", "h"), ("REDIS_DB", db)]);
+    }
+}
+
+#[test]
+fn what_is_not_supported_is_refused_in_words() {
+    for url in [
+        "rediss://h",
+        "rediss://alice:my-secret@h:6380/0",
+        "redis+sentinel://a:1,b:2/mymaster/0",
+        "redis+cluster://h",
+        "valkeys://h",
+        "redis://a:1,b:2",
+        "redis://h?cluster=true",
+        "redis://h?ssl=true",
+    ] {
+        let told = refused(&[("REDIS_URL", url)]);
+        assert!(told.contains("not supported by this version"), "{url}: {told}");
+        assert!(!told.contains("my-secret"), "{told}");
+    }
+}
+
+#[test]
+fn a_port_in_a_host_is_understood_or_refused() {
+    match read(&[("REDIS_HOST", "h:7")]) {
+        Ok(config) => assert!(format!("{config:?}").contains("redis://h:7/0"), "{config:?}"),
+        Err(error) => assert!(error.to_string().starts_with("REDIS_HOST: "), "{error}"),
+    }
+}
+
+const SECRETS: [&str; 9] = [
+    "my-secret",
+    "a@b",
+    "p@ss/w?rd#1:x",
+    "aGVsbG8+d29ybGQ/PT0=",
+    "100%",
+    "%zz",
+    "tr%41iling",
+    "\"quoted\"",
+    "pass word",
+];
+
+#[test]
+fn no_password_is_ever_shown() {
+    for secret in SECRETS {
+        for variables in [
+            vec![("REDIS_URL", format!("redis://alice:{secret}@host:1/2"))],
+            vec![("REDIS_URL", format!("redis://:{secret}@host:1/2"))],
+            vec![("REDIS_URL", format!("unix:///r.sock?user=alice&pass={secret}"))],
+            vec![("REDIS_HOST", "host".into()), ("REDIS_PASSWORD", secret.into())],
+            vec![("REDIS_HOST", format!("redis://:{secret}@host"))],
+            // Refused, each of them.
+            vec![("REDIS_URL", format!("redis://alice:{secret}@host:port/0"))],
+            vec![("REDIS_URL", format!("redis://alice:{secret}@host:1/db"))],
+            vec![("REDIS_URL", format!("rediss://alice:{secret}@host:1/0"))],
+            vec![("REDIS_URL", format!("{secret}@host:1/0"))],
+            vec![("REDIS_URL", format!("unix:///r.sock?pass={secret}&db=x"))],
+            vec![
+                ("REDIS_HOST", "host".into()),
+                ("REDIS_PASSWORD", secret.into()),
+                ("REDIS_DB", "x".into()),
+            ],
+        ] {
+            let variables: Vec<_> =
+                variables.iter().map(|(name, value)| (*name, &**value)).collect();
+            let shown = match read(&variables) {
+                Ok(config) => {
+                    let cache = Cache::new(config.clone());
+                    format!("{config:?} {config:#?} {cache:?} {:?}", cache.health())
+                }
+                Err(error) => format!("{error} {error:?}"),
+            };
+            assert!(!shown.contains(secret), "{variables:?}: {shown}");
+            assert!(!shown.contains("alice"), "{variables:?}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn a_password_under_the_wrong_variable_is_not_shown_either() {
+    for name in ["REDIS_PORT", "REDIS_ENABLED", "REDIS_URL", "CACHE_NAMESPACE"] {
+        if let Err(error) = read(&[("REDIS_HOST", "h"), (name, "my secret")]) {
+            assert!(!format!("{error} {error:?}").contains("my secret"), "{name}: {error}");
+        }
+    }
+}
+
+/// A server on a port, with a user `alice` of this password and a default user of the same.
+async fn guarded(password: &str) -> (Server, u16) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Server::start_with(&["--port", &port.to_string()]).await;
+    let user = ["ACL", "SETUSER", "alice", "on", &format!(">{password}"), "~*", "&*", "+@all"];
+    server.command::<String>(&user).await;
+    server.command::<String>(&["CONFIG", "SET", "requirepass", password]).await;
+    (server, port)
+}
+
+async fn logs_in(config: Config) -> Result<(), Error> {
+    let cache = Cache::connect(patient(config)).await?;
+    let (_, outcome) = cache.scope(observe(number(1))).await;
+    cache.flush().await;
+    assert!(!outcome.is_bypassed(), "{outcome:?}");
+    assert_eq!(cache.health().status, Status::Up);
+    Ok(())
+}
+
+/// As it goes into a URL by the book.
+fn escaped(secret: &str) -> String {
+    let escape = |byte: u8| {
+        if byte.is_ascii_alphanumeric() { char::from(byte).into() } else { format!("%{byte:02X}") }
+    };
+    secret.bytes().map(escape).collect()
+}
+
+#[tokio::test]
+async fn a_password_logs_in_however_it_is_given() {
+    for secret in SECRETS {
+        let (server, port) = guarded(secret).await;
+        let (host, port_text) = ("127.0.0.1", port.to_string());
+        let literal =
+            [("REDIS_HOST", host), ("REDIS_PORT", &port_text), ("REDIS_PASSWORD", secret)];
+        let mut cases = vec![read(&literal).unwrap()];
+        cases.push(read(&[&literal[..], &[("REDIS_USERNAME", "alice")]].concat()).unwrap());
+        let url = |url: String| read(&[("REDIS_URL", &url)]).unwrap();
+        cases.push(url(format!("redis://alice:{}@{host}:{port}/0", escaped(secret))));
+        cases.push(url(format!("redis://:{}@{host}:{port}", escaped(secret))));
+        let unix = server.url();
+        cases.push(url(format!("{unix}?user=alice&pass={}", escaped(secret))));
+        // Raw too, but where it reads as an escape of something else.
+        if !secret.contains("%41") {
+            cases.push(url(format!("redis://alice:{secret}@{host}:{port}/0")));
+        }
+        let in_host = format!("redis://{host}:{port}/0");
+        cases.push(read(&[("REDIS_HOST", &in_host), ("REDIS_PASSWORD", secret)]).unwrap());
+        for (number, config) in cases.into_iter().enumerate() {
+            if let Err(error) = logs_in(config).await {
+                panic!("`{secret}`, case {number}: {error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_told_without_showing_it() {
+    let (_server, port) = guarded("right").await;
+    let url = format!("redis://alice:my-secret@127.0.0.1:{port}/0");
+    let config = patient(Config::redis(&url).unwrap());
+    let error = Cache::connect(config.clone()).await.unwrap_err();
+    assert!(error.is_unavailable());
+    let cache = Cache::new(config);
+    let (_, outcome) = cache.scope(observe(number(2))).await;
+    assert_eq!(outcome.reason(), Some(Reason::Unavailable));
+    let health = cache.health();
+    assert_eq!(health.status, Status::Down);
+    let shown = format!("{error} {error:?} {cache:?} {health:?}");
+    assert!(!shown.contains("my-secret"), "{shown}");
+    let told = error.to_string().to_lowercase();
+    assert!(["password", "wrongpass", "auth"].iter().any(|word| told.contains(word)), "{told}");
+}
+
+#[tokio::test]
+async fn a_wrong_database_and_an_absent_server_are_told() {
+    let server = Server::start().await;
+    let config = Config::redis(&format!("{}?db=99", server.url())).unwrap();
+    let error = Cache::connect(patient(config)).await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    let (_folder, url) = Server::absent();
+    let config = Config::redis(&url).unwrap().connect_timeout(Duration::from_millis(300));
+    let error = Cache::connect(config).await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+}
+
+#[tokio::test]
+async fn settings_in_code_are_those_of_the_environment() {
+    let server = Server::start().await;
+    let cache = Cache::connect(server.config().namespace("in-code").lanes(1)).await.unwrap();
+    assert_eq!(cache.health().lanes, 1);
+    let (_, outcome) = cache.scope(observe(number(3))).await;
+    assert!(outcome.key.unwrap().starts_with("in-code:"));
+    let url = format!("{}?db=3&protocol=2", server.url());
+    let cache = Cache::connect(patient(Config::redis(&url).unwrap())).await.unwrap();
+    cache.scope(number(3)).await;
+    cache.flush().await;
+    let keyspace: String = server.command(&["INFO", "keyspace"]).await;
+    assert!(keyspace.contains("db3:keys=1"), "{keyspace}");
+    assert_eq!(in_memory().health().status, Status::Memory);
+    assert!(Config::redis("memory://").is_ok());
+    let error = Config::redis("redis//h").unwrap_err();
+    assert!(error.is_config());
+}
