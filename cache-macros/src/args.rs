@@ -105,10 +105,7 @@ fn value(word: &Ident, input: ParseStream) -> syn::Result<Expr> {
     }
     input.parse::<Token![=]>()?;
     if input.is_empty() || input.peek(Token![,]) {
-        return Err(syn::Error::new_spanned(
-            word,
-            format!("`{word}` has no value"),
-        ));
+        return Err(syn::Error::new_spanned(word, format!("`{word}` has no value")));
     }
     input.parse()
 }

@@ -40,18 +40,10 @@ pub(crate) fn parse(sig: &Signature, body: &Group) -> Option<Boxed> {
     let statements = std::mem::take(&mut future.block.stmts);
     let braces = future.block.brace_token.span.join();
     let (patterns, rest): (Vec<_>, Vec<_>) = statements.into_iter().partition(binds_a_pattern);
-    let mut body = Group::new(
-        Delimiter::Brace,
-        rest.iter().map(ToTokens::to_token_stream).collect(),
-    );
+    let mut body =
+        Group::new(Delimiter::Brace, rest.iter().map(ToTokens::to_token_stream).collect());
     body.set_span(braces);
-    Some(Boxed {
-        before,
-        call,
-        output,
-        patterns,
-        body,
-    })
+    Some(Boxed { before, call, output, patterns, body })
 }
 
 impl Boxed {
@@ -110,12 +102,7 @@ fn is_box_pin(function: &Expr) -> bool {
     let Expr::Path(function) = function else {
         return false;
     };
-    let mut names = function
-        .path
-        .segments
-        .iter()
-        .rev()
-        .map(|segment| &segment.ident);
+    let mut names = function.path.segments.iter().rev().map(|segment| &segment.ident);
     names.next().is_some_and(|name| name == "pin") && names.next().is_some_and(|name| name == "Box")
 }
 

@@ -30,10 +30,7 @@ pub(crate) fn check(args: &Args, input: &Input, errors: &mut Errors) {
 
 fn check_attributes(attrs: &[Attribute], errors: &mut Errors) {
     for attr in attrs.iter().filter(|attr| is_ours(attr)) {
-        errors.on(
-            attr,
-            "this function already has a `#[cache_result]`; merge the two",
-        );
+        errors.on(attr, "this function already has a `#[cache_result]`; merge the two");
     }
 }
 
@@ -46,10 +43,7 @@ pub(crate) fn without_ours(item: TokenStream) -> TokenStream {
     match parser.parse2(item.clone()) {
         Ok((attrs, rest)) => {
             let others = attrs.iter().filter(|attr| !is_ours(attr));
-            others
-                .map(ToTokens::to_token_stream)
-                .chain([rest])
-                .collect()
+            others.map(ToTokens::to_token_stream).chain([rest]).collect()
         }
         Err(_) => item,
     }
@@ -57,18 +51,12 @@ pub(crate) fn without_ours(item: TokenStream) -> TokenStream {
 
 /// Whether an attribute is `#[cache_result]`, by whatever path.
 fn is_ours(attr: &Attribute) -> bool {
-    attr.path()
-        .segments
-        .last()
-        .is_some_and(|name| name.ident == "cache_result")
+    attr.path().segments.last().is_some_and(|name| name.ident == "cache_result")
 }
 
 fn check_qualifiers(sig: &Signature, errors: &mut Errors) {
     let mut refuse = |keyword: &dyn ToTokens, function: &str| {
-        errors.on(
-            keyword,
-            format!("`#[cache_result]` cannot be used on {function}"),
-        );
+        errors.on(keyword, format!("`#[cache_result]` cannot be used on {function}"));
     };
     if let Some(keyword) = &sig.constness {
         refuse(keyword, "a `const fn`");
@@ -137,15 +125,9 @@ fn check_prefix(args: &Args, input: &Input, errors: &mut Errors) {
         return;
     };
     let text = prefix.value();
-    let named = input
-        .args
-        .iter()
-        .find(|arg| text.contains(&format!("{{{}}}", arg.ident)));
+    let named = input.args.iter().find(|arg| text.contains(&format!("{{{}}}", arg.ident)));
     if let Some(arg) = named {
         let name = &arg.ident;
-        errors.on(
-            prefix,
-            format!("`prefix` is not a template; write `{{{name}}}` into `key`"),
-        );
+        errors.on(prefix, format!("`prefix` is not a template; write `{{{name}}}` into `key`"));
     }
 }

@@ -3,13 +3,8 @@
 use std::time::Duration;
 
 /// The units and their length in milliseconds, shortest first.
-const UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const UNITS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Reads one or more numbers, each with its unit; the error is a message for the user.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
@@ -53,9 +48,7 @@ fn milliseconds(number: &str, unit: &str, text: &str) -> Result<u64, String> {
     }
     let Some((_, length)) = UNITS.iter().find(|(name, _)| *name == unit) else {
         let units = crate::words::quoted(UNITS.iter().map(|(name, _)| name));
-        return Err(format!(
-            "unknown unit `{unit}` in duration; expected one of {units}"
-        ));
+        return Err(format!("unknown unit `{unit}` in duration; expected one of {units}"));
     };
     let number: Option<u64> = number.parse().ok();
     let product = number.and_then(|number| number.checked_mul(*length));

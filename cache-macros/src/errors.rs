@@ -16,10 +16,7 @@ pub(crate) struct Errors {
 
 impl Errors {
     pub(crate) fn new() -> Self {
-        Self {
-            found: None,
-            finished: false,
-        }
+        Self { found: None, finished: false }
     }
 
     /// Reports a mistake at the whole of some tokens.

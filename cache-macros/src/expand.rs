@@ -38,19 +38,11 @@ pub(crate) fn expand(args: &Args, input: Input, parts: &[Part]) -> TokenStream {
     let expansion = Expansion {
         args,
         name: input.sig.ident.unraw().to_string(),
-        output: input
-            .output()
-            .map_or_else(|| quote!(()), ToTokens::to_token_stream),
+        output: input.output().map_or_else(|| quote!(()), ToTokens::to_token_stream),
         runtime: runtime(args, site),
         parts,
     };
-    let Input {
-        attrs,
-        vis,
-        sig,
-        form,
-        ..
-    } = input;
+    let Input { attrs, vis, sig, form, .. } = input;
     let body = match form {
         Form::Async(body) => expansion.of_async_fn(&body),
         Form::Boxed(boxed) => expansion.of_boxed(*boxed),
@@ -91,9 +83,7 @@ impl Expansion<'_> {
     /// ```
     fn of_boxed(&self, boxed: Boxed) -> TokenStream {
         let (runtime, around) = (&self.runtime, self.around(&boxed.body));
-        let Boxed {
-            before, patterns, ..
-        } = &boxed;
+        let Boxed { before, patterns, .. } = &boxed;
         let before = quote!(#(#before)*);
         let body = quote_spanned! {Span::mixed_site()=>
             #(#patterns)*
@@ -132,10 +122,7 @@ impl Expansion<'_> {
 /// the error there.
 fn runtime(args: &Args, at: Span) -> TokenStream {
     let default = || quote_spanned!(at=> ::cache_runtime);
-    let path = args
-        .runtime
-        .value()
-        .map_or_else(default, ToTokens::to_token_stream);
+    let path = args.runtime.value().map_or_else(default, ToTokens::to_token_stream);
     let path = path.into_iter().map(|mut token: TokenTree| {
         token.set_span(token.span().located_at(at));
         token

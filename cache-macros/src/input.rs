@@ -45,10 +45,7 @@ impl Input {
         match function.end {
             End::Body(body) => Some(Self::new(function.attrs, function.vis, function.sig, body)),
             End::Semi(semi) => {
-                errors.on(
-                    semi,
-                    "nothing to cache: put `#[cache_result]` on the implementation",
-                );
+                errors.on(semi, "nothing to cache: put `#[cache_result]` on the implementation");
                 None
             }
         }
@@ -63,13 +60,7 @@ impl Input {
             None => Form::Sync(body),
         };
         let args = args(&sig, &form);
-        Self {
-            attrs,
-            vis,
-            sig,
-            form,
-            args,
-        }
+        Self { attrs, vis, sig, form, args }
     }
 
     pub(crate) fn receiver(&self) -> Option<&Receiver> {
@@ -98,20 +89,14 @@ fn args(sig: &Signature, form: &Form) -> Vec<Arg> {
     });
     let mut args = Vec::new();
     for PatType { attrs, pat, .. } in typed {
-        let cfgs: Vec<_> = attrs
-            .iter()
-            .filter(|attr| decides_about_compiling(attr))
-            .cloned()
-            .collect();
+        let cfgs: Vec<_> =
+            attrs.iter().filter(|attr| decides_about_compiling(attr)).cloned().collect();
         let pattern = match form {
             Form::Boxed(boxed) => boxed.pattern(pat),
             _ => Some(&**pat),
         };
         for ident in pattern.into_iter().flat_map(pattern::names) {
-            args.push(Arg {
-                ident,
-                cfgs: cfgs.clone(),
-            });
+            args.push(Arg { ident, cfgs: cfgs.clone() });
         }
     }
     args
@@ -119,14 +104,9 @@ fn args(sig: &Signature, form: &Form) -> Vec<Arg> {
 
 fn decides_about_compiling(attr: &Attribute) -> bool {
     let nested = |tokens: TokenStream| {
-        tokens
-            .into_iter()
-            .any(|token| matches!(token.to_string().as_str(), "cfg" | "cfg_attr"))
+        tokens.into_iter().any(|token| matches!(token.to_string().as_str(), "cfg" | "cfg_attr"))
     };
     attr.path().is_ident("cfg")
         || attr.path().is_ident("cfg_attr")
-            && attr
-                .meta
-                .require_list()
-                .is_ok_and(|list| nested(list.tokens.clone()))
+            && attr.meta.require_list().is_ok_and(|list| nested(list.tokens.clone()))
 }

@@ -36,10 +36,11 @@ impl Parse for Function {
 fn body(input: ParseStream) -> syn::Result<Group> {
     match input.parse()? {
         TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Ok(group),
-        other => Err(syn::Error::new(
-            other.span(),
-            "expected the body of the function",
-        )),
+        // A `$body:block` of `macro_rules!` comes in a group without delimiters.
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+            body.parse2(group.stream())
+        }
+        other => Err(syn::Error::new(other.span(), "expected the body of the function")),
     }
 }
 
@@ -60,10 +61,7 @@ pub(crate) fn without_inner_attributes(body: Group) -> (Vec<Attribute>, Group) {
 }
 
 fn outer(attr: Attribute) -> Attribute {
-    Attribute {
-        style: syn::AttrStyle::Outer,
-        ..attr
-    }
+    Attribute { style: syn::AttrStyle::Outer, ..attr }
 }
 
 /// The keyword of an item that is not a function.
@@ -75,16 +73,12 @@ pub(crate) fn other_item(item: TokenStream) -> Option<TokenTree> {
     };
     let rest = parser.parse2(item).ok()?;
     let is = |token: &TokenTree, words: &[&str]| words.contains(&token.to_string().as_str());
-    let function = rest
-        .clone()
-        .into_iter()
-        .take_while(|token| !matches!(token, TokenTree::Group(_)));
+    let function =
+        rest.clone().into_iter().take_while(|token| !matches!(token, TokenTree::Group(_)));
     if function.clone().any(|token| is(&token, &["fn"])) {
         return None;
     }
-    let items = [
-        "struct", "enum", "union", "trait", "impl", "mod", "static", "type", "use",
-    ];
+    let items = ["struct", "enum", "union", "trait", "impl", "mod", "static", "type", "use"];
     let keyword = function.clone().find(|token| is(token, &items));
     keyword.or_else(|| rest.into_iter().next())
 }

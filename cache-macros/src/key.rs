@@ -49,11 +49,7 @@ impl Key {
 /// Cuts a template into its pieces. All its mistakes come together.
 fn template(literal: &LitStr) -> Result<Vec<Piece>> {
     let text = literal.value();
-    let mut template = Template {
-        literal,
-        pieces: Vec::new(),
-        mistakes: None,
-    };
+    let mut template = Template { literal, pieces: Vec::new(), mistakes: None };
     let mut rest = text.as_str();
     while let Some(brace) = rest.find(['{', '}']) {
         template.text(&rest[..brace]);
@@ -156,7 +152,5 @@ fn member(part: &str, span: Span) -> Option<Member> {
 /// Whether an argument could be called so; keywords count, as `r#type` may be written `{type}`.
 fn is_a_name(text: &str) -> bool {
     use syn::parse::Parser;
-    Ident::parse_any
-        .parse_str(text)
-        .is_ok_and(|ident| ident == text)
+    Ident::parse_any.parse_str(text).is_ok_and(|ident| ident == text)
 }

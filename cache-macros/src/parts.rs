@@ -51,10 +51,7 @@ fn check_skip(args: &Args, input: &Input, errors: &mut Errors) {
     let skipped = args.skip.value().map_or(&[][..], Vec::as_slice);
     for (index, name) in skipped.iter().enumerate() {
         if !is_argument(&name.unraw().to_string(), input) {
-            errors.on(
-                name,
-                format!("no argument is named `{name}`; {}", the_arguments(input)),
-            );
+            errors.on(name, format!("no argument is named `{name}`; {}", the_arguments(input)));
         } else if skipped[..index].contains(name) {
             errors.on(name, format!("`{name}` is skipped twice"));
         }
@@ -63,9 +60,7 @@ fn check_skip(args: &Args, input: &Input, errors: &mut Errors) {
 
 fn all_but_skipped(args: &Args, input: &Input, errors: &mut Errors) -> Vec<Part> {
     let skipped = |name: &Ident| {
-        args.skip
-            .value()
-            .is_some_and(|names| names.iter().any(|skip| skip.unraw() == name.unraw()))
+        args.skip.value().is_some_and(|names| names.iter().any(|skip| skip.unraw() == name.unraw()))
     };
     if let Some(receiver) = input.receiver()
         && args.key.word().is_none()
@@ -77,16 +72,12 @@ fn all_but_skipped(args: &Args, input: &Input, errors: &mut Errors) -> Vec<Part>
         errors.on(receiver, message);
     }
     let kept = input.args.iter().filter(|arg| !skipped(&arg.ident));
-    kept.map(|arg| Part::Arg(arg.ident.clone(), arg.cfgs.clone()))
-        .collect()
+    kept.map(|arg| Part::Arg(arg.ident.clone(), arg.cfgs.clone())).collect()
 }
 
 fn template(pieces: &[Piece], literal: &LitStr, input: &Input, errors: &mut Errors) -> Vec<Part> {
     if pieces.is_empty() {
-        errors.on(
-            literal,
-            "`key` is empty; leave it out to make the key of all arguments",
-        );
+        errors.on(literal, "`key` is empty; leave it out to make the key of all arguments");
         return Vec::new();
     }
     if !pieces.iter().any(|piece| matches!(piece, Piece::Place(_))) {
@@ -124,10 +115,7 @@ fn of_values(values: &[Expr], key: &Expr, input: &Input, errors: &mut Errors) ->
         strange = true;
         errors.on(name, not_an_argument(&name.to_string(), input));
     }
-    if !strange
-        && !values
-            .iter()
-            .any(|value| mentions_an_argument(value.to_token_stream(), input))
+    if !strange && !values.iter().any(|value| mentions_an_argument(value.to_token_stream(), input))
     {
         one_for_all(key, input, errors);
     }
@@ -186,18 +174,13 @@ fn is_argument(name: &str, input: &Input) -> bool {
 }
 
 fn not_an_argument(name: &str, input: &Input) -> String {
-    format!(
-        "`key` names `{name}`, which is not an argument; {}",
-        the_arguments(input)
-    )
+    format!("`key` names `{name}`, which is not an argument; {}", the_arguments(input))
 }
 
 fn the_arguments(input: &Input) -> String {
     let receiver = input.receiver().map(|_| "self".to_owned());
-    let names: Vec<_> = receiver
-        .into_iter()
-        .chain(input.args.iter().map(|arg| arg.ident.to_string()))
-        .collect();
+    let names: Vec<_> =
+        receiver.into_iter().chain(input.args.iter().map(|arg| arg.ident.to_string())).collect();
     match names.len() {
         0 => "this function has no arguments".into(),
         _ => format!("the arguments are {}", quoted(&names)),

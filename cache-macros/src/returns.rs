@@ -18,11 +18,7 @@ pub(crate) fn check(input: &Input, errors: &mut Errors) {
         Some(never @ Type::Never(_)) => {
             errors.on(never, "nothing to cache: this function never returns");
         }
-        Some(output) => Output {
-            errors,
-            is_error: false,
-        }
-        .visit_type(output),
+        Some(output) => Output { errors, is_error: false }.visit_type(output),
     }
 }
 
@@ -112,10 +108,7 @@ fn owned(borrowed: &Type) -> String {
 
 fn simple(ty: &Type) -> Option<String> {
     match ty {
-        Type::Path(path) => path
-            .path
-            .get_ident()
-            .map(|name| name.to_token_stream().to_string()),
+        Type::Path(path) => path.path.get_ident().map(|name| name.to_token_stream().to_string()),
         _ => None,
     }
 }

@@ -13,10 +13,7 @@ pub(crate) struct Slot<T> {
 // Derived, it would ask for `T: Default`.
 impl<T> Default for Slot<T> {
     fn default() -> Self {
-        Self {
-            word: None,
-            value: None,
-        }
+        Self { word: None, value: None }
     }
 }
 

@@ -61,9 +61,7 @@ fn time(value: &Expr, option: &str) -> Result<Time> {
             ));
         }
         Some(_) => {
-            return error(format!(
-                "`{option}` takes seconds, as in `60`, or text, as in `\"1m\"`"
-            ));
+            return error(format!("`{option}` takes seconds, as in `60`, or text, as in `\"1m\"`"));
         }
         None if is_negative(value) => return error(not_positive(option)),
         None => Time::Expression(value.clone()),
@@ -83,10 +81,7 @@ fn not_positive(option: &str) -> String {
 }
 
 pub(crate) fn prefix(value: Expr) -> Result<LitStr> {
-    let prefix = text(
-        value,
-        "`prefix` takes a string literal, as in `prefix = \"areas\"`",
-    )?;
+    let prefix = text(value, "`prefix` takes a string literal, as in `prefix = \"areas\"`")?;
     let message = match prefix.value() {
         text if text.is_empty() => {
             "`prefix` is empty; leave it out to use the path of the function"
@@ -136,9 +131,7 @@ fn of_one_value(mut closure: ExprClosure, option: &str) -> Result<ExprClosure> {
             format!("the closure of `{option}` takes one argument, the value: `|value| ..`");
         return Err(Error::new_spanned(closure, message));
     }
-    let keyword = closure
-        .capture
-        .unwrap_or_else(|| syn::token::Move(closure.span()));
+    let keyword = closure.capture.unwrap_or_else(|| syn::token::Move(closure.span()));
     closure.capture = Some(keyword);
     Ok(closure)
 }
@@ -161,9 +154,7 @@ pub(crate) fn version(value: Expr) -> Result<u32> {
         _ => None,
     };
     let message = "`version` is a whole number from 1 to 4294967295, written out: `version = 2`";
-    version
-        .filter(|version| *version > 0)
-        .ok_or_else(|| Error::new_spanned(value, message))
+    version.filter(|version| *version > 0).ok_or_else(|| Error::new_spanned(value, message))
 }
 
 pub(crate) fn path(value: Expr) -> Result<Path> {

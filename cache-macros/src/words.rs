@@ -92,11 +92,7 @@ fn distance(a: &str, b: &str) -> usize {
             } else {
                 let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
                 let swap = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-                let swapped = if swap {
-                    table[i - 2][j - 2] + 1
-                } else {
-                    usize::MAX
-                };
+                let swapped = if swap { table[i - 2][j - 2] + 1 } else { usize::MAX };
                 let shorter = table[i - 1][j].min(table[i][j - 1]) + 1;
                 replaced.min(swapped).min(shorter)
             };

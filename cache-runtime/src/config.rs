@@ -277,9 +277,17 @@ impl Vars<'_> {
             let backend = url::parse(host).map_err(|p| Error::config("REDIS_HOST", p))?;
             return Ok(self.with_credentials(backend));
         }
-        let port = self.port("REDIS_PORT")?;
-        let db = i64::try_from(self.number("REDIS_DB", 0)?).unwrap_or(i64::MAX);
-        Ok(self.with_credentials(Backend::Redis(Server::tcp(host, port, db))))
+        // The host may bring its port, as in a list of brokers; an IPv6 address has more colons.
+        let with_port = host.matches(':').count() == 1 || host.starts_with('[');
+        let (host, port) = if with_port {
+            url::host_and_port(host).map_err(|problem| Error::config("REDIS_HOST", problem))?
+        } else {
+            (host.to_owned(), None)
+        };
+        let port = port.map_or_else(|| self.port("REDIS_PORT"), Ok)?;
+        let db = u32::try_from(self.number("REDIS_DB", 0)?)
+            .map_err(|_| Error::config("REDIS_DB", "no server has that many databases"))?;
+        Ok(self.with_credentials(Backend::Redis(Server::tcp(&host, port, db.into()))))
     }
 
     /// Adds `REDIS_USERNAME` and `REDIS_PASSWORD`, taken literally, where the URL has none.

@@ -43,6 +43,10 @@ impl Error {
         )
     }
 
+    pub(crate) fn no_key() -> Self {
+        Self::new(Kind::Value, "the arguments cannot be made into a key")
+    }
+
     /// A setting is wrong; the text names the variable.
     pub fn is_config(&self) -> bool {
         self.kind == Kind::Config

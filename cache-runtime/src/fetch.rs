@@ -7,13 +7,14 @@ use std::time::Instant;
 use crate::call::Call;
 use crate::contained;
 use crate::entry::{Entry, Kind};
+use crate::error::{self, Error};
 use crate::outcome::{Outcome, OutcomeKind, Reason};
 use crate::recursion;
 use crate::returns::{Codec, KeepRule, Shape, TtlRule};
 use crate::search::{Role, Search, Step};
 use crate::settle;
 use crate::stats::Count;
-use crate::verb::{self, Target, Verb};
+use crate::verb::{self, Target, Verb, Verdict};
 
 pub(crate) use crate::search::Lease;
 
@@ -145,7 +146,10 @@ where
             // Encoded at once: the output is lent for this poll only.
             let entry = match verb::lent::<S::Return>() {
                 Some(output) => settle::encode_for_put(&codec, &call, &output),
-                None => Err(crate::Error::not_cached()),
+                None => Err(Error::new(
+                    error::Kind::Value,
+                    "the output is not of the cached function's type: hand over the call itself",
+                )),
             };
             let stored = match entry {
                 Ok(entry) => Search::new(call).put(entry).await,
@@ -153,7 +157,14 @@ where
             };
             verb::answer(stored);
         }
-        Verb::Explain => verb::answer(Search::new(call).explain(codec.none_ttl.is_some()).await),
+        Verb::Explain => {
+            let limit = call.cache.inner().config.max_value;
+            let (mut explanation, entry) = Search::new(call).explain().await;
+            if entry.is_some_and(|entry| decode(&codec, limit, &entry).is_none()) {
+                explanation.verdict = Verdict::Compute;
+            }
+            verb::answer(explanation);
+        }
         _ => {
             let key = call.wants_key().then(|| call.key(call.id()));
             let group = call.identity.group;

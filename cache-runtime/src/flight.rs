@@ -97,8 +97,17 @@ impl<P: Clone, O: Owner> Flights<P, O> {
     }
 
     /// Joins a flight whose function has not begun, or leads one that is about to ask for a lease.
-    pub(crate) fn enter(self: &Arc<Self>, call: CallId, owner: impl FnOnce() -> O) -> Entered<P, O> {
-        self.join_or_lead(call, |state| matches!(state.phase, Phase::Sending), Phase::Sending, owner)
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        call: CallId,
+        owner: impl FnOnce() -> O,
+    ) -> Entered<P, O> {
+        self.join_or_lead(
+            call,
+            |state| matches!(state.phase, Phase::Sending),
+            Phase::Sending,
+            owner,
+        )
     }
 
     /// Without a store: joins whatever is going on, or leads a flight that holds no lease.
@@ -134,7 +143,8 @@ impl<P: Clone, O: Owner> Flights<P, O> {
         if let Some(member) = flights.iter().find_map(|flight| self.join(flight, &open)) {
             return Entered::Member(member);
         }
-        let flight = Arc::new(Flight { call, owner: owner(), state: Mutex::new(State::new(phase)) });
+        let flight =
+            Arc::new(Flight { call, owner: owner(), state: Mutex::new(State::new(phase)) });
         flights.push(flight.clone());
         let stamp = flight.state().stamp.clone();
         Entered::Lead(Lead::new(self.clone(), flight, stamp))

@@ -45,12 +45,7 @@ pub(crate) fn fingerprint(identity: &str) -> u64 {
 }
 
 /// `{namespace}:{prefix}:{digest}`, or the readable text in place of the digest.
-pub(crate) fn redis_key(
-    namespace: &str,
-    prefix: &str,
-    text: Option<&str>,
-    call: CallId,
-) -> String {
+pub(crate) fn redis_key(namespace: &str, prefix: &str, text: Option<&str>, call: CallId) -> String {
     let last = match text {
         Some(text) if text.len() <= MAX_TEXT => text.to_owned(),
         Some(text) => URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes())),

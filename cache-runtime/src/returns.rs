@@ -8,13 +8,15 @@
 
 use std::any::Any;
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rmp_serde::decode::Error;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize as _, DeserializeOwned, IgnoredAny};
 
 use crate::call::IntoTtl;
 
@@ -39,8 +41,8 @@ pub trait Shape {
     type Return;
     type Value;
     type Error;
-    /// Nothing is known of the type: it may hide a `Result` behind a type parameter.
-    const PLAIN: bool = false;
+    /// Whether an `Option` as the value is one that was asked for, rather than a type parameter's.
+    const OPTIONAL: bool = false;
     fn open(output: &Self::Return) -> Opened<'_, Self::Value, Self::Error>;
     fn value(value: Self::Value) -> Self::Return;
     fn nothing() -> Option<Self::Return> {
@@ -69,12 +71,14 @@ pub struct Fallible<V, E>(PhantomData<fn() -> (V, E)>);
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct FallibleOptional<V, E>(PhantomData<fn() -> (V, E)>);
+#[derive(Debug)]
+#[doc(hidden)]
+pub struct OptionalFallible<V, E>(PhantomData<fn() -> (V, E)>);
 
 impl<V> Shape for Plain<V> {
     type Return = V;
     type Value = V;
     type Error = Infallible;
-    const PLAIN: bool = true;
     fn open(output: &V) -> Opened<'_, V, Infallible> {
         Opened::Value(output)
     }
@@ -87,6 +91,7 @@ impl<V> Shape for Plain<V> {
 }
 
 impl<V> Shape for Optional<V> {
+    const OPTIONAL: bool = true;
     type Return = Option<V>;
     type Value = V;
     type Error = Infallible;
@@ -123,6 +128,7 @@ impl<V, E> Shape for Fallible<V, E> {
 }
 
 impl<V, E> Shape for FallibleOptional<V, E> {
+    const OPTIONAL: bool = true;
     type Return = Result<Option<V>, E>;
     type Value = V;
     type Error = E;
@@ -144,6 +150,29 @@ impl<V, E> Shape for FallibleOptional<V, E> {
     }
 }
 
+impl<V, E> Shape for OptionalFallible<V, E> {
+    const OPTIONAL: bool = true;
+    type Return = Option<Result<V, E>>;
+    type Value = V;
+    type Error = E;
+    fn open(output: &Option<Result<V, E>>) -> Opened<'_, V, E> {
+        match output {
+            Some(Ok(value)) => Opened::Value(value),
+            Some(Err(error)) => Opened::Error(error),
+            None => Opened::Nothing,
+        }
+    }
+    fn value(value: V) -> Option<Result<V, E>> {
+        Some(Ok(value))
+    }
+    fn nothing() -> Option<Option<Result<V, E>>> {
+        Some(None)
+    }
+    fn error(error: E) -> Option<Option<Result<V, E>>> {
+        Some(Some(Err(error)))
+    }
+}
+
 /// After `shape`.
 #[derive(Debug)]
 #[doc(hidden)]
@@ -155,6 +184,14 @@ fn shaped<S>() -> Shaped<S> {
 
 impl<V: 'static, E: 'static> Returns<Result<Option<V>, E>> {
     pub fn shape(self) -> Shaped<FallibleOptional<V, E>> {
+        shaped()
+    }
+}
+
+impl<V: 'static, E: 'static> Returns<Option<Result<V, E>>> {
+    // By value, since that is what beats the traits' methods of this name.
+    #[allow(clippy::unused_self)]
+    pub fn shape(self) -> Shaped<OptionalFallible<V, E>> {
         shaped()
     }
 }
@@ -239,7 +276,13 @@ fn encode<V: Serialize>(value: &V) -> Encoded {
 fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Decoded<V> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
     deserializer.set_max_depth(MAX_DEPTH);
-    V::deserialize(&mut deserializer)
+    let value = V::deserialize(&mut deserializer)?;
+    // What is left over shows that these are another type's bytes.
+    match IgnoredAny::deserialize(&mut deserializer) {
+        Err(Error::InvalidMarkerRead(end)) if end.kind() == ErrorKind::UnexpectedEof => Ok(value),
+        Err(error) => Err(error),
+        Ok(_) => Err(Error::LengthMismatch(0)),
+    }
 }
 
 /// After `value`.
@@ -410,6 +453,7 @@ impl<S: Shape> Codec<S> {
 pub trait CanBeNone {}
 impl<V> CanBeNone for Optional<V> {}
 impl<V, E> CanBeNone for FallibleOptional<V, E> {}
+impl<V, E> CanBeNone for OptionalFallible<V, E> {}
 
 impl<S: Shape, T, K> Codec<S, T, K> {
     #[must_use]

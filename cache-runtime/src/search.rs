@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::cache::Inner;
 use crate::call::Call;
 use crate::entry::{Draft, Entry, EntryId, Kind, Owner, Seen};
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::flight::{self, Answer, Entered, Joined, STALL, Terms};
 use crate::key::CallId;
 use crate::outcome::{Outcome, OutcomeKind, Reason};
@@ -242,8 +242,9 @@ impl Search {
     fn other_function(&self, entry: &Entry) {
         self.counters.count(Count::Dead);
         if self.call.identity.once(Warning::OtherFunction) {
-            let other = known(entry.owner.function)
-                .unwrap_or_else(|| format!("one this process does not have ({:016x})", entry.owner.function));
+            let other = known(entry.owner.function).unwrap_or_else(|| {
+                format!("one this process does not have ({:016x})", entry.owner.function)
+            });
             tracing::warn!(
                 function = self.call.identity.path(),
                 other,
@@ -284,7 +285,8 @@ impl Search {
         let inner = self.inner().clone();
         match inner.flights.enter_plain(self.id, || self.lease()) {
             Entered::Lead(lead) => {
-                let role = Role { lead: Some(lead), over: None, orphan: None, reason: Some(reason) };
+                let role =
+                    Role { lead: Some(lead), over: None, orphan: None, reason: Some(reason) };
                 Step::Run(role)
             }
             Entered::Member(member) => {
@@ -374,11 +376,7 @@ impl Search {
     }
 
     fn lease(&self) -> Lease {
-        Lease {
-            inner: Arc::downgrade(self.inner()),
-            key: self.key.clone(),
-            owner: self.owner,
-        }
+        Lease { inner: Arc::downgrade(self.inner()), key: self.key.clone(), owner: self.owner }
     }
 
     /// What is left of the budget for cache traffic, less a share for timers that fire late.
@@ -502,8 +500,11 @@ impl Search {
     }
 
     async fn overwrite(self, ready: Ready) -> Result<(), Error> {
-        if !self.call.wants_key() || !self.call.cache.is_enabled() {
-            return Err(Fault::Down.into());
+        if !self.call.cache.is_enabled() {
+            return Err(Error::new(error::Kind::Unavailable, "the cache is off"));
+        }
+        if !self.call.wants_key() {
+            return Err(Error::no_key());
         }
         let store = &self.inner().store;
         let patience = store.patience();
@@ -530,14 +531,12 @@ impl Search {
         Err(Error::from(Fault::Refused("others kept writing the key".to_owned())))
     }
 
-    pub(crate) fn explain(
-        self,
-        none_is_stored: bool,
-    ) -> impl Future<Output = Explanation> + Send {
-        self.dry_run(none_is_stored)
+    /// Also returns the entry that a call would serve, if it decodes.
+    pub(crate) fn explain(self) -> impl Future<Output = (Explanation, Option<Entry>)> + Send {
+        self.dry_run()
     }
 
-    async fn dry_run(mut self, none_is_stored: bool) -> Explanation {
+    async fn dry_run(mut self) -> (Explanation, Option<Entry>) {
         let identity = self.call.identity;
         let mut explanation = Explanation {
             function: identity.path(),
@@ -547,34 +546,35 @@ impl Search {
             verdict: Verdict::Bypass(self.call.skip.unwrap_or(Reason::Off)),
         };
         if !self.call.wants_key() {
-            return explanation;
+            return (explanation, None);
         }
         explanation.key = Some(self.key.text.to_string());
         let found = self.read().await;
         if let Ok(Found { bytes: Some(bytes), left }) = &found {
             explanation.stored = Entry::parse(bytes.clone()).map(|entry| stored(&entry, *left));
         }
+        let mut entry = None;
         if self.call.skip.is_none() {
-            explanation.verdict = match found {
-                Err(fault) => Verdict::Bypass(fault.reason()),
-                Ok(found) => self.verdict(found, none_is_stored),
+            (explanation.verdict, entry) = match found {
+                Err(fault) => (Verdict::Bypass(fault.reason()), None),
+                Ok(found) => self.verdict(found),
             };
         }
-        explanation
+        (explanation, entry)
     }
 
-    fn verdict(&self, found: Found, none_is_stored: bool) -> Verdict {
-        let Some(bytes) = found.bytes else { return Verdict::Compute };
-        match self.judge(&bytes) {
-            Look::Entry(entry) if entry.kind == Kind::None && !none_is_stored => Verdict::Compute,
-            Look::Entry(_) => Verdict::Hit,
+    fn verdict(&self, found: Found) -> (Verdict, Option<Entry>) {
+        let Some(bytes) = found.bytes else { return (Verdict::Compute, None) };
+        let verdict = match self.judge(&bytes) {
+            Look::Entry(entry) => return (Verdict::Hit, Some(entry)),
             Look::Lease(lease) => match self.inner().flights.with_lease(self.id, lease) {
                 Some(_) => Verdict::Join,
                 None => Verdict::Bypass(Reason::Leased),
             },
             Look::Without(reason) | Look::Alone(reason) => Verdict::Bypass(reason),
             Look::Free(_) | Look::Over(_) => Verdict::Compute,
-        }
+        };
+        (verdict, None)
     }
 }
 

@@ -177,7 +177,10 @@ fn body<S: Shape, T, K>(
         Err(why)
     };
     let Some(Ok(body)) = contained(|| codec.encode(value)) else {
-        return refused(Warning::Unserializable, "the value cannot be serialized: it is not stored");
+        return refused(
+            Warning::Unserializable,
+            "the value cannot be serialized: it is not stored",
+        );
     };
     if body.len() > call.cache.inner().config.max_value {
         return refused(Warning::TooLarge, "the value is over CACHE_MAX_VALUE: it is not stored");
@@ -195,17 +198,16 @@ fn prove<S: Shape, T, K>(codec: &Codec<S, T, K>, call: &Call, body: &[u8]) -> bo
     if identity.proven.load(Ordering::Relaxed) {
         return true;
     }
-    // A bare type parameter may stand for a `Result`, whose errors would be stored as values.
-    let output = std::any::type_name::<S::Return>();
-    let hidden = S::PLAIN
-        && ["core::result::Result<", "core::option::Option<"]
-            .iter()
-            .any(|hidden| output.starts_with(hidden));
+    // Within another type, or behind a type parameter, errors would be stored as values.
+    let value = std::any::type_name::<S::Value>();
+    let hidden = value.starts_with("core::result::Result<")
+        || (!S::OPTIONAL && value.starts_with("core::option::Option<"));
     let decodes = contained(|| codec.decode(body).is_ok()) == Some(true);
     if hidden || !decodes {
         identity.off.store(true, Ordering::Relaxed);
         let why = if hidden {
-            "the return type is a type parameter that stands for a `Result` or an `Option`"
+            "a `Result` or an `Option` is hidden in the return type, and could not be told from a \
+             value; name it, as in `Result<Option<T>, E>`"
         } else {
             "a value does not come back from its own bytes"
         };

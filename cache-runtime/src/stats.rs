@@ -191,7 +191,9 @@ impl Board {
     pub(crate) fn snapshot(&self) -> BTreeMap<String, PrefixStats> {
         let groups = self.groups.load();
         let used = groups.iter().enumerate();
-        used.filter_map(|(group, counters)| Some((group_name(group), counters.as_ref()?.snapshot())))
-            .collect()
+        used.filter_map(|(group, counters)| {
+            Some((group_name(group), counters.as_ref()?.snapshot()))
+        })
+        .collect()
     }
 }

@@ -45,9 +45,15 @@ impl Key {
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
     /// A whole entry that expires after `life`.
-    Whole { bytes: Bytes, life: Duration },
+    Whole {
+        bytes: Bytes,
+        life: Duration,
+    },
     /// A new header over the same body, and a new lifetime.
-    Header { bytes: Bytes, life: Duration },
+    Header {
+        bytes: Bytes,
+        life: Duration,
+    },
     Delete,
 }
 

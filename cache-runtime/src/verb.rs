@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::cache::Cache;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::outcome::{Outcome, Reason};
 use crate::stats::Count;
 use crate::store::Key;
@@ -120,10 +120,8 @@ impl Driver {
             answer: None,
             outcome: None,
         };
-        let restore = Restore {
-            offered: OFFERED.replace(!self.taken),
-            ticket: TICKET.replace(Some(ticket)),
-        };
+        let restore =
+            Restore { offered: OFFERED.replace(!self.taken), ticket: TICKET.replace(Some(ticket)) };
         let polled = call.poll(cx);
         let Some(ticket) = TICKET.take() else { return (polled, None) };
         drop(restore);
@@ -179,7 +177,7 @@ pub async fn invalidate<F: Future>(call: F) -> Result<()> {
     let target: Option<Target> = Driver::new(Verb::Invalidate).answer(call).await;
     let target = target.ok_or_else(Error::not_cached)?;
     let Some(key) = target.key.clone() else {
-        return if target.cache.is_off() { Ok(()) } else { Err(no_key()) };
+        return if target.cache.is_off() { Ok(()) } else { Err(Error::no_key()) };
     };
     let counters = target.cache.counters(target.group);
     match target.cache.unlink(&key).await {
@@ -348,8 +346,4 @@ impl fmt::Display for Explanation {
         }
         Ok(())
     }
-}
-
-fn no_key() -> Error {
-    Error::new(Kind::Value, "the arguments cannot be made into a key")
 }

@@ -2,11 +2,7 @@
 //! that differ in what does not are not.
 
 // The shapes are the point, not whether a function that only counts could do with less.
-#![allow(
-    clippy::needless_pass_by_value,
-    clippy::option_option,
-    clippy::trivially_copy_pass_by_ref
-)]
+#![allow(clippy::needless_pass_by_value, clippy::option_option, clippy::trivially_copy_pass_by_ref)]
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -655,11 +651,6 @@ async fn functions_that_a_macro_writes_are_cached() {
         apart!(cache: keyed_from_a_macro(1, 3, 3), keyed_from_a_macro(2, 3, 3));
     })
     .await;
-}
-
-#[test]
-fn a_body_that_is_a_fragment_of_a_macro_is_a_body() {
-    trybuild::TestCases::new().pass("tests/fragments/*.rs");
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! The global cache: made once, by `init` or by the first call, from the environment.
 //!
-//! There is one in a process, so every case runs in a process of its own: this program again, with
-//! one of the ignored tests below.
+//! There is one in a process, so every test runs this program again, with itself alone.
 
 use std::process::Command;
 
@@ -14,11 +13,11 @@ async fn number(key: u32) -> u32 {
     key
 }
 
-/// Runs one of the ignored tests in a process that has these variables and no others of ours.
+/// Runs a test in a process that has these variables and no others of ours.
 fn alone(test: &str, variables: &[(&str, &str)]) {
     let program = std::env::current_exe().expect("this program");
     let mut command = Command::new(program);
-    command.args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
     for (name, _) in std::env::vars() {
         if name.starts_with("REDIS_") || name.starts_with("CACHE_") || name == "ENABLE_REDIS_CACHE"
         {
@@ -32,28 +31,26 @@ fn alone(test: &str, variables: &[(&str, &str)]) {
     assert!(said.contains("1 passed"), "{said}");
 }
 
-/// False where somebody asked for all ignored tests, which would share this process.
+/// Whether this is the process that [`alone`] has made.
 fn is_alone(case: &str) -> bool {
     std::env::var("ALONE").is_ok_and(|alone| alone == case)
 }
 
 macro_rules! alone {
-    ($($fact:ident [$($name:literal = $value:expr),*] $case:ident $body:block)*) => {$(
+    ($($fact:ident [$($name:literal = $value:expr),*] $body:block)*) => {$(
         #[tokio::test]
         async fn $fact() {
-            alone(stringify!($case), &[$(($name, &*$value)),*]);
-        }
-
-        #[tokio::test]
-        #[ignore = "needs a process of its own"]
-        async fn $case() {
-            if is_alone(stringify!($case)) $body
+            if is_alone(stringify!($fact)) {
+                $body
+            } else {
+                alone(stringify!($fact), &[$(($name, &*$value)),*]);
+            }
         }
     )*};
 }
 
 alone! {
-    init_decides_once [] case_init {
+    init_decides_once [] {
         let mine = in_memory();
         init(mine.clone()).unwrap();
         let error = init(in_memory()).unwrap_err();
@@ -65,21 +62,20 @@ alone! {
         assert_eq!(Cache::global().stats().prefix("numbers").hits, 1);
     }
 
-    init_comes_too_late_after_the_first_call [] case_too_late {
+    init_comes_too_late_after_the_first_call [] {
         number(1).await;
         let error = init(in_memory()).unwrap_err();
         assert!(error.is_already_initialized(), "{error}");
     }
 
-    a_scope_before_init_does_not_make_the_global_cache [] case_scope_first {
+    a_scope_before_init_does_not_make_the_global_cache [] {
         let scoped = in_memory();
         scoped.scope(number(1)).await;
         init(Cache::disabled()).unwrap();
         assert_eq!(observe(number(1)).await.1.reason(), Some(Reason::Off));
     }
 
-    with_nothing_set_the_first_call_keeps_values_in_this_process_and_warns_once []
-    case_nothing_set {
+    with_nothing_set_the_first_call_keeps_values_in_this_process_and_warns_once [] {
         let log = Log::install();
         for key in 0..3 {
             number(key).await;
@@ -93,7 +89,7 @@ alone! {
     }
 
     a_wrong_setting_is_one_error_line_and_a_cache_that_is_off
-    ["REDIS_URL" = "redis://alice:my-secret@host:port/0"] case_wrong {
+    ["REDIS_URL" = "redis://alice:my-secret@host:port/0"] {
         let log = Log::install();
         for key in 0..3 {
             assert_eq!(observe(number(key)).await.1.reason(), Some(Reason::Off));
@@ -105,13 +101,13 @@ alone! {
     }
 
     a_switch_that_says_no_connects_nothing
-    ["REDIS_ENABLED" = "no", "REDIS_URL" = "redis://127.0.0.1:1/0"] case_switched_off {
+    ["REDIS_ENABLED" = "no", "REDIS_URL" = "redis://127.0.0.1:1/0"] {
         assert_eq!(observe(number(1)).await.1.reason(), Some(Reason::Off));
         assert_eq!(Cache::global().health().status, Status::Off);
     }
 
     from_env_does_not_connect_and_an_absent_server_is_no_error
-    ["REDIS_URL" = "redis://127.0.0.1:1/0"] case_absent {
+    ["REDIS_URL" = "redis://127.0.0.1:1/0"] {
         let cache = Cache::from_env();
         assert_eq!(cache.health().status, Status::Untried);
         let (value, outcome) = observe(number(1)).await;
@@ -122,9 +118,19 @@ alone! {
 
 #[tokio::test]
 async fn the_first_call_uses_the_redis_of_the_environment() {
+    const THIS: &str = "the_first_call_uses_the_redis_of_the_environment";
+    if is_alone(THIS) {
+        number(1).await;
+        let cache = Cache::global();
+        assert_eq!(cache.health().status, Status::Up);
+        cache.flush().await;
+        assert!(observe(number(1)).await.1.is_hit());
+        assert!(Config::from_env().is_ok());
+        return;
+    }
     let server = Server::start().await;
     alone(
-        "case_redis",
+        THIS,
         &[
             ("REDIS_URL", &*server.url()),
             ("CACHE_NAMESPACE", "mine"),
@@ -138,18 +144,4 @@ async fn the_first_call_uses_the_redis_of_the_environment() {
     assert!(keys[0].starts_with("mine:numbers:"));
     let left: u64 = server.command(&["TTL", &keys[0]]).await;
     assert!((60..=100).contains(&left), "{left}");
-}
-
-#[tokio::test]
-#[ignore = "needs a process of its own"]
-async fn case_redis() {
-    if !is_alone("case_redis") {
-        return;
-    }
-    number(1).await;
-    let cache = Cache::global();
-    assert_eq!(cache.health().status, Status::Up);
-    cache.flush().await;
-    assert!(observe(number(1)).await.1.is_hit());
-    assert!(Config::from_env().is_ok());
 }

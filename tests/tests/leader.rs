@@ -221,7 +221,9 @@ type Boxed = Pin<Box<dyn Future<Output = u32> + Send>>;
 
 /// Calls by way of a pointer, so that two functions can call each other over tasks.
 async fn on_a_task(cache: Cache, call: fn(Cache, u32) -> Boxed, key: u32) -> u32 {
-    tokio::spawn(async move { cache.scope(call(cache.clone(), key)).await }).await.expect("no panic")
+    tokio::spawn(async move { cache.scope(call(cache.clone(), key)).await })
+        .await
+        .expect("no panic")
 }
 
 #[cache_result(ttl = 60, skip(cache))]

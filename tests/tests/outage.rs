@@ -128,7 +128,11 @@ async fn a_frozen_server_delays_nobody_for_long_and_is_found_again() {
         assert!(took < DEADLINE, "{took:?}");
     }
     // The breaker is open: a call whose body is ready ends in one poll.
-    cache.scope(eventually("the breaker opens", || async { observe(number(1)).await.1.reason() == Some(Reason::Unavailable) })).await;
+    cache
+        .scope(eventually("the breaker opens", || async {
+            observe(number(1)).await.1.reason() == Some(Reason::Unavailable)
+        }))
+        .await;
     for of in 0..100 {
         let mut call = Box::pin(cache.scope(number(of)));
         let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -145,7 +149,11 @@ async fn an_open_breaker_sends_no_command() {
     hits_again(&cache, 0).await;
     server.freeze();
     cache.scope(join_all((0..64).map(number))).await;
-    cache.scope(eventually("the breaker opens", || async { observe(number(1)).await.1.reason() == Some(Reason::Unavailable) })).await;
+    cache
+        .scope(eventually("the breaker opens", || async {
+            observe(number(1)).await.1.reason() == Some(Reason::Unavailable)
+        }))
+        .await;
     cache.scope(join_all((1000..2000).map(number))).await;
     server.thaw();
     hits_again(&cache, 1).await;

@@ -12,11 +12,7 @@ use crate::values::Ttl;
 
 /// What may switch the call off comes first, so that nothing after it is computed in vain.
 pub(super) fn call(expansion: &Expansion) -> TokenStream {
-    let when = expansion
-        .args
-        .when
-        .value()
-        .map(|when| statement("when", when));
+    let when = expansion.args.when.value().map(|when| statement("when", when));
     let ttl = match expansion.args.ttl.value() {
         Some(Ttl::Fixed(ttl)) => Some(statement("ttl", time(ttl))),
         _ => None,
@@ -40,23 +36,12 @@ pub(super) fn call(expansion: &Expansion) -> TokenStream {
 /// name of a closure names the function with its impl, `Self` and type parameters, which a macro
 /// cannot see.
 fn begin(expansion: &Expansion) -> TokenStream {
-    let Expansion {
-        args,
-        runtime,
-        name,
-        ..
-    } = expansion;
+    let Expansion { args, runtime, name, .. } = expansion;
     let at = Span::mixed_site();
     let settings = [
-        args.prefix
-            .value()
-            .map(|prefix| quote_spanned!(at=> .prefix(#prefix))),
-        args.version
-            .value()
-            .map(|version| quote_spanned!(at=> .version(#version))),
-        args.jitter
-            .value()
-            .map(|jitter| quote_spanned!(at=> .jitter(#jitter))),
+        args.prefix.value().map(|prefix| quote_spanned!(at=> .prefix(#prefix))),
+        args.version.value().map(|version| quote_spanned!(at=> .version(#version))),
+        args.jitter.value().map(|jitter| quote_spanned!(at=> .jitter(#jitter))),
     ];
     let settings = settings.iter().flatten();
     let site = quote_spanned! {at=>

@@ -11,18 +11,8 @@ fn durations_are_whole_numbers_with_units() {
     assert_eq!(read("1h30m"), Some(Duration::from_secs(5400)));
     assert_eq!(read("2d"), Some(Duration::from_secs(172_800)));
     assert_eq!(read("0s"), Some(Duration::ZERO));
-    for wrong in [
-        "",
-        "1",
-        "s",
-        "1.5h",
-        "1 h",
-        "1h ",
-        "1h30",
-        "1x",
-        "-1s",
-        "99999999999999999999s",
-    ] {
+    for wrong in ["", "1", "s", "1.5h", "1 h", "1h ", "1h30", "1x", "-1s", "99999999999999999999s"]
+    {
         assert_eq!(read(wrong), None, "{wrong}");
     }
 }
@@ -42,18 +32,9 @@ fn a_typing_slip_finds_its_option_and_a_strange_word_does_not() {
             format!("unknown option `{slip}`; did you mean `{option}`?")
         );
     }
-    for word in [
-        "color",
-        "local",
-        "lease",
-        "wait",
-        "tags",
-        "stale_while_revalidate",
-        "refresh_ahead",
-    ] {
-        assert!(
-            words::unknown(word).contains("; expected one of `ttl`, "),
-            "{word}"
-        );
+    for word in
+        ["color", "local", "lease", "wait", "tags", "stale_while_revalidate", "refresh_ahead"]
+    {
+        assert!(words::unknown(word).contains("; expected one of `ttl`, "), "{word}");
     }
 }

@@ -77,7 +77,7 @@ fn tcp(rest: &str) -> Result<Server, String> {
     let (place, query) = place.split_once('?').unwrap_or((place, ""));
     let (authority, path) = place.split_once('/').unwrap_or((place, ""));
     let (host, port) = host_and_port(authority)?;
-    let mut server = Server::tcp(&host, port, database(path)?);
+    let mut server = Server::tcp(&host, port.unwrap_or(6379), database(path)?);
     if let Some(login) = login {
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
         server.username = decoded(user);
@@ -97,7 +97,7 @@ fn unix(rest: &str) -> Result<Server, String> {
     Ok(server)
 }
 
-fn host_and_port(authority: &str) -> Result<(String, u16), String> {
+pub(super) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or("unclosed `[` in the host")?;
         (host, after.strip_prefix(':'))
@@ -112,8 +112,11 @@ fn host_and_port(authority: &str) -> Result<(String, u16), String> {
     }
     let host = if host.is_empty() { "127.0.0.1" } else { host };
     let port = match port {
-        None | Some("") => 6379,
-        Some(port) => port.parse().map_err(|_| "the port is not a number from 1 to 65535")?,
+        None | Some("") => None,
+        Some(port) => {
+            let number = port.parse().ok().filter(|number| *number > 0);
+            Some(number.ok_or("the port is not a number from 1 to 65535")?)
+        }
     };
     Ok((host.to_owned(), port))
 }

@@ -294,11 +294,7 @@ impl<'a> ser::Serializer for Canonical<'a> {
         Ok(Map { start, entries: Vec::new(), canonical: self })
     }
 
-    fn serialize_struct(
-        mut self,
-        name: &'static str,
-        _len: usize,
-    ) -> Result<Compound<'a>, Failed> {
+    fn serialize_struct(mut self, name: &'static str, _len: usize) -> Result<Compound<'a>, Failed> {
         self.named(Tag::Struct, name);
         Ok(Compound(self))
     }
@@ -659,7 +655,7 @@ mod tests {
 
     #[test]
     fn large_maps_are_sorted_with_their_nested_maps() {
-        let inner = |seed: u32| (0..50).map(move |n| ((n * 7 + seed) % 50, n * 0 + seed % 2));
+        let inner = |seed: u32| (0..50).map(move |n| ((n * 7 + seed) % 50, seed % 2));
         let forth: HashMap<u32, HashMap<u32, u32>> =
             (0..100).map(|n| (n, inner(0).collect())).collect();
         let back: BTreeMap<u32, BTreeMap<u32, u32>> =

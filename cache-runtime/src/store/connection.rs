@@ -313,7 +313,10 @@ pub(crate) enum Sent {
     Down,
     /// The bound on commands in flight was reached; nothing was sent.
     Busy,
-    Error { code: String, text: String },
+    Error {
+        code: String,
+        text: String,
+    },
 }
 
 /// Dials a slot's lane, for ever anew, until the cache is gone.

@@ -58,7 +58,8 @@ impl Memory {
         let now = Instant::now();
         let mut entries = self.entries();
         let current = live(&mut entries, key, now).map(|slot| slot.bytes).unwrap_or_default();
-        let same = if seen.0.is_empty() { current.is_empty() } else { current.starts_with(&seen.0) };
+        let same =
+            if seen.0.is_empty() { current.is_empty() } else { current.starts_with(&seen.0) };
         if !same {
             return false;
         }
@@ -80,11 +81,7 @@ impl Memory {
     }
 }
 
-fn live(
-    entries: &mut Cache<Box<str>, Slot, ByBytes>,
-    key: &str,
-    now: Instant,
-) -> Option<Slot> {
+fn live(entries: &mut Cache<Box<str>, Slot, ByBytes>, key: &str, now: Instant) -> Option<Slot> {
     let slot = entries.get(key)?.clone();
     if slot.expires > now {
         return Some(slot);

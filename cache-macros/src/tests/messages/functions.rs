@@ -142,15 +142,8 @@ fn types_that_cannot_be_stored() {
         "#]],
         ),
         ("Result<Cow<'static, str>, &'static str>", expect![[""]]),
-        (
-            "Result<u8, Box<dyn for<'a> Fn(&'a str) + 'static>>",
-            expect![[""]],
-        ),
+        ("Result<u8, Box<dyn for<'a> Fn(&'a str) + 'static>>", expect![[""]]),
     ] {
-        check(
-            "",
-            &format!("async fn f() -> {output} {{ todo() }}"),
-            &expected,
-        );
+        check("", &format!("async fn f() -> {output} {{ todo() }}"), &expected);
     }
 }

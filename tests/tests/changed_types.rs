@@ -1,0 +1,762 @@
+//! What lies in Redis need not be what the function would store today: other versions of its type,
+//! other functions' entries, garbage. It is served where it is a right value, and else overwritten.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use cache_runtime::{Cache, Config, Reason, Verdict, cache_result, explain, observe, peek, put};
+use integration_tests::{Log, Server, both_stores, in_memory, patient};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tracing::Level;
+
+static LOG: LazyLock<Log> = LazyLock::new(Log::install);
+
+const HEADER: usize = 64;
+
+/// A number that no other run of any function returns: equal values are of one run.
+fn run() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::SeqCst)
+}
+
+async fn bytes(server: &Server, key: &str) -> Vec<u8> {
+    redis::cmd("GET").arg(key).query_async(&mut server.client().await).await.unwrap()
+}
+
+/// Replaces what lies under a key, and keeps its lifetime.
+async fn set(server: &Server, key: &str, bytes: &[u8]) {
+    let set = redis::cmd("SET").arg(key).arg(bytes).arg("PX").arg(60_000).to_owned();
+    set.query_async::<()>(&mut server.client().await).await.unwrap();
+}
+
+macro_rules! key {
+    ($call:expr) => {
+        explain($call).await.unwrap().key.expect("a key")
+    };
+}
+
+macro_rules! computed {
+    ($cache:ident, $call:expr) => {{
+        let (value, outcome) = observe($call).await;
+        assert!(outcome.is_computed(), "{}: {outcome:?}", stringify!($call));
+        $cache.flush().await;
+        value
+    }};
+}
+
+macro_rules! hit {
+    ($call:expr) => {{
+        let (value, outcome) = observe($call).await;
+        assert!(outcome.is_hit(), "{}: {outcome:?}", stringify!($call));
+        value
+    }};
+}
+
+/// Two functions whose types are two versions of one: the body of the first's entry is put under
+/// the header of the second's.
+macro_rules! changed {
+    ($server:ident, $cache:ident: $old:expr => $new:expr) => {{
+        let _ = (computed!($cache, $old), computed!($cache, $new));
+        let (old, new) = (key!($old), key!($new));
+        let mut entry = bytes(&$server, &new).await[..HEADER].to_vec();
+        entry.extend(&bytes(&$server, &old).await[HEADER..]);
+        set(&$server, &new, &entry).await;
+        observe($new).await
+    }};
+}
+
+mod old {
+    use super::{Deserialize, Serialize, cache_result};
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    pub(super) struct Listing {
+        pub(super) id: u32,
+        pub(super) name: String,
+        pub(super) city: String,
+    }
+
+    #[cache_result]
+    pub(super) async fn listing(id: u32) -> Listing {
+        Listing { id, name: "old name".into(), city: "old city".into() }
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    pub(super) enum Kind {
+        Buy,
+        Rent,
+    }
+
+    #[cache_result]
+    pub(super) async fn kind(key: u32) -> Vec<Kind> {
+        vec![Kind::Rent, Kind::Buy]
+    }
+
+    #[cache_result]
+    pub(super) async fn numbers(key: u32) -> (u32, i64) {
+        (300, -1)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Added {
+    id: u32,
+    name: String,
+    city: String,
+    rooms: u32,
+}
+
+#[cache_result]
+async fn added(id: u32) -> Added {
+    Added { id, name: "new".into(), city: "new".into(), rooms: 3 }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct AddedByDefault {
+    id: u32,
+    name: String,
+    city: String,
+    #[serde(default)]
+    rooms: u32,
+    note: Option<String>,
+}
+
+#[cache_result]
+async fn added_by_default(id: u32) -> AddedByDefault {
+    AddedByDefault { id, name: "new".into(), city: "new".into(), rooms: 3, note: None }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Removed {
+    id: u32,
+    city: String,
+}
+
+#[cache_result]
+async fn removed(id: u32) -> Removed {
+    Removed { id, city: "new".into() }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Strict {
+    id: u32,
+    city: String,
+}
+
+#[cache_result]
+async fn strict(id: u32) -> Result<Strict, String> {
+    Ok(Strict { id, city: "new".into() })
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Reordered {
+    city: String,
+    name: String,
+    id: u32,
+}
+
+#[cache_result]
+async fn reordered(id: u32) -> Reordered {
+    Reordered { city: "new".into(), name: "new".into(), id }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Retyped {
+    id: String,
+    name: String,
+    city: String,
+}
+
+#[cache_result]
+async fn retyped(id: u32) -> Option<Retyped> {
+    Some(Retyped { id: id.to_string(), name: "new".into(), city: "new".into() })
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Kind {
+    Let,
+    Buy,
+    Rent,
+}
+
+#[cache_result]
+async fn kind(key: u32) -> Vec<Kind> {
+    vec![Kind::Let]
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum FewerKinds {
+    Buy,
+}
+
+#[cache_result]
+async fn fewer_kinds(key: u32) -> Vec<FewerKinds> {
+    vec![FewerKinds::Buy]
+}
+
+#[cache_result]
+async fn narrower(key: u32) -> (u8, i64) {
+    (1, 1)
+}
+
+#[cache_result]
+async fn longer(key: u32) -> (u32, i64, u8) {
+    (1, 1, 1)
+}
+
+#[cache_result]
+async fn shorter(key: u32) -> (u32,) {
+    (1,)
+}
+
+#[tokio::test]
+async fn fields_go_by_name_so_a_changed_struct_is_read_right_or_not_at_all() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            let (value, outcome) = changed!(server, cache: old::listing(1) => added(1));
+            assert!(outcome.is_computed());
+            assert_eq!(value.rooms, 3);
+            cache.flush().await;
+            assert_eq!(hit!(added(1)), value);
+
+            let (value, outcome) = changed!(server, cache: old::listing(2) => added_by_default(2));
+            assert!(outcome.is_hit());
+            assert_eq!((value.id, &*value.name, &*value.city), (2, "old name", "old city"));
+            assert_eq!((value.rooms, value.note), (0, None));
+
+            let (value, outcome) = changed!(server, cache: old::listing(3) => removed(3));
+            assert!(outcome.is_hit());
+            assert_eq!(value, Removed { id: 3, city: "old city".into() });
+
+            let (value, outcome) = changed!(server, cache: old::listing(4) => strict(4));
+            assert!(outcome.is_computed());
+            assert_eq!(value.unwrap().city, "new");
+
+            let (value, outcome) = changed!(server, cache: old::listing(5) => reordered(5));
+            assert!(outcome.is_hit());
+            let old = Reordered { city: "old city".into(), name: "old name".into(), id: 5 };
+            assert_eq!(value, old);
+
+            let (value, outcome) = changed!(server, cache: old::listing(6) => retyped(6));
+            assert!(outcome.is_computed());
+            assert_eq!(value.unwrap().id, "6");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn variants_go_by_name_and_numbers_do_not_wrap() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            let (value, outcome) = changed!(server, cache: old::kind(1) => kind(1));
+            assert!(outcome.is_hit());
+            assert_eq!(value, [Kind::Rent, Kind::Buy]);
+
+            let (value, outcome) = changed!(server, cache: old::kind(2) => fewer_kinds(2));
+            assert!(outcome.is_computed());
+            assert_eq!(value, [FewerKinds::Buy]);
+
+            let (value, outcome) = changed!(server, cache: old::numbers(3) => narrower(3));
+            assert!(outcome.is_computed());
+            assert_eq!(value, (1, 1));
+
+            let (value, outcome) = changed!(server, cache: old::numbers(4) => longer(4));
+            assert!(outcome.is_computed());
+            assert_eq!(value, (1, 1, 1));
+        })
+        .await;
+}
+
+/// What was a pair is not a single, although its first number is there.
+#[tokio::test]
+async fn a_longer_tuple_is_no_shorter_one() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            let (value, outcome) = changed!(server, cache: old::numbers(5) => shorter(5));
+            assert!(outcome.is_computed(), "{value:?} was served out of (300, -1)");
+            assert_eq!(value, (1,));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn bytes_left_over_after_a_value_make_it_no_value() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            let first = computed!(cache, numbered(50));
+            let key = key!(numbered(50));
+            let mut entry = bytes(&server, &key).await;
+            entry.extend(b"left over");
+            set(&server, &key, &entry).await;
+            let (value, outcome) = observe(numbered(50)).await;
+            assert!(outcome.is_computed(), "{value:?} was served with bytes left over");
+            assert_ne!(value, first);
+        })
+        .await;
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Skipping {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    a: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    b: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    c: Vec<u32>,
+}
+
+#[cache_result]
+async fn skipping(a: Option<u32>, b: Option<u32>) -> Skipping {
+    Skipping { a, b, c: Vec::new() }
+}
+
+#[tokio::test]
+async fn fields_left_out_do_not_shift_the_others() {
+    let (server, caches) = both_stores().await;
+    for cache in caches {
+        cache
+            .scope(async {
+                for (a, b) in [(None, Some(5)), (Some(5), None), (None, None), (Some(1), Some(2))] {
+                    computed!(cache, skipping(a, b));
+                    assert_eq!(hit!(skipping(a, b)), Skipping { a, b, c: Vec::new() });
+                }
+            })
+            .await;
+    }
+    drop(server);
+}
+
+#[cache_result(prefix = "numbered")]
+async fn numbered(key: u32) -> u64 {
+    run()
+}
+
+#[cache_result(prefix = "textual")]
+async fn textual(key: u32) -> String {
+    format!("run {}", run())
+}
+
+#[cache_result(prefix = "garbage")]
+async fn garbled(key: u32) -> Result<Option<u64>, String> {
+    Ok(Some(run()))
+}
+
+/// Bytes that are not this call's entry, made out of its entry.
+fn garbage(entry: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let with = |at: usize, byte: u8| {
+        let mut entry = entry.to_vec();
+        entry[at] = byte;
+        entry
+    };
+    let headed = |flags: u8, body: &[u8]| {
+        let mut entry = entry[..HEADER].to_vec();
+        entry[4] = flags;
+        entry.extend(body);
+        entry
+    };
+    let noise = (0..500u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    vec![
+        ("empty", Vec::new()),
+        ("one byte", vec![b'f']),
+        ("text", b"{\"json\": true}".to_vec()),
+        ("long text", "x".repeat(10_000).into_bytes()),
+        ("noise", noise),
+        ("other magic", with(0, b'g')),
+        ("other format", with(2, 2)),
+        ("no kind", with(3, 0)),
+        ("unknown kind", with(3, 4)),
+        ("none, which is not stored here", with(3, 3)),
+        ("tokens that are not there", with(5, 255)),
+        ("a cut header", entry[..HEADER - 1].to_vec()),
+        ("a header alone", entry[..HEADER].to_vec()),
+        ("other arguments", with(40, entry[40] ^ 1)),
+        ("text in place of a number", headed(0, b"\xa3abc")),
+        ("a map that never ends", headed(0, b"\xdf\xff\xff\xff\xff")),
+        ("a list that never ends", headed(0, b"\xdd\xff\xff\xff\xff")),
+        ("a text that never ends", headed(0, b"\xdb\xff\xff\xff\xff")),
+        ("lists in each other", headed(0, &vec![0x91; 100_000])),
+        ("nothing compressed", headed(1, b"")),
+        ("a bomb", headed(1, b"\xff\xff\xff\xff\x1f\x00\x01\x00\xff\xff\xff\xff")),
+        ("a small bomb", headed(1, b"\x00\x00\x10\x00\x1f\x00\x01\x00\xff\xff\xff\xff")),
+        ("noise that calls itself compressed", headed(1, &entry[HEADER - 8..])),
+    ]
+}
+
+#[tokio::test]
+async fn garbage_under_a_key_is_a_miss_and_is_overwritten() {
+    let _ = &*LOG;
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            let mut last = computed!(cache, garbled(1));
+            let key = key!(garbled(1));
+            let entry = bytes(&server, &key).await;
+            for (what, garbage) in garbage(&entry) {
+                set(&server, &key, &garbage).await;
+                assert_eq!(peek(garbled(1)).await, None, "{what}");
+                let before = cache.stats().prefix("garbage");
+                let (value, outcome) = observe(garbled(1)).await;
+                assert!(outcome.is_computed(), "{what}: {outcome:?}");
+                assert_ne!(value, last, "{what}");
+                cache.flush().await;
+                let after = cache.stats().prefix("garbage");
+                assert_eq!(after.dead, before.dead + 1, "{what}");
+                assert_eq!(after.misses, before.misses + 1, "{what}");
+                assert_eq!(after.populated, before.populated + 1, "{what}");
+                assert_eq!(hit!(garbled(1)), value, "{what}");
+                last = value;
+            }
+            assert_eq!(cache.stats().prefix("garbage").errors, 0);
+        })
+        .await;
+    let lines = LOG.lines(Level::WARN, "changed_types::garbled");
+    assert!(lines.len() <= 2, "once for each kind of problem: {lines:#?}");
+}
+
+#[tokio::test]
+async fn garbage_is_no_value_for_put_and_explain_either() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            computed!(cache, garbled(2)).unwrap();
+            let key = key!(garbled(2));
+            let entry = bytes(&server, &key).await;
+            for (what, garbage) in garbage(&entry) {
+                set(&server, &key, &garbage).await;
+                explain(garbled(2)).await.unwrap();
+                put(garbled(2), Ok(Some(700))).await.unwrap_or_else(|e| panic!("{what}: {e}"));
+                assert_eq!(hit!(garbled(2)), Ok(Some(700)), "{what}");
+                set(&server, &key, &garbage).await;
+                cache_runtime::invalidate(garbled(2)).await.unwrap();
+                assert_eq!(server.command::<u32>(&["EXISTS", &key]).await, 0, "{what}");
+                set(&server, &key, &garbage).await;
+                let value = cache_runtime::refresh(garbled(2)).await;
+                cache.flush().await;
+                assert_eq!(hit!(garbled(2)), value, "{what}");
+            }
+        })
+        .await;
+}
+
+/// A dry run says what a call would then do.
+#[tokio::test]
+async fn explain_sees_that_an_entry_will_not_decode() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            computed!(cache, garbled(3)).unwrap();
+            let key = key!(garbled(3));
+            let entry = bytes(&server, &key).await;
+            for (what, garbage) in garbage(&entry) {
+                set(&server, &key, &garbage).await;
+                let verdict = explain(garbled(3)).await.unwrap().verdict;
+                assert_eq!(verdict, Verdict::Compute, "{what}");
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_entry_of_another_function_under_the_key_is_dead() {
+    let _ = &*LOG;
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            computed!(cache, numbered(60));
+            computed!(cache, textual(60));
+            let foreign = bytes(&server, &key!(numbered(60))).await;
+            set(&server, &key!(textual(60)), &foreign).await;
+            let before = cache.stats().prefix("textual").dead;
+            let value = computed!(cache, textual(60));
+            assert_eq!(cache.stats().prefix("textual").dead, before + 1);
+            assert_eq!(hit!(textual(60)), value);
+
+            // Another call of the same function counts as little.
+            let other = computed!(cache, textual(61));
+            let foreign = bytes(&server, &key!(textual(61))).await;
+            set(&server, &key!(textual(60)), &foreign).await;
+            assert_ne!(computed!(cache, textual(60)), other);
+        })
+        .await;
+    let lines = LOG.lines(Level::WARN, "two functions share a key");
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(lines[0].contains("changed_types::textual"), "{lines:#?}");
+    assert!(lines[0].contains("changed_types::numbered"), "{lines:#?}");
+}
+
+#[cache_result(prefix = "listed")]
+async fn listed(key: u32) -> u64 {
+    run()
+}
+
+#[tokio::test]
+async fn a_key_of_another_redis_type_is_left_alone_with_one_warning() {
+    let _ = &*LOG;
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            for (number, words) in
+                [&["LPUSH", "K", "a"][..], &["HSET", "K", "a", "b"], &["SADD", "K", "a"]]
+                    .iter()
+                    .enumerate()
+            {
+                let call = || listed(u32::try_from(number).unwrap());
+                let key = key!(call());
+                let words: Vec<_> =
+                    words.iter().map(|word| if *word == "K" { &key } else { *word }).collect();
+                server.command::<u32>(&words).await;
+                let kind: String = server.command(&["TYPE", &key]).await;
+                let mut last = u64::MAX;
+                for _ in 0..3 {
+                    let (value, outcome) = observe(call()).await;
+                    assert_eq!(outcome.reason(), Some(Reason::WrongType));
+                    assert_ne!(value, last);
+                    last = value;
+                    cache.flush().await;
+                }
+                assert_eq!(peek(call()).await, None);
+                assert_eq!(
+                    explain(call()).await.unwrap().verdict,
+                    Verdict::Bypass(Reason::WrongType)
+                );
+                assert!(put(call(), 1).await.is_err());
+                cache_runtime::refresh(call()).await;
+                cache.flush().await;
+                assert_eq!(server.command::<String>(&["TYPE", &key]).await, kind);
+            }
+            assert_eq!(cache.stats().prefix("listed").bypassed["wrong-type"], 12);
+            assert!(cache.health().last_error.is_none());
+        })
+        .await;
+    let lines = LOG.lines(Level::WARN, "another Redis type");
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+}
+
+#[cache_result(prefix = "sized")]
+async fn sized(bytes: usize) -> String {
+    format!("{}{}", run(), "x".repeat(bytes))
+}
+
+#[tokio::test]
+async fn a_value_over_the_bound_is_returned_and_not_stored() {
+    let _ = &*LOG;
+    let server = Server::start().await;
+    for cache in [
+        Cache::new(patient(Config::in_memory()).max_value(1000)),
+        Cache::connect(server.config().max_value(1000)).await.unwrap(),
+    ] {
+        cache
+            .scope(async {
+                computed!(cache, sized(900));
+                hit!(sized(900));
+                for number in 1..=2 {
+                    assert!(computed!(cache, sized(2000)).len() > 2000);
+                    assert_eq!(cache.stats().prefix("sized").unstorable, number);
+                }
+                assert!(put(sized(2000), "x".repeat(2000)).await.unwrap_err().is_value());
+                let before = put(sized(900), "y".into()).await;
+                before.unwrap();
+                assert_eq!(hit!(sized(900)), "y");
+            })
+            .await;
+    }
+    let lines = LOG.lines(Level::WARN, "over CACHE_MAX_VALUE");
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+}
+
+#[tokio::test]
+async fn an_entry_that_unpacks_over_the_bound_is_dead() {
+    let server = Server::start().await;
+    let generous = server.cache().await;
+    let strict = Cache::connect(server.config().max_value(10_000)).await.unwrap();
+    let value = generous.scope(sized(500_000)).await;
+    generous.flush().await;
+    assert_eq!(generous.scope(sized(500_000)).await, value);
+    strict
+        .scope(async {
+            assert_ne!(computed!(strict, sized(500_000)), value);
+            let stats = strict.stats().prefix("sized");
+            assert_eq!((stats.dead, stats.unstorable, stats.hits), (1, 1, 0));
+        })
+        .await;
+}
+
+/// Cannot be serialized, in one way or another.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct Mute(bool);
+
+impl Serialize for Mute {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        assert!(!self.0, "Serialize panics");
+        Err(serde::ser::Error::custom("Serialize fails"))
+    }
+}
+
+#[cache_result(prefix = "mute")]
+async fn mute(panics: bool) -> Result<(u64, Mute), String> {
+    Ok((run(), Mute(panics)))
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_serialized_is_returned_and_not_stored() {
+    let _ = &*LOG;
+    let (server, caches) = both_stores().await;
+    for cache in caches {
+        cache
+            .scope(async {
+                for panics in [false, true] {
+                    let (number, value) = computed!(cache, mute(panics)).unwrap();
+                    assert_eq!(value, Mute(panics));
+                    assert_ne!(computed!(cache, mute(panics)).unwrap().0, number);
+                    let error = put(mute(panics), Ok((1, Mute(panics)))).await.unwrap_err();
+                    assert!(error.is_value());
+                }
+                assert_eq!(cache.stats().prefix("mute").unstorable, 6);
+            })
+            .await;
+    }
+    let lines = LOG.lines(Level::WARN, "changed_types::mute");
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    drop(server);
+}
+
+/// Loses a field that it then asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Lossy {
+    #[serde(skip_serializing)]
+    id: u64,
+}
+
+#[cache_result(prefix = "lossy")]
+async fn lossy(key: u32) -> Lossy {
+    Lossy { id: run() }
+}
+
+#[tokio::test]
+async fn a_function_whose_values_do_not_come_back_is_switched_off_with_one_warning() {
+    let _ = &*LOG;
+    let (server, [memory, redis]) = both_stores().await;
+    let first = memory.scope(lossy(1)).await;
+    memory.flush().await;
+    for cache in [memory, redis] {
+        cache
+            .scope(async {
+                let (value, outcome) = observe(lossy(1)).await;
+                assert_eq!(outcome.reason(), Some(Reason::Site));
+                assert_ne!(value, first);
+                let verdict = explain(lossy(1)).await.unwrap().verdict;
+                assert_eq!(verdict, Verdict::Bypass(Reason::Site));
+                assert_eq!(cache.stats().prefix("lossy").bypassed["site"], 1);
+            })
+            .await;
+    }
+    assert_eq!(server.keys().await, Vec::<String>::new());
+    let lines = LOG.lines(Level::WARN, "does not come back from its own bytes");
+    let ours = lines.iter().filter(|line| line.contains("changed_types::lossy"));
+    assert_eq!(ours.count(), 1, "{lines:#?}");
+}
+
+static ARMED: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug, PartialEq, Serialize)]
+struct Explosive(u64);
+
+impl<'de> Deserialize<'de> for Explosive {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        assert!(!ARMED.load(Ordering::SeqCst), "Deserialize panics");
+        Deserialize::deserialize(deserializer).map(Self)
+    }
+}
+
+#[cache_result(prefix = "explosive")]
+async fn explosive(key: u32) -> Result<Explosive, String> {
+    Ok(Explosive(run()))
+}
+
+#[tokio::test]
+async fn an_entry_whose_decoding_panics_is_dead_and_the_function_runs() {
+    let (server, caches) = both_stores().await;
+    for cache in caches {
+        cache
+            .scope(async {
+                let first = computed!(cache, explosive(1));
+                assert_eq!(hit!(explosive(1)), first);
+                ARMED.store(true, Ordering::SeqCst);
+                assert_eq!(peek(explosive(1)).await, None);
+                let second = computed!(cache, explosive(1));
+                assert_ne!(first, second);
+                assert_eq!(cache.stats().prefix("explosive").dead, 1);
+                ARMED.store(false, Ordering::SeqCst);
+                assert_eq!(hit!(explosive(1)), second);
+            })
+            .await;
+    }
+    drop(server);
+}
+
+#[derive(Debug, Serialize)]
+struct NeverComesBack(u64);
+
+impl<'de> Deserialize<'de> for NeverComesBack {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        panic!("Deserialize panics")
+    }
+}
+
+#[cache_result]
+async fn never_comes_back(key: u32) -> NeverComesBack {
+    NeverComesBack(run())
+}
+
+#[tokio::test]
+async fn a_deserialize_that_always_panics_switches_its_function_off() {
+    let cache = in_memory();
+    cache
+        .scope(async {
+            computed!(cache, never_comes_back(1));
+            let (_, outcome) = observe(never_comes_back(1)).await;
+            assert_eq!(outcome.reason(), Some(Reason::Site));
+        })
+        .await;
+}
+
+/// Comes back as something else: a lesson of `#[serde(skip)]`, which is documented.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Forgetful {
+    id: u64,
+    #[serde(skip)]
+    secret: String,
+}
+
+#[cache_result]
+async fn forgetful(key: u32) -> Forgetful {
+    Forgetful { id: run(), secret: "secret".into() }
+}
+
+#[tokio::test]
+async fn a_skipped_field_is_lost_and_never_reaches_redis() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            assert_eq!(computed!(cache, forgetful(1)).secret, "secret");
+            let again = hit!(forgetful(1));
+            assert_eq!(again.secret, "");
+            let entry = bytes(&server, &key!(forgetful(1))).await;
+            assert!(!String::from_utf8_lossy(&entry).contains("secret"));
+        })
+        .await;
+}
