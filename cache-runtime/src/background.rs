@@ -47,6 +47,13 @@ pub(crate) fn spawn_begun(work: impl Future<Output = ()> + Send + 'static) {
     }
 }
 
+/// Drops what may take its time away from the thread that drives everything.
+pub(crate) fn drop_elsewhere(value: impl Send + 'static) {
+    if let Some(handle) = handle() {
+        handle.spawn_blocking(move || drop(value));
+    }
+}
+
 /// Time ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Elapsed;

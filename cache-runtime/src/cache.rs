@@ -116,7 +116,8 @@ impl Cache {
     pub async fn connect(config: Config) -> Result<Self> {
         let cache = Self::new(config);
         let Store::Redis(redis) = &cache.0.store else { return Ok(cache) };
-        let patience = cache.0.config.connect_timeout * 2 + Duration::from_millis(100);
+        let dial = cache.0.config.connect_timeout;
+        let patience = dial.saturating_mul(2).saturating_add(Duration::from_millis(100));
         let dialled = background::timeout(patience, pin!(redis.ready(&Key::any()))).await;
         if dialled.is_ok() && redis.state() == State::Up {
             return Ok(cache);

@@ -141,7 +141,9 @@ impl Call {
     pub(crate) fn wants_key(&self) -> bool {
         match self.skip {
             None => true,
-            Some(Reason::Key | Reason::Site) => false,
+            Some(Reason::Key) => false,
+            // What others have stored can still be removed, and nothing else.
+            Some(Reason::Site) => self.verb == Some(Verb::Invalidate) && !self.cache.is_off(),
             Some(_) => self.verb.is_some_and(Verb::names_a_key) && !self.cache.is_off(),
         }
     }

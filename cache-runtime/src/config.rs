@@ -273,8 +273,9 @@ impl Vars<'_> {
     }
 
     fn parts(&self, host: &str) -> Result<Backend> {
-        if host.contains("://") {
-            let backend = url::parse(host).map_err(|p| Error::config("REDIS_HOST", p))?;
+        if host.contains("://") || host.contains('@') {
+            let url = if host.contains("://") { host.into() } else { format!("redis://{host}") };
+            let backend = url::parse(&url).map_err(|p| Error::config("REDIS_HOST", p))?;
             return Ok(self.with_credentials(backend));
         }
         // The host may bring its port, as in a list of brokers; an IPv6 address has more colons.

@@ -197,18 +197,19 @@ impl<P: Clone, O: Owner> Flights<P, O> {
         }
         let deserted = state.parties == 0;
         wake(state);
-        if deserted {
-            self.abandon(flight);
-        } else if answer == Answer::Refused {
+        if answer == Answer::Refused {
             self.remove(flight);
+        } else if deserted {
+            self.abandon(flight);
         }
     }
 
     /// The last party has left a flight that has not ended.
     fn abandon(&self, flight: &Arc<Flight<P, O>>) {
         let mut state = flight.state();
-        if matches!(state.phase, Phase::Sending) {
-            // The answer will come, and whoever brings it finds nobody here.
+        // Somebody may have joined since; and while the answer about the lease is to come, whoever
+        // brings it finds nobody here.
+        if state.parties > 0 || !matches!(state.phase, Phase::Running(_)) {
             return;
         }
         state.phase = Phase::Ended(Ending::Alone);
@@ -236,9 +237,10 @@ impl<P: Clone, O: Owner> Flights<P, O> {
 }
 
 impl<P, O> Flight<P, O> {
-    /// Whether somebody may still populate under the flight's lease.
-    pub(crate) fn is_going_on(&self) -> bool {
-        matches!(self.state().phase, Phase::Sending | Phase::Running(_))
+    /// Whether somebody may still populate under this lease.
+    pub(crate) fn holds(&self, lease: EntryId) -> bool {
+        let state = self.state();
+        matches!(state.phase, Phase::Running(_)) && state.lease == Some(lease)
     }
 
     fn state(&self) -> MutexGuard<'_, State<P>> {
@@ -264,8 +266,10 @@ impl<P> State<P> {
         self.next
     }
 
-    fn wait(&mut self, ticket: u64, cx: &Context<'_>) {
-        self.waiters.insert(ticket, cx.waker().clone());
+    /// Returns the waker of the last poll: dropping it may run code that locks the flight.
+    #[must_use]
+    fn wait(&mut self, ticket: u64, cx: &Context<'_>) -> Option<Waker> {
+        self.waiters.insert(ticket, cx.waker().clone())
     }
 
     /// Takes the leader's place where it is free, or where the leader is not being polled.
@@ -326,7 +330,9 @@ impl<P: Clone, O: Owner> Lead<P, O> {
         let mut state = self.flight.state();
         match state.phase {
             Phase::Sending => {
-                state.wait(self.ticket, cx);
+                let before = state.wait(self.ticket, cx);
+                drop(state);
+                drop(before);
                 Poll::Pending
             }
             Phase::Dissolved => Poll::Ready(Terms::Dissolved),
@@ -394,29 +400,25 @@ impl<P: Clone, O: Owner> Drop for Lead<P, O> {
         }
         let mut state = self.flight.state();
         state.parties -= 1;
-        state.waiters.remove(&self.ticket);
+        let _waker = state.waiters.remove(&self.ticket);
+        let latest = Arc::ptr_eq(&state.stamp, &self.stamp);
         if !matches!(state.phase, Phase::Sending | Phase::Running(_)) {
-            return;
-        }
-        if std::thread::panicking() {
-            let lease = state.lease;
+            drop(state);
+        } else if latest && std::thread::panicking() {
             state.phase = Phase::Ended(Ending::Alone);
+            let lease = state.lease;
             wake(state);
             self.flights.remove(&self.flight);
             if let Some(lease) = lease {
                 self.flight.owner.abandoned(lease);
             }
-            return;
-        }
-        let deserted = state.parties == 0;
-        if Arc::ptr_eq(&state.stamp, &self.stamp) {
-            state.vacant = true;
-            wake(state);
         } else {
-            drop(state);
-        }
-        if deserted {
-            self.flights.abandon(&self.flight);
+            state.vacant |= latest;
+            let deserted = state.parties == 0;
+            wake(state);
+            if deserted {
+                self.flights.abandon(&self.flight);
+            }
         }
     }
 }
@@ -449,7 +451,9 @@ impl<P: Clone, O: Owner> Member<P, O> {
             Phase::Dissolved => Joined::Again,
             Phase::Sending | Phase::Running(_) => match state.promote(now) {
                 None => {
-                    state.wait(self.ticket, cx);
+                    let before = state.wait(self.ticket, cx);
+                    drop(state);
+                    drop(before);
                     return Poll::Pending;
                 }
                 Some(stamp) => {
@@ -472,7 +476,7 @@ impl<P: Clone, O: Owner> Drop for Member<P, O> {
         }
         let mut state = self.flight.state();
         state.parties -= 1;
-        state.waiters.remove(&self.ticket);
+        let _waker = state.waiters.remove(&self.ticket);
         let going_on = matches!(state.phase, Phase::Sending | Phase::Running(_));
         let deserted = state.parties == 0 && going_on;
         drop(state);

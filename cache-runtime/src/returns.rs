@@ -8,7 +8,7 @@
 
 use std::any::Any;
 use std::convert::Infallible;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -258,19 +258,51 @@ impl<T: Serialize + DeserializeOwned> Wrapper for axum::Json<T> {
     }
 }
 
-type Encoded = Result<Vec<u8>, rmp_serde::encode::Error>;
+type Encoded = Result<Vec<u8>, Unencoded>;
 type Decoded<V> = Result<V, rmp_serde::decode::Error>;
 
 /// Values nested deeper are neither stored nor read: bytes in Redis must not choose how much stack
 /// is used.
 const MAX_DEPTH: usize = 128;
 
-fn encode<V: Serialize>(value: &V) -> Encoded {
-    let mut bytes = Vec::with_capacity(128);
-    let mut serializer = rmp_serde::Serializer::new(&mut bytes).with_struct_map();
+/// Why there are no bytes of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unencoded {
+    TooLarge,
+    Failed,
+}
+
+fn encode<V: Serialize>(value: &V, limit: usize) -> Encoded {
+    let mut out = Bounded { bytes: Vec::with_capacity(128), limit, full: false };
+    let mut serializer = rmp_serde::Serializer::new(&mut out).with_struct_map();
     serializer.unstable_set_max_depth(MAX_DEPTH);
-    value.serialize(&mut serializer)?;
-    Ok(bytes)
+    match value.serialize(&mut serializer) {
+        Ok(()) => Ok(out.bytes),
+        Err(_) if out.full => Err(Unencoded::TooLarge),
+        Err(_) => Err(Unencoded::Failed),
+    }
+}
+
+/// Stops the encoding of a value that will not be stored for its size.
+struct Bounded {
+    bytes: Vec<u8>,
+    limit: usize,
+    full: bool,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, more: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + more.len() > self.limit {
+            self.full = true;
+            return Err(ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Decoded<V> {
@@ -289,7 +321,7 @@ fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Decoded<V> {
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Valued<S: Shape> {
-    encode: fn(&S::Value) -> Encoded,
+    encode: fn(&S::Value, usize) -> Encoded,
     decode: fn(&[u8]) -> Decoded<S::Value>,
 }
 
@@ -315,7 +347,7 @@ where
 {
     fn value(self) -> Valued<S> {
         Valued {
-            encode: |value| encode(value.inner()),
+            encode: |value, limit| encode(value.inner(), limit),
             decode: |bytes| decode(bytes).map(Wrapper::wrap),
         }
     }
@@ -421,7 +453,7 @@ pub mod levels {
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Codec<S: Shape, T = (), K = ()> {
-    encode: fn(&S::Value) -> Encoded,
+    encode: fn(&S::Value, usize) -> Encoded,
     decode: fn(&[u8]) -> Decoded<S::Value>,
     value: Option<Sharing<S::Value>>,
     error: Option<Sharing<S::Error>>,
@@ -482,8 +514,8 @@ impl<S: Shape, T, K> Codec<S, T, K> {
         Codec { encode, decode, value, error, ttl, keep: ByValue(keep), none_ttl }
     }
 
-    pub(crate) fn encode(&self, value: &S::Value) -> Encoded {
-        (self.encode)(value)
+    pub(crate) fn encode(&self, value: &S::Value, limit: usize) -> Encoded {
+        (self.encode)(value, limit)
     }
 
     pub(crate) fn decode(&self, bytes: &[u8]) -> Decoded<S::Value> {
@@ -517,6 +549,13 @@ pub(crate) enum Payload {
     Bytes(Bytes),
     Nothing,
     Error(Handed),
+}
+
+impl Payload {
+    /// Whether dropping it runs code of the user's types.
+    pub(crate) fn is_foreign(&self) -> bool {
+        matches!(self, Self::Value(_) | Self::Error(_))
+    }
 }
 
 /// A rule over the value: absent, or a closure.

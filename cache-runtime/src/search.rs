@@ -45,15 +45,13 @@ pub(crate) struct Role {
     pub(crate) lead: Option<Lead>,
     /// What a refresh replaces.
     pub(crate) over: Option<Seen>,
-    /// A lease that was asked for and perhaps taken: to be given up after the run.
-    pub(crate) orphan: Option<EntryId>,
     /// Why nothing will be stored.
     pub(crate) reason: Option<Reason>,
 }
 
 impl Role {
     pub(crate) fn alone(reason: Reason) -> Self {
-        Self { lead: None, over: None, orphan: None, reason: Some(reason) }
+        Self { lead: None, over: None, reason: Some(reason) }
     }
 }
 
@@ -95,7 +93,6 @@ pub(crate) struct Search {
     counters: Arc<Counters>,
     /// An entry that turned out not to decode.
     dead: Option<Seen>,
-    asked: Option<EntryId>,
     missed: bool,
     read_again: bool,
     attempts: u8,
@@ -116,7 +113,6 @@ impl Search {
             counters: call.cache.counters(call.identity.group),
             call,
             dead: None,
-            asked: None,
             missed: false,
             read_again: false,
             attempts: 0,
@@ -144,7 +140,7 @@ impl Search {
                 Look::Free(seen) => Box::pin(self.lead_or_join(seen)).await,
                 Look::Lease(lease) => Box::pin(self.join_lease(lease)).await,
                 Look::Over(seen) => {
-                    let role = Role { lead: None, over: Some(seen), orphan: None, reason: None };
+                    let role = Role { lead: None, over: Some(seen), reason: None };
                     Some(Step::Run(role))
                 }
                 Look::Without(reason) => Some(Box::pin(self.share_without_store(reason)).await),
@@ -179,6 +175,9 @@ impl Search {
         let look = found.bytes.map_or(Look::Free(Seen::absent()), |bytes| self.judge(&bytes));
         if matches!(look, Look::Free(_)) {
             self.missed();
+            if self.inner().store.is_write_paused() {
+                return Look::Without(Reason::WritesRefused);
+            }
         }
         look
     }
@@ -200,7 +199,8 @@ impl Search {
             return Err(Fault::Timeout);
         }
         let began = Instant::now();
-        let found = if self.call.verb.is_some() {
+        let timed = matches!(self.call.verb, Some(Verb::Observe | Verb::Explain));
+        let found = if timed {
             Box::pin(store.read_with_left(&key, limit)).await
         } else {
             store.read(&key, limit).await.map(|bytes| Found { bytes, left: None })
@@ -285,8 +285,7 @@ impl Search {
         let inner = self.inner().clone();
         match inner.flights.enter_plain(self.id, || self.lease()) {
             Entered::Lead(lead) => {
-                let role =
-                    Role { lead: Some(lead), over: None, orphan: None, reason: Some(reason) };
+                let role = Role { lead: Some(lead), over: None, reason: Some(reason) };
                 Step::Run(role)
             }
             Entered::Member(member) => {
@@ -304,7 +303,6 @@ impl Search {
             inner.flights.settle(&flight, Answer::Unknown(Reason::Failed));
             return;
         };
-        self.asked = Some(lease);
         let (key, owner, limit) = (self.key.clone(), self.owner, self.limit());
         background::spawn_begun(async move {
             let life = settle::lease_life(&inner.store);
@@ -317,10 +315,19 @@ impl Search {
                 Err(fault) => Answer::Unknown(fault.reason()),
             };
             inner.flights.settle(&flight, answer);
-            let flight = Arc::downgrade(&flight);
-            if taken == Ok(true) && inner.store.is_shared() {
-                let going_on = || flight.upgrade().is_some_and(|flight| flight.is_going_on());
-                settle::extend(&inner.store, &key, header, life, going_on).await;
+            let weak = Arc::downgrade(&flight);
+            // With it goes the output, which the last to hold it drops: not here.
+            drop(flight);
+            match taken {
+                Ok(true) if inner.store.is_shared() => {
+                    let held = || weak.upgrade().is_some_and(|flight| flight.holds(lease));
+                    settle::extend(&inner.store, &key, header, life, held).await;
+                }
+                // It may have been taken all the same: on the same lane this comes after it.
+                Err(Fault::Timeout | Fault::Down) => {
+                    settle::delete_lease(&inner.store, &key, owner, lease).await;
+                }
+                _ => {}
             }
         });
     }
@@ -331,6 +338,12 @@ impl Search {
         let answered = poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx)));
         let terms = background::timeout(limit, pin!(answered)).await;
         self.spent += began.elapsed();
+        if terms.is_err() {
+            // Closes the flight to newcomers before the function begins; should the lease be
+            // granted yet, it is given up.
+            let late = Answer::Unknown(Reason::Timeout);
+            self.inner().flights.settle(lead.flight(), late);
+        }
         let reason = match terms.unwrap_or(Terms::Plain(Reason::Timeout)) {
             Terms::Leased(_) => None,
             Terms::Plain(reason) => Some(reason),
@@ -339,15 +352,18 @@ impl Search {
                 return None;
             }
         };
-        let orphan = self.asked.take().filter(|_| reason.is_some());
         if reason.is_some() {
             self.counters.count(Count::Error);
         }
-        Some(Step::Run(Role { lead: Some(lead), over: None, orphan, reason }))
+        Some(Step::Run(Role { lead: Some(lead), over: None, reason }))
     }
 
     /// Waits for a flight to end, for as long as `wait` allows.
     async fn wait(&mut self, mut member: Member) -> Option<Step> {
+        if background::handle().is_none() {
+            // Without a clock there would be no end to it.
+            return Some(Step::Run(Role::alone(Reason::WaitOver)));
+        }
         let began = Instant::now();
         let rest = self.inner().config.wait.saturating_sub(self.waited);
         let joined = loop {
@@ -369,7 +385,6 @@ impl Search {
             Some(Joined::Again) => None,
             Some(Joined::Promoted(lead)) => {
                 drop(member);
-                self.asked = None;
                 self.terms(lead).await
             }
         }

@@ -14,7 +14,7 @@ use crate::entry::{Draft, EntryId, Kind, Owner, Seen};
 use crate::error::{self, Error};
 use crate::flight::{Ending, Flight};
 use crate::outcome::{OutcomeKind, Reason};
-use crate::returns::{Codec, KeepRule, Opened, Payload, Shape, TtlRule};
+use crate::returns::{Codec, KeepRule, Opened, Payload, Shape, TtlRule, Unencoded};
 use crate::search::{Lease, Role, Search};
 use crate::site::Warning;
 use crate::stats::Count;
@@ -30,7 +30,27 @@ const EXTENDED: Duration = Duration::from_secs(60);
 /// Sites whose last value was larger have a connection of their own.
 const BULK: usize = 256 << 10;
 
-type Flown = Arc<Flight<Payload, Lease>>;
+/// A flight that has ended, until its lease is settled.
+pub(crate) struct Flown {
+    flight: Arc<Flight<Payload, Lease>>,
+    /// It holds something of the user's, whose `Drop` may take its time.
+    foreign: bool,
+}
+
+impl Flown {
+    fn new(flight: Arc<Flight<Payload, Lease>>, ending: &Ending<Payload>) -> Self {
+        let foreign = Payload::is_foreign;
+        Self { flight, foreign: matches!(ending, Ending::Shared(payload) if foreign(payload)) }
+    }
+
+    /// Takes the flight out of the table, and keeps its last drop off the private thread.
+    fn land(self, inner: &Inner) {
+        inner.flights.remove(&self.flight);
+        if self.foreign {
+            background::drop_elsewhere(self.flight);
+        }
+    }
+}
 
 /// An encoded output.
 pub(crate) struct Ready {
@@ -51,7 +71,7 @@ pub(crate) fn settle<S, T, K>(
     T: TtlRule<S::Value>,
     K: KeepRule<S::Value>,
 {
-    let Role { lead, over, orphan, reason } = role;
+    let Role { lead, over, reason } = role;
     let counters = search.counters().clone();
     counters.add(Count::LoadMicros, u64::try_from(cost.as_micros()).unwrap_or(u64::MAX));
     let opened = S::open(output);
@@ -66,22 +86,21 @@ pub(crate) fn settle<S, T, K>(
 
     if let Some(lead) = lead {
         let flight = lead.flight().clone();
-        let ending = share(codec, &opened, ready.as_ref(), company);
+        let limit = search.max_value();
+        let ending = share(codec, &opened, ready.as_ref(), company.then_some(limit));
+        let flown = Flown::new(flight, &ending);
         match (lead.finish(ending), ready) {
             (Some(lease), Some(ready)) => {
                 let life = lease_life(&search.inner().store);
                 let seen = Draft::lease(lease, search.owner(), life).encode();
-                write(search, &ready, cost, Seen(seen), Some((flight, lease)));
+                write(search, &ready, cost, Seen(seen), Some((flown, lease)));
             }
-            (Some(lease), None) => give_up_for(search, lease, Some(flight)),
+            (Some(lease), None) => give_up_for(search, lease, Some(flown)),
             (None, _) if stores => outcome = OutcomeKind::Bypassed(Reason::Overtaken),
             (None, _) => {}
         }
     } else if let (Some(seen), Some(ready)) = (over, ready) {
         write(search, &ready, cost, seen, None);
-    }
-    if let Some(lease) = orphan {
-        give_up_for(search, lease, None);
     }
     if let OutcomeKind::Bypassed(reason) = outcome {
         counters.bypassed(reason);
@@ -89,22 +108,23 @@ pub(crate) fn settle<S, T, K>(
     search.observe(outcome, Some(cost), None);
 }
 
-/// What all who joined get: a clone where there is one to be had and somebody to get it.
+/// What all who joined get: a clone where there is one to be had and somebody to get it. With
+/// `company`, the value may be encoded for it, up to that many bytes.
 fn share<S: Shape, T, K>(
     codec: &Codec<S, T, K>,
     opened: &Opened<'_, S::Value, S::Error>,
     ready: Option<&Ready>,
-    company: bool,
+    company: Option<usize>,
 ) -> Ending<Payload> {
     let payload = contained(|| match opened {
         Opened::Nothing => Some(Payload::Nothing),
         Opened::Error(error) => codec.hand_error(error),
         Opened::Value(value) => {
-            let cloned = if company { codec.hand_value(value) } else { None };
+            let cloned = company.and_then(|_| codec.hand_value(value));
             let encoded = || ready.map(|ready| Payload::Bytes(ready.body.clone()));
             let late = || {
-                let bytes = if company { codec.encode(value).ok() } else { None };
-                bytes.map(|bytes| Payload::Bytes(bytes.into()))
+                let bytes = codec.encode(value, company?).ok()?;
+                Some(Payload::Bytes(bytes.into()))
             };
             cloned.or_else(encoded).or_else(late)
         }
@@ -176,15 +196,18 @@ fn body<S: Shape, T, K>(
         once(call, warning, why);
         Err(why)
     };
-    let Some(Ok(body)) = contained(|| codec.encode(value)) else {
-        return refused(
-            Warning::Unserializable,
-            "the value cannot be serialized: it is not stored",
-        );
+    let limit = call.cache.inner().config.max_value;
+    let body = match contained(|| codec.encode(value, limit)) {
+        Some(Ok(body)) => body,
+        Some(Err(Unencoded::TooLarge)) => {
+            let why = "the value is over CACHE_MAX_VALUE: it is not stored";
+            return refused(Warning::TooLarge, why);
+        }
+        Some(Err(Unencoded::Failed)) | None => {
+            let why = "the value cannot be serialized: it is not stored";
+            return refused(Warning::Unserializable, why);
+        }
     };
-    if body.len() > call.cache.inner().config.max_value {
-        return refused(Warning::TooLarge, "the value is over CACHE_MAX_VALUE: it is not stored");
-    }
     if !prove(codec, call, &body) {
         return Err("the function's values cannot be cached");
     }
@@ -292,7 +315,7 @@ fn write(
             if written == Err(Fault::ReadOnly) {
                 delete_lease(&inner.store, &key, owner, lease).await;
             }
-            inner.flights.remove(&flight);
+            flight.land(&inner);
         }
         drop(place);
     });
@@ -311,15 +334,18 @@ pub(crate) fn give_up(
     lease: EntryId,
     flight: Option<Flown>,
 ) {
+    // Waited for by `flush`; where the queue is full it goes out all the same.
+    let place = inner.queue.enter(0);
     background::spawn_begun(async move {
         delete_lease(&inner.store, &key, owner, lease).await;
         if let Some(flight) = flight {
-            inner.flights.remove(&flight);
+            flight.land(&inner);
         }
+        drop(place);
     });
 }
 
-async fn delete_lease(store: &Store, key: &Key, owner: Owner, lease: EntryId) {
+pub(crate) async fn delete_lease(store: &Store, key: &Key, owner: Owner, lease: EntryId) {
     let seen = Seen(Draft::lease(lease, owner, lease_life(store)).encode());
     // Refused or failed: it is gone already, or it expires.
     let _ = store.compare_and_set(key, &seen, Write::Delete, store.patience()).await;

@@ -1,5 +1,6 @@
 //! Annotated functions, and how they are told apart.
 
+use std::any::{TypeId, type_name};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
@@ -43,22 +44,23 @@ impl Site {
         self
     }
 
-    /// Begins a call; `identity` is the type name of a closure in the function's body.
-    pub fn call(&'static self, identity: &'static str) -> Call {
-        Call::new(self.identity(identity), None)
+    /// Begins a call; `_body` is a closure in the function's body, whose type names the function
+    /// with its impl, `Self` and type parameters.
+    pub fn call<F>(&'static self, _body: &F) -> Call {
+        Call::new(self.identity(typeid::of::<F>(), type_name::<F>), None)
     }
 
     /// Begins a call in a given cache.
-    pub fn call_in(&'static self, identity: &'static str, cache: &Cache) -> Call {
-        Call::new(self.identity(identity), Some(cache))
+    pub fn call_in<F>(&'static self, _body: &F, cache: &Cache) -> Call {
+        Call::new(self.identity(typeid::of::<F>(), type_name::<F>), Some(cache))
     }
 
-    fn identity(&'static self, name: &'static str) -> &'static Identity {
+    fn identity(&'static self, id: TypeId, name: fn() -> &'static str) -> &'static Identity {
         match self.identity.get() {
-            // One comparison of addresses for a function that is not generic.
-            Some(known) if std::ptr::eq(known.name, name) => known,
+            // One comparison for a function that is not generic.
+            Some(known) if known.id == id => known,
             _ => {
-                let identity = register(self, name);
+                let identity = register(self, id, name());
                 self.identity.get_or_init(|| identity);
                 identity
             }
@@ -69,6 +71,7 @@ impl Site {
 /// One function as it runs: a site with its type parameters.
 #[derive(Debug)]
 pub(crate) struct Identity {
+    id: TypeId,
     name: &'static str,
     site: &'static Site,
     pub(crate) prefix: String,
@@ -144,10 +147,10 @@ pub(crate) fn known(fingerprint: u64) -> Option<String> {
     identities.find(|identity| identity.fingerprint == fingerprint).map(|found| found.path())
 }
 
-fn register(site: &'static Site, name: &'static str) -> &'static Identity {
+fn register(site: &'static Site, id: TypeId, name: &'static str) -> &'static Identity {
     let find = |registry: &Registry| {
         let same_name = registry.identities.get(name)?;
-        same_name.iter().copied().find(|identity| std::ptr::eq(identity.site, site))
+        same_name.iter().copied().find(|identity| identity.id == id)
     };
     let lock = registry();
     if let Some(known) = find(&lock.read().unwrap_or_else(PoisonError::into_inner)) {
@@ -157,31 +160,38 @@ fn register(site: &'static Site, name: &'static str) -> &'static Identity {
     if let Some(known) = find(&registry) {
         return known;
     }
-    let identity = registry.add(site, name);
+    let identity = registry.add(site, id, name);
     registry.identities.entry(name).or_default().push(identity);
     identity
 }
 
 impl Registry {
-    fn add(&mut self, site: &'static Site, name: &'static str) -> &'static Identity {
+    fn add(&mut self, site: &'static Site, id: TypeId, name: &'static str) -> &'static Identity {
         let clash = self.identities.contains_key(name);
+        let anonymous = has_closure_parameter(name);
         let prefix = site.prefix.map_or_else(|| path(name), str::to_owned);
-        if clash {
+        if clash || anonymous {
+            let why = if anonymous {
+                "a type parameter is a closure or is local to one, and has no name"
+            } else {
+                "another function or type parameter has the same name; give it another"
+            };
             tracing::warn!(
                 function = path(name),
-                "two functions `{}` cannot be told apart: the second runs without the cache; \
-                 give it another name",
+                why,
+                "a function `{}` cannot be told apart: it runs without the cache",
                 site.name
             );
         }
         // As many as the program has functions: never freed.
         Box::leak(Box::new(Identity {
+            id,
             name,
             site,
             fingerprint: fingerprint(name),
             group: self.group(&prefix),
             prefix,
-            off: AtomicBool::new(clash),
+            off: AtomicBool::new(clash || anonymous),
             proven: AtomicBool::new(false),
             bulk: AtomicBool::new(false),
             warned: AtomicU32::new(0),
@@ -195,6 +205,22 @@ impl Registry {
             self.groups.len() - 1
         })
     }
+}
+
+/// Whether a generic argument is a closure, whose name other closures of its function share.
+fn has_closure_parameter(name: &str) -> bool {
+    let mut depth = 0;
+    let mut before = ' ';
+    for (at, c) in name.char_indices() {
+        match c {
+            '<' => depth += 1,
+            '>' if before != '-' => depth -= 1,
+            '{' if depth > 0 && name[at..].starts_with("{{closure}}") => return true,
+            _ => {}
+        }
+        before = c;
+    }
+    false
 }
 
 /// The path in the type name of a closure: without closures, generic arguments, and the trait of
@@ -259,7 +285,20 @@ fn self_type(inner: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::path;
+    use super::{has_closure_parameter, path};
+
+    #[test]
+    fn a_closure_as_a_parameter_is_noticed() {
+        for (name, expected) in [
+            ("app::apply<app::main::{{closure}}>::{{closure}}", true),
+            ("app::apply<app::test::{{closure}}::Local>::{{closure}}", true),
+            ("app::main::{{closure}}::areas::{{closure}}", false),
+            ("app::outer<fn(u8) -> u8>::{{closure}}", false),
+            ("<app::S as app::Repo>::find<'_, '_>::{{closure}}::{{closure}}", false),
+        ] {
+            assert_eq!(has_closure_parameter(name), expected, "{name}");
+        }
+    }
 
     #[test]
     fn a_path_is_free_of_closures_generics_and_traits() {

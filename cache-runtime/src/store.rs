@@ -182,6 +182,14 @@ impl Store {
         matches!(self, Self::Redis(_))
     }
 
+    /// Whether writes were refused a moment ago, and are not tried.
+    pub(crate) fn is_write_paused(&self) -> bool {
+        match self {
+            Self::Off | Self::Memory(_) => false,
+            Self::Redis(redis) => redis.is_write_paused(),
+        }
+    }
+
     /// Whether a command would fail at once.
     pub(crate) fn is_down(&self) -> bool {
         match self {

@@ -418,3 +418,25 @@ async fn settings_in_code_are_those_of_the_environment() {
     let error = Config::redis("redis//h").unwrap_err();
     assert!(error.is_config());
 }
+
+#[test]
+fn a_login_is_found_wherever_clients_write_it_and_never_shown() {
+    let urls = [
+        ("unix://:hunter2@/run/redis.sock", "unix:///run/redis.sock?db=0"),
+        ("unix://alice:hunter2@/run/redis.sock?db=2", "unix:///run/redis.sock?db=2"),
+        ("redis://host:6379/0?pass=pa@hunter2", "redis://host:6379/0"),
+        ("redis://host:6379/1?password=hunter2", "redis://host:6379/1"),
+        ("redis://host?client_name=a@b", "redis://host:6379/0"),
+        ("redis://:hun?t=er2@host:7/3", "redis://host:7/3"),
+        ("redis://alice:hunter2@host", "redis://host:6379/0"),
+    ];
+    for (url, shown) in urls {
+        let config = format!("{:?}", Config::redis(url).unwrap());
+        assert!(config.contains(&format!("Redis({shown})")), "{url}: {config}");
+        assert!(!config.contains("hunter2"), "{url}: {config}");
+    }
+    let host = |name: &str| (name == "REDIS_HOST").then(|| "default:hunter2@redis.internal".into());
+    let config = format!("{:?}", Config::from_lookup(host).unwrap());
+    assert!(config.contains("Redis(redis://redis.internal:6379/0)"), "{config}");
+    assert!(Config::redis("redis://[::1]6390").unwrap_err().is_config());
+}

@@ -1,6 +1,7 @@
 //! Redis is absent, killed, frozen, full or locked: the function simply runs.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -256,4 +257,112 @@ async fn an_invalidation_during_a_run_is_not_overwritten_by_it() {
     assert!(server.keys().await.is_empty(), "the run began before the invalidation");
     let stored = cache.scope(cache_runtime::peek(slower_than_its_lease(3))).await;
     assert_eq!(stored, None);
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_noticed_whatever_the_budget_and_the_timeout() {
+    let server = Server::start().await;
+    let plain = || Config::redis(&server.url()).unwrap();
+    let short = Cache::new(plain().budget(Duration::from_millis(20)));
+    let long = Cache::new(plain().timeout(Duration::from_secs(10)));
+    for cache in [&short, &long] {
+        cache
+            .scope(eventually("a call hits", || async { observe(number(1)).await.1.is_hit() }))
+            .await;
+    }
+    server.freeze();
+    for cache in [&short, &long] {
+        let open = || async { observe(number(1)).await.1.reason() == Some(Reason::Unavailable) };
+        cache.scope(eventually("the breaker opens", open)).await;
+        let down = || async { cache.health().status == Status::Down };
+        eventually("its health says so", down).await;
+    }
+}
+
+static FULL: AtomicU32 = AtomicU32::new(0);
+
+#[cache_result(ttl = 60)]
+async fn slow_while_full(key: u32) -> u32 {
+    FULL.fetch_add(1, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    key
+}
+
+#[tokio::test]
+async fn runs_are_shared_while_writes_are_refused() {
+    let server = Server::start_with(&["--maxmemory", "1"]).await;
+    let cache = server.cache().await;
+    // The first refusal is learnt from a call of its own.
+    assert!(cache.scope(observe(number(1))).await.1.is_bypassed());
+    cache.scope(join_all((0..100).map(|_| slow_while_full(1)))).await;
+    assert_eq!(FULL.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_read_only_replica_is_read_and_not_dialled_for_every_write() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            number(1).await;
+            cache.flush().await;
+            // A replica without its master: it serves what it has, and takes nothing.
+            let _: String = server.command(&["REPLICAOF", "127.0.0.1", "1"]).await;
+            let before = connections(&server).await;
+            for of in 100..400 {
+                let (value, outcome) = observe(number(of)).await;
+                assert_eq!(value, of * 2);
+                assert!(outcome.is_bypassed(), "{outcome:?}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert!(connections(&server).await < before + 30);
+            let _: String = server.command(&["REPLICAOF", "NO", "ONE"]).await;
+        })
+        .await;
+    hits_again(&cache, 1000).await;
+}
+
+async fn connections(server: &Server) -> u64 {
+    let stats: String = server.command(&["INFO", "stats"]).await;
+    let line = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+    line.and_then(|number| number.trim().parse().ok()).expect("a number")
+}
+
+#[cache_result(ttl = 60, key = "{of}")]
+async fn readable(of: &str) -> usize {
+    of.len()
+}
+
+#[tokio::test]
+async fn an_error_of_the_server_is_told_without_the_key() {
+    let server = Server::start_with(&["--rename-command", "UNLINK", ""]).await;
+    let cache = server.cache().await;
+    let error = cache.scope(invalidate(readable("alice"))).await.unwrap_err();
+    assert!(error.is_refused() && !error.to_string().contains("alice"), "{error}");
+}
+
+#[tokio::test]
+async fn an_endless_timeout_is_no_reason_to_panic() {
+    let (_folder, url) = Server::absent();
+    let config = Config::redis(&url).unwrap().connect_timeout(Duration::MAX).timeout(Duration::MAX);
+    let config = config.budget(Duration::MAX).wait(Duration::MAX);
+    assert!(Cache::connect(config.clone()).await.unwrap_err().is_unavailable());
+    assert_eq!(Cache::new(config).scope(number(1)).await, 2);
+}
+
+#[tokio::test]
+async fn observing_asks_for_the_age_in_the_same_round_trip() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            number(1).await;
+            let (_, outcome) = observe(number(1)).await;
+            assert!(outcome.is_hit() && outcome.age.is_some());
+            let (gets, ages) = (server.calls("get").await, server.calls("pttl").await);
+            number(1).await;
+            assert_eq!(server.calls("get").await, gets + 1);
+            assert_eq!(server.calls("pttl").await, ages, "only who asks for it pays");
+        })
+        .await;
 }

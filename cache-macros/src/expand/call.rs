@@ -33,8 +33,8 @@ pub(super) fn call(expansion: &Expansion) -> TokenStream {
 }
 
 /// The static is in a block of its own, and the user's cache expression outside of that. The type
-/// name of a closure names the function with its impl, `Self` and type parameters, which a macro
-/// cannot see.
+/// of a closure names the function with its impl, `Self` and type parameters, which a macro cannot
+/// see.
 fn begin(expansion: &Expansion) -> TokenStream {
     let Expansion { args, runtime, name, .. } = expansion;
     let at = Span::mixed_site();
@@ -47,7 +47,7 @@ fn begin(expansion: &Expansion) -> TokenStream {
     let site = quote_spanned! {at=>
         static __SITE: #runtime::Site = #runtime::Site::new(#name) #(#settings)*;
     };
-    let identity = quote_spanned!(at=> ::core::any::type_name_of_val(&|| ()));
+    let identity = quote_spanned!(at=> &|| ());
     let Some(cache) = args.cache.value() else {
         return quote_spanned!(at=> { #site __SITE.call(#identity) });
     };
@@ -61,11 +61,7 @@ fn part(part: &Part) -> TokenStream {
     let cfgs = part.cfgs();
     let statement = match part {
         Part::Arg(ident, _) => {
-            // An argument that the body leaves alone still belongs to the key.
-            let lint = ident
-                .to_string()
-                .starts_with('_')
-                .then(|| quote!(#[allow(clippy::used_underscore_binding)]));
+            let lint = underscored(ident);
             let statement = statement("arg", borrowed_name(ident, &[]));
             quote!(#lint #statement)
         }
@@ -75,9 +71,19 @@ fn part(part: &Part) -> TokenStream {
             text.set_span(*span);
             statement("text", text)
         }
-        Part::Place(name, fields, _) => statement("part", borrowed_name(name, fields)),
+        Part::Place(name, fields, _) => {
+            let lint = underscored(name);
+            let statement = statement("part", borrowed_name(name, fields));
+            quote!(#lint #statement)
+        }
     };
     quote!(#(#cfgs)* #statement)
+}
+
+/// An argument that the body leaves alone still belongs to the key.
+fn underscored(name: &Ident) -> Option<TokenStream> {
+    let lint = || quote!(#[allow(clippy::used_underscore_binding)]);
+    name.to_string().starts_with('_').then(lint)
 }
 
 /// `call.method(value);`, all of it at the value.

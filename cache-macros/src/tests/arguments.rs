@@ -20,7 +20,7 @@ fn a_cfg_on_an_argument_is_repeated_on_its_part() {
                     static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
                         "f",
                     );
-                    __SITE.call(::core::any::type_name_of_val(&|| ()))
+                    __SITE.call(&|| ())
                 };
                 #[cfg(a)] call.arg(&x);
                 #[cfg_attr(b, cfg(c))] call.arg(&y);
@@ -60,7 +60,7 @@ fn pattern_arguments_count_as_the_names_they_bind() {
                     static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
                         "f",
                     );
-                    __SITE.call(::core::any::type_name_of_val(&|| ()))
+                    __SITE.call(&|| ())
                 };
                 call.arg(&a);
                 call.arg(&c);

@@ -17,39 +17,39 @@ fn the_first_example_expands_to_at_most_45_lines() {
         attr,
         item,
         &expect![[r#"
-        async fn areas(kind: String) -> Result<Vec<Area>, sqlx::Error> {
-            let codec = {
-                use ::cache_runtime::__private::levels::*;
-                ::cache_runtime::__private::Returns::<Result<Vec<Area>, sqlx::Error>>::new()
-                    .shape()
-                    .value()
-                    .share()
-                    .error()
-            };
-            let mut call = {
-                static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
-                        "areas",
-                    )
-                    .prefix("areas");
-                __SITE.call(::core::any::type_name_of_val(&|| ()))
-            };
-            call.ttl(3600u64);
-            call.arg(&kind);
-            let body = async move {
-                if let ::core::option::Option::Some(r) = ::core::option::Option::None::<
-                    Result<Vec<Area>, sqlx::Error>,
-                > {
-                    return r;
-                }
-                #[allow(clippy::diverging_sub_expression, unused_braces)]
-                let out: Result<Vec<Area>, sqlx::Error> = { load(kind).await };
-                #[allow(unreachable_code)] out
-            };
-            let body = ::core::pin::pin!(body);
-            ::std::boxed::Box::pin(::cache_runtime::__private::get_or_compute(codec, call, body))
-                .await
-        }
-    "#]],
+            async fn areas(kind: String) -> Result<Vec<Area>, sqlx::Error> {
+                let codec = {
+                    use ::cache_runtime::__private::levels::*;
+                    ::cache_runtime::__private::Returns::<Result<Vec<Area>, sqlx::Error>>::new()
+                        .shape()
+                        .value()
+                        .share()
+                        .error()
+                };
+                let mut call = {
+                    static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
+                            "areas",
+                        )
+                        .prefix("areas");
+                    __SITE.call(&|| ())
+                };
+                call.ttl(3600u64);
+                call.arg(&kind);
+                let body = async move {
+                    if let ::core::option::Option::Some(r) = ::core::option::Option::None::<
+                        Result<Vec<Area>, sqlx::Error>,
+                    > {
+                        return r;
+                    }
+                    #[allow(clippy::diverging_sub_expression, unused_braces)]
+                    let out: Result<Vec<Area>, sqlx::Error> = { load(kind).await };
+                    #[allow(unreachable_code)] out
+                };
+                let body = ::core::pin::pin!(body);
+                ::std::boxed::Box::pin(::cache_runtime::__private::get_or_compute(codec, call, body))
+                    .await
+            }
+        "#]],
     );
     assert!(expand(attr, item).lines().count() <= 45);
 }
@@ -94,7 +94,7 @@ fn a_method_with_a_template_and_closures() {
                             )
                             .version(2u32)
                             .jitter(0.5f64);
-                        __SITE.call_in(::core::any::type_name_of_val(&|| ()), cache)
+                        __SITE.call_in(&|| (), cache)
                     }
                 };
                 call.when(least > 1);
@@ -174,7 +174,7 @@ fn async_trait_is_rewritten_inside_its_box() {
                         static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
                             "find",
                         );
-                        __SITE.call(::core::any::type_name_of_val(&|| ()))
+                        __SITE.call(&|| ())
                     };
                     call.arg(&kind);
                     call.arg(&id);
@@ -230,7 +230,7 @@ fn a_generic_function() {
                     static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
                         "f",
                     );
-                    __SITE.call(::core::any::type_name_of_val(&|| ()))
+                    __SITE.call(&|| ())
                 };
                 call.ttl(Duration::from_secs(5));
                 call.arg(&of);

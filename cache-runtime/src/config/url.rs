@@ -28,6 +28,14 @@ impl Server {
         Self::at(Address::Tcp(host.to_owned(), port), db)
     }
 
+    fn log_in(&mut self, login: Option<&str>) {
+        if let Some(login) = login {
+            let (user, password) = login.split_once(':').unwrap_or((login, ""));
+            self.username = decoded(user);
+            self.password = decoded(password);
+        }
+    }
+
     fn at(address: Address, db: i64) -> Self {
         Self { address, username: None, password: None, db, resp2: false }
     }
@@ -69,30 +77,47 @@ pub(super) fn parse(url: &str) -> Result<Backend, String> {
 }
 
 fn tcp(rest: &str) -> Result<Server, String> {
-    // The user part ends at the last `@`, so that a password may contain `@`, `/`, `?` and `#`.
-    let (login, place) = match rest.rsplit_once('@') {
-        Some((login, place)) => (Some(login), place),
-        None => (None, rest),
-    };
+    let (login, place) = split_login(rest);
     let (place, query) = place.split_once('?').unwrap_or((place, ""));
     let (authority, path) = place.split_once('/').unwrap_or((place, ""));
     let (host, port) = host_and_port(authority)?;
     let mut server = Server::tcp(&host, port.unwrap_or(6379), database(path)?);
-    if let Some(login) = login {
-        let (user, password) = login.split_once(':').unwrap_or((login, ""));
-        server.username = decoded(user);
-        server.password = decoded(password);
-    }
+    server.log_in(login);
     apply(&mut server, query)?;
     Ok(server)
 }
 
+/// The user part ends at the last `@`, so that a password may contain `@`, `/`, `?` and `#`; but
+/// not at one in the query of an address that has no user part.
+fn split_login(rest: &str) -> (Option<&str>, &str) {
+    if let Some((place, query)) = rest.split_once('?') {
+        let address = place.split_once('/').unwrap_or((place, ""));
+        let whole = host_and_port(address.0).is_ok() && database(address.1).is_ok();
+        let named = query.split('@').next().is_some_and(|first| first.contains('='));
+        if !place.contains('@') && whole && named {
+            return (None, rest);
+        }
+    }
+    match rest.rsplit_once('@') {
+        Some((login, place)) => (Some(login), place),
+        None => (None, rest),
+    }
+}
+
 fn unix(rest: &str) -> Result<Server, String> {
+    // As some clients write it: `unix://user:password@/run/redis.sock`.
+    let (login, rest) = match rest.split_once("@/") {
+        Some((login, _)) if !rest.starts_with(['/', '.']) => {
+            (Some(login), &rest[login.len() + 1..])
+        }
+        _ => (None, rest),
+    };
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     if path.is_empty() {
         return Err("the path of the socket is missing, as in `unix:///run/redis.sock`".to_owned());
     }
     let mut server = Server::at(Address::Unix(path.to_owned()), 0);
+    server.log_in(login);
     apply(&mut server, query)?;
     Ok(server)
 }
@@ -100,6 +125,9 @@ fn unix(rest: &str) -> Result<Server, String> {
 pub(super) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or("unclosed `[` in the host")?;
+        if !after.is_empty() && !after.starts_with(':') {
+            return Err("after the `]` of the host a `:` and the port are expected".to_owned());
+        }
         (host, after.strip_prefix(':'))
     } else {
         match authority.split_once(':') {
@@ -136,8 +164,8 @@ fn apply(server: &mut Server, query: &str) -> Result<(), String> {
     for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
         match (name, value) {
             ("db", db) => server.db = number(db)?,
-            ("user", user) => server.username = decoded(user),
-            ("pass", password) => server.password = decoded(password),
+            ("user" | "username", user) => server.username = decoded(user),
+            ("pass" | "password", password) => server.password = decoded(password),
             ("protocol", "2" | "resp2") => server.resp2 = true,
             ("ssl", "true" | "1") => {
                 return Err("`ssl=true` is not supported by this version".to_owned());

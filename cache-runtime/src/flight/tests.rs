@@ -244,6 +244,53 @@ fn a_panic_sends_all_members_off() {
     assert_eq!(bench.flights.len(), 0);
 }
 
+#[test]
+fn a_leader_that_gave_up_waiting_for_the_answer_closes_the_flight_before_its_function_begins() {
+    let bench = Bench::new();
+    let mut lead = bench.lead();
+    let flight = lead.flight().clone();
+    bench.flights.settle(&flight, Answer::Unknown(Reason::Timeout));
+    assert_eq!(terms(&mut lead), Some(Terms::Plain(Reason::Timeout)));
+    // The lease is granted after all, while the function runs: nobody may join by it.
+    let lease = bench.lease();
+    bench.flights.settle(&flight, Answer::Granted(lease));
+    assert!(bench.flights.with_lease(CALL, lease).is_none());
+    assert!(!flight.holds(lease));
+    assert_eq!(bench.given(), [lease]);
+    assert_eq!(lead.finish(Ending::Shared(1)), None);
+}
+
+#[test]
+fn a_leader_that_was_overtaken_and_panics_disturbs_nobody() {
+    let bench = Bench::new();
+    let mut lead = bench.lead();
+    let (mut first, mut second) = (bench.member(), bench.member());
+    let lease = bench.grant(&lead);
+    lead.poll_stamped(&Context::from_waker(Waker::noop()), |_, cx| cx.waker().wake_by_ref());
+    let heir = promoted(poll_at(&mut first, crate::clock::millis() + 10_000));
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _lead = lead;
+        std::panic::resume_unwind(Box::new("as asked"));
+    }));
+    assert!(panicked.is_err());
+    assert!(poll(&mut second).is_none());
+    assert_eq!(heir.finish(Ending::Shared(3)), Some(lease));
+    assert!(matches!(poll(&mut second), Some(Joined::Shared(3))));
+}
+
+#[test]
+fn a_flight_that_was_joined_while_it_was_being_left_is_not_abandoned() {
+    let bench = Bench::new();
+    let lead = bench.lead();
+    let lease = bench.grant(&lead);
+    let mut reader = bench.flights.with_lease(CALL, lease).unwrap();
+    // What the last party does once it has seen that it is the last.
+    bench.flights.abandon(lead.flight());
+    drop(lead);
+    assert!(bench.given().is_empty());
+    assert_eq!(promoted(poll(&mut reader)).finish(Ending::Shared(1)), Some(lease));
+}
+
 /// One step of a random schedule; the number chooses among what is there.
 #[derive(Debug, Clone)]
 enum Move {

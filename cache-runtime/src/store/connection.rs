@@ -21,7 +21,7 @@ use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, 
 use futures_util::future::{Either, select};
 use tokio::sync::{Notify, watch};
 
-use super::{Breaker, Fault};
+use super::Breaker;
 use crate::background;
 use crate::config::{Address, Config, Server};
 use crate::entry::EntryId;
@@ -31,6 +31,12 @@ const STRIKES: u32 = 3;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(25);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+pub(crate) const WRONG_TYPE: &str = "WRONGTYPE";
+const READ_ONLY: &str = "READONLY";
+
+/// The server cannot serve anybody at the moment.
+const OUTAGE: [&str; 6] = ["LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "BUSY", "TRYAGAIN"];
 
 /// One shared connection.
 pub(crate) struct Lane {
@@ -55,6 +61,8 @@ pub(crate) struct Lanes {
     resp2: AtomicBool,
     connect_timeout: Duration,
     pub(crate) timeout: Duration,
+    /// What a call gives to a command at most: its own timeout, or the budget.
+    patience: Duration,
     pub(crate) breaker: Breaker,
     /// A lane was taken out: the others may be dead as well, and not know it while nobody calls.
     suspicion: Arc<Notify>,
@@ -91,6 +99,7 @@ impl Lanes {
             resp2: AtomicBool::new(server.resp2),
             connect_timeout: config.connect_timeout,
             timeout: config.timeout,
+            patience: config.timeout.min(config.budget),
             breaker: Breaker::default(),
             suspicion: Arc::default(),
             state: AtomicU8::new(State::Untried as u8),
@@ -105,11 +114,8 @@ impl Lanes {
     }
 
     /// The lane of a slot, if it is up.
-    pub(crate) fn lane(&self, slot: usize) -> Result<Arc<Lane>, Fault> {
-        if self.breaker.is_open() {
-            return Err(Fault::Down);
-        }
-        self.slots[slot].lane.load_full().ok_or(Fault::Down)
+    pub(crate) fn lane(&self, slot: usize) -> Option<Arc<Lane>> {
+        if self.breaker.is_open() { None } else { self.slots[slot].lane.load_full() }
     }
 
     fn any(&self) -> Option<Arc<Lane>> {
@@ -155,7 +161,7 @@ impl Lanes {
         match background::timeout(limit, reply).await {
             Err(background::Elapsed) => {
                 // What had hardly any time left says nothing about the server.
-                if limit * 2 >= self.timeout {
+                if limit.saturating_mul(2) >= self.patience {
                     self.timed_out(lane);
                 }
                 Err(Sent::Timeout)
@@ -181,23 +187,21 @@ impl Lanes {
     }
 
     fn failed(self: &Arc<Self>, lane: &Arc<Lane>, error: &redis::RedisError) -> Sent {
-        let code = error.code().unwrap_or_default().to_owned();
+        let text = without_arguments(error.to_string());
+        let code = code(error, &text);
         let lost = error.is_unrecoverable_error() || error.is_io_error();
-        // A READONLY answer means that the master has moved: dial it anew.
-        if lost || code == "READONLY" {
+        // Read-only: the master has moved, and its name may already lead to the next one. Where a
+        // replica was meant, the pause of all writes that follows bounds the redials.
+        if lost || code == READ_ONLY {
             self.evict(lane);
         }
-        let outage = matches!(
-            code.as_str(),
-            "READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "NOAUTH" | "BUSY" | "TRYAGAIN"
-        );
-        if lost || outage {
-            self.failure(&error.to_string());
+        if lost || OUTAGE.contains(&code) {
+            self.failure(&text);
             return Sent::Down;
         }
         // The server answered; whether it likes the command is another matter.
         self.breaker.success();
-        Sent::Error { code, text: error.to_string() }
+        Sent::Error { code, text }
     }
 
     fn failure(self: &Arc<Self>, why: &str) {
@@ -277,8 +281,9 @@ impl Lanes {
         let dialled = self.pools[usize::from(resp2)].get().await;
         let dialled = match dialled {
             Err(PoolError::Backend(error)) if !resp2 && refuses_hello(&error) => {
-                self.resp2.store(true, Ordering::Relaxed);
-                self.pools[1].get().await
+                let dialled = self.pools[1].get().await;
+                self.resp2.store(dialled.is_ok(), Ordering::Relaxed);
+                dialled
             }
             dialled => dialled,
         };
@@ -314,7 +319,7 @@ pub(crate) enum Sent {
     /// The bound on commands in flight was reached; nothing was sent.
     Busy,
     Error {
-        code: String,
+        code: &'static str,
         text: String,
     },
 }
@@ -406,6 +411,23 @@ impl Backoff {
         let fraction = EntryId::fresh().map_or(0.5, EntryId::fraction);
         full.mul_f64(0.5 + fraction / 2.0)
     }
+}
+
+/// The code of an error, among those that matter here. Redis 6 wraps what a script ran into.
+fn code(error: &redis::RedisError, text: &str) -> &'static str {
+    let code = error.code().unwrap_or_default();
+    let wrapped = code == "ERR" || code.is_empty();
+    let codes = OUTAGE.into_iter().chain([WRONG_TYPE, READ_ONLY, "NOSCRIPT"]);
+    let mut matching = codes.filter(|known| code == *known || (wrapped && text.contains(known)));
+    matching.next().unwrap_or_default()
+}
+
+/// An unknown command is quoted back with its arguments, and those are keys.
+fn without_arguments(mut text: String) -> String {
+    if let Some(at) = text.find(", with args") {
+        text.truncate(at);
+    }
+    text
 }
 
 fn refuses_hello(error: &redis::RedisError) -> bool {

@@ -4,12 +4,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use deadpool_redis::redis::{self, Cmd, Value};
 
-use super::connection::{Lane, Lanes, Sent, State};
+use super::connection::{Lane, Lanes, Sent, State, WRONG_TYPE};
 use super::{Fault, Found, Key, Write};
 use crate::clock;
 use crate::config::{Config, Server};
@@ -82,24 +82,30 @@ impl Redis {
     pub(crate) async fn read(&self, key: &Key, limit: Duration) -> Result<Option<Bytes>, Fault> {
         let mut get = Cmd::with_capacity(2, 8 + key.text.len());
         get.arg("GET").arg(&*key.text);
-        match self.command(key, limit, &get).await? {
-            Value::Nil => Ok(None),
-            Value::BulkString(bytes) => Ok(Some(bytes.into())),
-            other => Err(Fault::Refused(format!("unexpected reply to GET: {}", shape(&other)))),
-        }
+        bytes_of(self.command(key, limit, &get).await?)
     }
 
     /// `PTTL` goes first: then the age can only be overestimated.
     pub(crate) async fn read_with_left(&self, key: &Key, limit: Duration) -> Result<Found, Fault> {
-        let mut pttl = redis::cmd("PTTL");
-        pttl.arg(&*key.text);
-        let left = self.command(key, limit, &pttl).await?;
-        let bytes = self.read(key, limit).await?;
-        let left = match left {
-            Value::Int(left) => u64::try_from(left).ok().map(Duration::from_millis),
-            _ => None,
+        let mut both = redis::pipe();
+        both.cmd("PTTL").arg(&*key.text).cmd("GET").arg(&*key.text);
+        let (lane, _place) = self.lane(key).map_err(fault)?;
+        let mut connection = lane.connection();
+        let replies = async {
+            let replies = connection.send_packed_commands(&both, 0, 2).await?;
+            Ok(Value::Array(replies))
         };
-        Ok(Found { bytes, left })
+        match self.lanes.send(&lane, limit, pin!(replies)).await.map_err(fault)? {
+            Value::Array(mut replies) if replies.len() == 2 => {
+                let bytes = bytes_of(replies.swap_remove(1))?;
+                let left = match replies[0] {
+                    Value::Int(left) => u64::try_from(left).ok().map(Duration::from_millis),
+                    _ => None,
+                };
+                Ok(Found { bytes, left })
+            }
+            other => Err(unexpected(&other)),
+        }
     }
 
     pub(crate) async fn compare_and_set(
@@ -111,21 +117,26 @@ impl Redis {
     ) -> Result<bool, Fault> {
         // Deleting frees memory, and is not what was refused.
         let frees = matches!(write, Write::Delete);
-        if !frees && clock::millis() < self.writes_paused.load(Ordering::Relaxed) {
+        if !frees && self.is_write_paused() {
             return Err(Fault::ReadOnly);
         }
+        let began = Instant::now();
         let reply = match self.script(key, seen, write, "EVALSHA", script_hash(), limit).await {
-            Err(Sent::Error { code, .. }) if code == "NOSCRIPT" => {
-                self.script(key, seen, write, "EVAL", COMPARE_AND_SET, limit).await
+            Err(Sent::Error { code: "NOSCRIPT", .. }) => {
+                let left = limit.saturating_sub(began.elapsed());
+                self.script(key, seen, write, "EVAL", COMPARE_AND_SET, left).await
             }
             reply => reply,
         };
         match reply {
             Ok(reply) => {
-                self.writes_go_on();
-                Ok(reply == Value::Int(1))
+                let done = reply == Value::Int(1);
+                if done && !frees {
+                    self.writes_go_on();
+                }
+                Ok(done)
             }
-            Err(Sent::Error { code, text }) if code != "WRONGTYPE" => {
+            Err(Sent::Error { code, text }) if code != WRONG_TYPE => {
                 self.pause_writes(&text);
                 Err(Fault::ReadOnly)
             }
@@ -167,11 +178,19 @@ impl Redis {
     }
 
     async fn send(&self, key: &Key, limit: Duration, command: &Cmd) -> Result<Value, Sent> {
-        let lane: Arc<Lane> = self.lanes.lane(self.slot(key)).map_err(|_| Sent::Down)?;
-        let _slot = InFlight::enter(&self.in_flight).ok_or(Sent::Busy)?;
+        let (lane, _place) = self.lane(key)?;
         let mut connection = lane.connection();
         let reply = pin!(connection.send_packed_command(command));
         self.lanes.send(&lane, limit, reply).await
+    }
+
+    fn lane(&self, key: &Key) -> Result<(Arc<Lane>, InFlight<'_>), Sent> {
+        let lane = self.lanes.lane(self.slot(key)).ok_or(Sent::Down)?;
+        Ok((lane, InFlight::enter(&self.in_flight).ok_or(Sent::Busy)?))
+    }
+
+    pub(crate) fn is_write_paused(&self) -> bool {
+        clock::millis() < self.writes_paused.load(Ordering::Relaxed)
     }
 
     fn pause_writes(&self, why: &str) {
@@ -212,7 +231,7 @@ fn fault(sent: Sent) -> Fault {
         Sent::Timeout => Fault::Timeout,
         Sent::Down => Fault::Down,
         Sent::Busy => Fault::Busy,
-        Sent::Error { code, .. } if code == "WRONGTYPE" => Fault::WrongType,
+        Sent::Error { code: WRONG_TYPE, .. } => Fault::WrongType,
         Sent::Error { text, .. } => Fault::Refused(text),
     }
 }
@@ -222,11 +241,20 @@ fn script_hash() -> &'static str {
     HASH.get_or_init(|| redis::Script::new(COMPARE_AND_SET).get_hash().to_owned())
 }
 
-/// The kind of a reply, never its content.
-fn shape(value: &Value) -> &'static str {
-    match value {
+fn bytes_of(reply: Value) -> Result<Option<Bytes>, Fault> {
+    match reply {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes.into())),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Tells the kind of a reply, never its content.
+fn unexpected(reply: &Value) -> Fault {
+    let kind = match reply {
         Value::Int(_) => "an integer",
         Value::Array(_) => "an array",
         _ => "another type",
-    }
+    };
+    Fault::Refused(format!("unexpected reply: {kind}"))
 }
