@@ -11,16 +11,22 @@
 //! time one member takes it, under the same lease, with its own unrun function. The first to
 //! finish ends the flight.
 
+mod lead;
+mod member;
+mod stamp;
+
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use crate::entry::EntryId;
 use crate::key::CallId;
 use crate::outcome::Reason;
+pub(crate) use lead::{Lead, Terms};
+pub(crate) use member::{Joined, Member};
+use stamp::Stamp;
 
 /// A leader that was woken and not polled for this long is overtaken by one member.
 pub(crate) const STALL: Duration = Duration::from_secs(1);
@@ -162,7 +168,7 @@ impl<P: Clone, O: Owner> Flights<P, O> {
         state.parties += 1;
         let ticket = state.ticket();
         drop(state);
-        Some(Member { flights: self.clone(), flight: flight.clone(), ticket, left: false })
+        Some(Member::new(self.clone(), flight.clone(), ticket))
     }
 
     /// Forgets a flight: its populate or give-up has been answered, or it had no lease.
@@ -288,238 +294,6 @@ fn wake<P>(mut state: MutexGuard<'_, State<P>>) {
     let waiters = std::mem::take(&mut state.waiters);
     drop(state);
     waiters.into_values().for_each(Waker::wake);
-}
-
-/// The right and the duty to run the function for a flight.
-///
-/// Dropped before [`Lead::finish`], it hands over to a member; dropped by a panic, it sends all
-/// members off to run by themselves.
-pub(crate) struct Lead<P: Clone, O: Owner> {
-    flights: Arc<Flights<P, O>>,
-    flight: Arc<Flight<P, O>>,
-    stamp: Arc<Stamp>,
-    /// The waker of the last poll, and ours around it.
-    waker: Option<(Waker, Waker)>,
-    ticket: u64,
-    left: bool,
-}
-
-/// What a leader finds once its flight's lease has been answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Terms {
-    /// Run; populate under this lease.
-    Leased(EntryId),
-    /// Run; store nothing, for this reason.
-    Plain(Reason),
-    /// Read again.
-    Dissolved,
-}
-
-impl<P: Clone, O: Owner> Lead<P, O> {
-    fn new(flights: Arc<Flights<P, O>>, flight: Arc<Flight<P, O>>, stamp: Arc<Stamp>) -> Self {
-        let ticket = flight.state().ticket();
-        Self { flights, flight, stamp, waker: None, ticket, left: false }
-    }
-
-    pub(crate) fn flight(&self) -> &Arc<Flight<P, O>> {
-        &self.flight
-    }
-
-    /// Waits for the answer about the lease.
-    pub(crate) fn poll_terms(&mut self, cx: &Context<'_>) -> Poll<Terms> {
-        let mut state = self.flight.state();
-        match state.phase {
-            Phase::Sending => {
-                let before = state.wait(self.ticket, cx);
-                drop(state);
-                drop(before);
-                Poll::Pending
-            }
-            Phase::Dissolved => Poll::Ready(Terms::Dissolved),
-            // Where another has ended the flight meanwhile, its lease is spent.
-            Phase::Ended(_) => Poll::Ready(Terms::Plain(Reason::Overtaken)),
-            Phase::Running(reason) => Poll::Ready(match state.lease {
-                Some(lease) => Terms::Leased(lease),
-                None => Terms::Plain(reason.unwrap_or(Reason::Unavailable)),
-            }),
-        }
-    }
-
-    /// Polls the leader's work so that members see when it is woken and not polled.
-    pub(crate) fn poll_stamped<T>(
-        &mut self,
-        cx: &Context<'_>,
-        poll: impl FnOnce(&mut Self, &mut Context<'_>) -> T,
-    ) -> T {
-        let known = self.waker.as_ref().is_some_and(|(outer, _)| outer.will_wake(cx.waker()));
-        if !known {
-            let outer = cx.waker().clone();
-            let ours = Arc::new(Stamping { stamp: self.stamp.clone(), outer: outer.clone() });
-            self.waker = Some((outer, Waker::from(ours)));
-        }
-        let waker = self.waker.as_ref().map_or_else(|| cx.waker().clone(), |(_, w)| w.clone());
-        self.stamp.polled();
-        poll(self, &mut Context::from_waker(&waker))
-    }
-
-    /// Whether anybody else waits for the result.
-    pub(crate) fn has_company(&self) -> bool {
-        self.flight.state().parties > 1
-    }
-
-    /// Ends the flight. Returns the lease to populate or to give up; `None` where there is none or
-    /// another leader was first. The flight stays in the table while a lease is outstanding.
-    pub(crate) fn finish(mut self, ending: Ending<P>) -> Option<EntryId> {
-        self.left = true;
-        let mut state = self.flight.state();
-        state.parties -= 1;
-        if matches!(state.phase, Phase::Ended(_)) {
-            return None;
-        }
-        state.phase = Phase::Ended(ending);
-        // Readers of the lease still find the flight by it.
-        let lease = state.lease;
-        wake(state);
-        if lease.is_none() {
-            self.flights.remove(&self.flight);
-        }
-        lease
-    }
-
-    /// Leaves a dissolved flight.
-    pub(crate) fn leave(mut self) {
-        self.left = true;
-        self.flight.state().parties -= 1;
-    }
-}
-
-impl<P: Clone, O: Owner> Drop for Lead<P, O> {
-    fn drop(&mut self) {
-        if self.left {
-            return;
-        }
-        let mut state = self.flight.state();
-        state.parties -= 1;
-        let _waker = state.waiters.remove(&self.ticket);
-        let latest = Arc::ptr_eq(&state.stamp, &self.stamp);
-        if !matches!(state.phase, Phase::Sending | Phase::Running(_)) {
-            drop(state);
-        } else if latest && std::thread::panicking() {
-            state.phase = Phase::Ended(Ending::Alone);
-            let lease = state.lease;
-            wake(state);
-            self.flights.remove(&self.flight);
-            if let Some(lease) = lease {
-                self.flight.owner.abandoned(lease);
-            }
-        } else {
-            state.vacant |= latest;
-            let deserted = state.parties == 0;
-            wake(state);
-            if deserted {
-                self.flights.abandon(&self.flight);
-            }
-        }
-    }
-}
-
-/// A call that waits for a flight's result.
-pub(crate) struct Member<P: Clone, O: Owner> {
-    flights: Arc<Flights<P, O>>,
-    flight: Arc<Flight<P, O>>,
-    ticket: u64,
-    left: bool,
-}
-
-pub(crate) enum Joined<P: Clone, O: Owner> {
-    Shared(P),
-    /// Run by yourself, and store nothing.
-    Alone,
-    /// Read again.
-    Again,
-    /// The leader is gone or stalled: lead, under the same lease.
-    Promoted(Lead<P, O>),
-}
-
-impl<P: Clone, O: Owner> Member<P, O> {
-    /// Waits for the end of the flight; `now` in milliseconds decides whether the leader stalls.
-    pub(crate) fn poll(&mut self, cx: &Context<'_>, now: u64) -> Poll<Joined<P, O>> {
-        let mut state = self.flight.state();
-        let joined = match &state.phase {
-            Phase::Ended(Ending::Shared(payload)) => Joined::Shared(payload.clone()),
-            Phase::Ended(Ending::Alone) => Joined::Alone,
-            Phase::Dissolved => Joined::Again,
-            Phase::Sending | Phase::Running(_) => match state.promote(now) {
-                None => {
-                    let before = state.wait(self.ticket, cx);
-                    drop(state);
-                    drop(before);
-                    return Poll::Pending;
-                }
-                Some(stamp) => {
-                    // The member's party becomes the leader's.
-                    self.left = true;
-                    drop(state);
-                    let lead = Lead::new(self.flights.clone(), self.flight.clone(), stamp);
-                    return Poll::Ready(Joined::Promoted(lead));
-                }
-            },
-        };
-        Poll::Ready(joined)
-    }
-}
-
-impl<P: Clone, O: Owner> Drop for Member<P, O> {
-    fn drop(&mut self) {
-        if self.left {
-            return;
-        }
-        let mut state = self.flight.state();
-        state.parties -= 1;
-        let _waker = state.waiters.remove(&self.ticket);
-        let going_on = matches!(state.phase, Phase::Sending | Phase::Running(_));
-        let deserted = state.parties == 0 && going_on;
-        drop(state);
-        if deserted {
-            self.flights.abandon(&self.flight);
-        }
-    }
-}
-
-/// When a leader was woken, in milliseconds; 0 while it need not be polled.
-#[derive(Default)]
-struct Stamp(AtomicU64);
-
-impl Stamp {
-    fn polled(&self) {
-        self.0.store(0, Ordering::Release);
-    }
-
-    fn woken(&self) {
-        let now = crate::clock::millis().max(1);
-        let _ = self.0.compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);
-    }
-
-    fn stalled(&self, now: u64) -> bool {
-        let woken = self.0.load(Ordering::Acquire);
-        woken != 0 && now.saturating_sub(woken) >= STALL.as_millis() as u64
-    }
-}
-
-struct Stamping {
-    stamp: Arc<Stamp>,
-    outer: Waker,
-}
-
-impl Wake for Stamping {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.stamp.woken();
-        self.outer.wake_by_ref();
-    }
 }
 
 impl<P, O> fmt::Debug for Flights<P, O> {

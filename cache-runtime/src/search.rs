@@ -2,6 +2,9 @@
 //!
 //! Not generic, so that it is compiled once and not for every annotated function.
 
+mod tell;
+mod verbs;
+
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Weak};
@@ -12,16 +15,15 @@ use bytes::Bytes;
 use crate::cache::Inner;
 use crate::call::Call;
 use crate::entry::{Draft, Entry, EntryId, Kind, Owner, Seen};
-use crate::error::{self, Error};
 use crate::flight::{self, Answer, Entered, Joined, STALL, Terms};
 use crate::key::CallId;
-use crate::outcome::{Outcome, OutcomeKind, Reason};
+use crate::outcome::Reason;
 use crate::returns::Payload;
-use crate::settle::{self, Ready};
-use crate::site::{Warning, known};
+use crate::settle;
+use crate::site::Warning;
 use crate::stats::{Count, Counters};
 use crate::store::{Fault, Found, Key, Write};
-use crate::verb::{self, Explanation, Stored, Verb, Verdict};
+use crate::verb::Verb;
 use crate::{background, clock, recursion};
 
 /// How often others may take the key first before a call runs plainly.
@@ -239,21 +241,6 @@ impl Search {
         }
     }
 
-    fn other_function(&self, entry: &Entry) {
-        self.counters.count(Count::Dead);
-        if self.call.identity.once(Warning::OtherFunction) {
-            let other = known(entry.owner.function).unwrap_or_else(|| {
-                format!("one this process does not have ({:016x})", entry.owner.function)
-            });
-            tracing::warn!(
-                function = self.call.identity.path(),
-                other,
-                "two functions share a key: each overwrites the other's entry; give one of them \
-                 another `prefix`"
-            );
-        }
-    }
-
     /// Joins the flight that is about to ask for the lease, or leads one and asks.
     async fn lead_or_join(&mut self, seen: Seen) -> Option<Step> {
         let inner = self.inner().clone();
@@ -398,212 +385,5 @@ impl Search {
     fn limit(&self) -> Duration {
         let budget = self.inner().config.budget;
         budget.saturating_sub(budget / 32).saturating_sub(self.spent)
-    }
-}
-
-/// Counting and telling.
-impl Search {
-    pub(crate) fn inner(&self) -> &Arc<Inner> {
-        self.call.cache.inner()
-    }
-
-    pub(crate) fn id(&self) -> CallId {
-        self.id
-    }
-
-    pub(crate) fn owner(&self) -> Owner {
-        self.owner
-    }
-
-    pub(crate) fn store_key(&self) -> &Key {
-        &self.key
-    }
-
-    pub(crate) fn counters(&self) -> &Arc<Counters> {
-        &self.counters
-    }
-
-    pub(crate) fn max_value(&self) -> usize {
-        self.inner().config.max_value
-    }
-
-    /// Why the call has no store, where it has none.
-    pub(crate) fn without_store(&self) -> Option<Reason> {
-        self.without_store
-    }
-
-    pub(crate) fn count_hit(&self) {
-        self.counters.count(Count::Hit);
-        tracing::debug!(prefix = self.call.identity.prefix, "cache hit");
-    }
-
-    fn missed(&mut self) {
-        if !std::mem::replace(&mut self.missed, true) {
-            self.counters.count(Count::Miss);
-            tracing::debug!(prefix = self.call.identity.prefix, "cache miss");
-        }
-    }
-
-    /// An entry of this very call that does not come back as a value.
-    pub(crate) fn undecodable(&mut self, entry: &Entry) {
-        let why = "the entry does not decode, perhaps after a change of the type: overwritten";
-        self.dead(Warning::Undecodable, why);
-        self.missed();
-        self.dead = Some(entry.seen());
-    }
-
-    fn dead(&self, warning: Warning, why: &str) {
-        self.counters.count(Count::Dead);
-        self.warn(warning, why);
-    }
-
-    fn warn(&self, warning: Warning, why: &str) {
-        if self.call.identity.once(warning) {
-            tracing::warn!(function = self.call.identity.path(), "{why}");
-        }
-    }
-
-    fn failed(&self, fault: &Fault) -> Reason {
-        if let Fault::Refused(error) = fault {
-            self.warn(Warning::Refused, &format!("redis refuses to be read: {error}"));
-        }
-        self.counters.count(Count::Error);
-        tracing::debug!(prefix = self.call.identity.prefix, ?fault, "cache error");
-        fault.reason()
-    }
-
-    /// Tells `observe`, and notes slow traffic.
-    pub(crate) fn observe(
-        &self,
-        kind: OutcomeKind,
-        cost: Option<Duration>,
-        life: Option<Duration>,
-    ) {
-        if self.spent > self.inner().config.slow {
-            self.counters.count(Count::Slow);
-            let prefix = &self.call.identity.prefix;
-            tracing::debug!(prefix, spent = ?self.spent, "cache slow");
-        }
-        if self.call.verb == Some(Verb::Observe) {
-            let age = life.zip(self.left).map(|(life, left)| life.saturating_sub(left));
-            let key = Some(self.key.text.to_string());
-            verb::observed(Outcome { kind, key, age, cost });
-        }
-    }
-}
-
-/// The verbs that never run the function.
-impl Search {
-    /// The live entry of the call, whatever `when` says.
-    pub(crate) fn peek(self) -> impl Future<Output = Option<Entry>> + Send {
-        self.live()
-    }
-
-    async fn live(mut self) -> Option<Entry> {
-        if !self.call.wants_key() || !self.call.cache.is_enabled() {
-            return None;
-        }
-        match self.look().await {
-            Look::Entry(entry) => Some(entry),
-            _ => None,
-        }
-    }
-
-    /// Writes over whatever is there, as compare-and-set demands.
-    pub(crate) fn put(self, ready: Ready) -> impl Future<Output = Result<(), Error>> + Send {
-        self.overwrite(ready)
-    }
-
-    async fn overwrite(self, ready: Ready) -> Result<(), Error> {
-        if !self.call.cache.is_enabled() {
-            return Err(Error::new(error::Kind::Unavailable, "the cache is off"));
-        }
-        if !self.call.wants_key() {
-            return Err(Error::no_key());
-        }
-        let store = &self.inner().store;
-        let patience = store.patience();
-        if !store.is_ready(&self.key) {
-            let dial = self.inner().config.connect_timeout;
-            let _ = background::timeout(dial, pin!(store.ready(&self.key))).await;
-        }
-        for _ in 0..ATTEMPTS {
-            let bytes = store.read(&self.key, patience).await?;
-            let seen = match bytes {
-                None => Seen::absent(),
-                Some(bytes) => match Entry::parse(bytes.clone()) {
-                    Some(entry) => entry.seen(),
-                    None => Seen::foreign(&bytes),
-                },
-            };
-            let write = settle::whole(&self, &ready, Duration::ZERO).ok_or(Fault::Down)?;
-            if store.compare_and_set(&self.key, &seen, write, patience).await? {
-                self.counters.count(Count::Populated);
-                tracing::debug!(prefix = self.call.identity.prefix, "cache set");
-                return Ok(());
-            }
-        }
-        Err(Error::from(Fault::Refused("others kept writing the key".to_owned())))
-    }
-
-    /// Also returns the entry that a call would serve, if it decodes.
-    pub(crate) fn explain(self) -> impl Future<Output = (Explanation, Option<Entry>)> + Send {
-        self.dry_run()
-    }
-
-    async fn dry_run(mut self) -> (Explanation, Option<Entry>) {
-        let identity = self.call.identity;
-        let mut explanation = Explanation {
-            function: identity.path(),
-            prefix: identity.prefix.clone(),
-            key: None,
-            stored: None,
-            verdict: Verdict::Bypass(self.call.skip.unwrap_or(Reason::Off)),
-        };
-        if !self.call.wants_key() {
-            return (explanation, None);
-        }
-        explanation.key = Some(self.key.text.to_string());
-        let found = self.read().await;
-        if let Ok(Found { bytes: Some(bytes), left }) = &found {
-            explanation.stored = Entry::parse(bytes.clone()).map(|entry| stored(&entry, *left));
-        }
-        let mut entry = None;
-        if self.call.skip.is_none() {
-            (explanation.verdict, entry) = match found {
-                Err(fault) => (Verdict::Bypass(fault.reason()), None),
-                Ok(found) => self.verdict(found),
-            };
-        }
-        (explanation, entry)
-    }
-
-    fn verdict(&self, found: Found) -> (Verdict, Option<Entry>) {
-        let Some(bytes) = found.bytes else { return (Verdict::Compute, None) };
-        let verdict = match self.judge(&bytes) {
-            Look::Entry(entry) => return (Verdict::Hit, Some(entry)),
-            Look::Lease(lease) => match self.inner().flights.with_lease(self.id, lease) {
-                Some(_) => Verdict::Join,
-                None => Verdict::Bypass(Reason::Leased),
-            },
-            Look::Without(reason) | Look::Alone(reason) => Verdict::Bypass(reason),
-            Look::Free(_) | Look::Over(_) => Verdict::Compute,
-        };
-        (verdict, None)
-    }
-}
-
-fn stored(entry: &Entry, left: Option<Duration>) -> Stored {
-    Stored {
-        kind: match entry.kind {
-            Kind::Lease => "lease",
-            Kind::Value => "value",
-            Kind::None => "none",
-        },
-        age: left.map(|left| entry.life.saturating_sub(left)),
-        left,
-        cost: entry.cost,
-        size: entry.size(),
-        version: entry.owner.version,
     }
 }

@@ -1,4 +1,5 @@
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use proptest::prelude::*;
 

@@ -5,32 +5,27 @@
 //! and forbid pipelining. A key always uses the same lane, so what is sent for it arrives in order.
 //! A lane that fails, or times out three times in a row, is taken out and redialled by its keeper.
 
+mod dial;
+mod keeper;
+
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use deadpool_redis::Pool;
 use deadpool_redis::redis::aio::MultiplexedConnection;
-use deadpool_redis::redis::{
-    self, AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo, ProtocolVersion,
-    RedisConnectionInfo, RedisResult, Value,
-};
-use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, Timeouts};
-use futures_util::future::{Either, select};
+use deadpool_redis::redis::{self, ProtocolVersion, RedisResult, Value};
 use tokio::sync::{Notify, watch};
 
 use super::Breaker;
 use crate::background;
-use crate::config::{Address, Config, Server};
-use crate::entry::EntryId;
+use crate::config::{Config, Server};
 
 /// Timeouts in a row after which a lane is taken out: it may be a black hole.
 const STRIKES: u32 = 3;
-
-const BACKOFF_MIN: Duration = Duration::from_millis(25);
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 pub(crate) const WRONG_TYPE: &str = "WRONGTYPE";
 const READ_ONLY: &str = "READONLY";
@@ -86,7 +81,7 @@ pub(crate) enum State {
 
 impl Lanes {
     pub(crate) fn new(server: &Server, config: &Config) -> Result<Self, String> {
-        let pool = |protocol| pool(server, config, protocol);
+        let pool = |protocol| dial::pool(server, config, protocol);
         let slot = || Slot {
             lane: ArcSwapOption::empty(),
             started: AtomicBool::new(false),
@@ -125,7 +120,7 @@ impl Lanes {
     /// Starts a slot's keeper, the first time that it is used.
     pub(crate) fn start(self: &Arc<Self>, slot: usize) {
         if !self.slots[slot].started.swap(true, Ordering::AcqRel)
-            && background::spawn(keep(Arc::downgrade(self), slot)).is_none()
+            && background::spawn(keeper::keep(Arc::downgrade(self), slot)).is_none()
         {
             self.slots[slot].settled.send_replace(true);
         }
@@ -207,7 +202,7 @@ impl Lanes {
     fn failure(self: &Arc<Self>, why: &str) {
         if self.breaker.failure() {
             self.note(State::Lost, why);
-            background::spawn(probe(Arc::downgrade(self)));
+            background::spawn(keeper::probe(Arc::downgrade(self)));
         }
     }
 
@@ -275,40 +270,6 @@ impl Lanes {
             ),
         }
     }
-
-    async fn dial(&self, index: usize) -> Result<(Connection, Lane), String> {
-        let resp2 = self.resp2.load(Ordering::Relaxed);
-        let dialled = self.pools[usize::from(resp2)].get().await;
-        let dialled = match dialled {
-            Err(PoolError::Backend(error)) if !resp2 && refuses_hello(&error) => {
-                let dialled = self.pools[1].get().await;
-                self.resp2.store(dialled.is_ok(), Ordering::Relaxed);
-                dialled
-            }
-            dialled => dialled,
-        };
-        let object = dialled.map_err(|error| match error {
-            PoolError::Backend(error) => error.to_string(),
-            PoolError::Timeout(_) => "the connection was not made in time".to_owned(),
-            error => error.to_string(),
-        })?;
-        let mut connection: MultiplexedConnection = (*object).clone();
-        // The first command finds what connecting does not: a missing password, a loading server.
-        let hello = async {
-            let pong = connection.send_packed_command(&redis::cmd("PING")).await;
-            pong.and_then(Value::extract_error).map_err(|error| error.to_string())?;
-            let mut load = redis::cmd("SCRIPT");
-            load.arg("LOAD").arg(super::redis::COMPARE_AND_SET);
-            // Refused by some ACLs and proxies; the writes then find that out for themselves.
-            let _ = connection.send_packed_command(&load).await;
-            Ok::<_, String>(())
-        };
-        tokio::time::timeout(self.connect_timeout, hello)
-            .await
-            .map_err(|_| "the server accepts connections and does not answer".to_owned())??;
-        let gone = Arc::new(Notify::new());
-        Ok((object, Lane { index, connection, strikes: AtomicU32::new(0), gone }))
-    }
 }
 
 /// How a command fared.
@@ -324,68 +285,6 @@ pub(crate) enum Sent {
     },
 }
 
-/// Dials a slot's lane, for ever anew, until the cache is gone.
-async fn keep(lanes: Weak<Lanes>, index: usize) {
-    let mut backoff = Backoff::new();
-    loop {
-        let Some(here) = lanes.upgrade() else { return };
-        let dialled = here.dial(index).await;
-        match dialled {
-            Ok((object, lane)) => {
-                backoff = Backoff::new();
-                let lane = Arc::new(lane);
-                here.slots[index].lane.store(Some(lane.clone()));
-                if !here.breaker.is_open() {
-                    here.note(State::Up, "");
-                }
-                here.slots[index].settled.send_replace(true);
-                drop(here);
-                watch_over(&lanes, &lane).await;
-                // A dead connection must not go back to the pool.
-                drop(Connection::take(object));
-            }
-            Err(error) => {
-                if here.any().is_none() {
-                    here.note(State::Lost, &error);
-                }
-                here.slots[index].settled.send_replace(true);
-                drop(here);
-                tokio::time::sleep(backoff.next()).await;
-            }
-        }
-    }
-}
-
-/// Returns once the lane has been taken out.
-async fn watch_over(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
-    let mut gone = pin!(lane.gone.notified());
-    loop {
-        let Some(here) = lanes.upgrade() else { return };
-        let suspicion = here.suspicion.clone().notified_owned();
-        drop(here);
-        if let Either::Left(_) = select(gone.as_mut(), pin!(suspicion)).await {
-            return;
-        }
-        let Some(here) = lanes.upgrade() else { return };
-        here.check(lane).await;
-    }
-}
-
-/// Pings while the breaker is open, and closes it at the first answer.
-async fn probe(lanes: Weak<Lanes>) {
-    let mut backoff = Backoff::new();
-    loop {
-        tokio::time::sleep(backoff.next()).await;
-        let Some(here) = lanes.upgrade() else { return };
-        let Some(lane) = here.any() else { continue };
-        if here.check(&lane).await {
-            here.breaker.close();
-            here.note(State::Up, "");
-            return;
-        }
-    }
-}
-
 impl Drop for Lanes {
     fn drop(&mut self) {
         for slot in &self.slots {
@@ -394,22 +293,6 @@ impl Drop for Lanes {
                 lane.gone.notify_one();
             }
         }
-    }
-}
-
-/// Doubles from 25 ms to 1 s, each time shortened by up to half so that processes spread out.
-struct Backoff(Duration);
-
-impl Backoff {
-    fn new() -> Self {
-        Self(BACKOFF_MIN)
-    }
-
-    fn next(&mut self) -> Duration {
-        let full = self.0;
-        self.0 = (full * 2).min(BACKOFF_MAX);
-        let fraction = EntryId::fresh().map_or(0.5, EntryId::fraction);
-        full.mul_f64(0.5 + fraction / 2.0)
     }
 }
 
@@ -428,45 +311,4 @@ fn without_arguments(mut text: String) -> String {
         text.truncate(at);
     }
     text
-}
-
-fn refuses_hello(error: &redis::RedisError) -> bool {
-    let auth = matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "LOADING"))
-        || error.kind() == redis::ErrorKind::AuthenticationFailed;
-    !auth && !error.is_io_error() && !error.is_timeout()
-}
-
-fn pool(server: &Server, config: &Config, protocol: ProtocolVersion) -> Result<Pool, String> {
-    let manager = manager(server, config, protocol).map_err(|error| error.to_string())?;
-    let timeouts = Timeouts {
-        wait: Some(config.connect_timeout),
-        create: Some(config.connect_timeout),
-        recycle: Some(config.timeout),
-    };
-    // One more than the lanes: bulk work has a connection of its own.
-    let sizes = PoolConfig { max_size: config.pool_size + 1, timeouts, ..PoolConfig::default() };
-    let builder = Pool::builder(manager).config(sizes).runtime(Runtime::Tokio1);
-    builder.build().map_err(|error| error.to_string())
-}
-
-fn manager(server: &Server, config: &Config, protocol: ProtocolVersion) -> RedisResult<Manager> {
-    let address = match &server.address {
-        Address::Tcp(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
-        Address::Unix(path) => ConnectionAddr::Unix(path.into()),
-    };
-    let mut login = RedisConnectionInfo::default().set_db(server.db).set_protocol(protocol);
-    if let Some(username) = &server.username {
-        login = login.set_username(username);
-    }
-    if let Some(password) = &server.password {
-        login = login.set_password(password);
-    }
-    let info = address.into_connection_info()?.set_redis_settings(login);
-    let tcp = info.tcp_settings().clone().set_nodelay(true);
-    let options = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(config.connect_timeout))
-        // Deadlines are ours: they differ from call to call, and run on the private clock.
-        .set_response_timeout(None)
-        .set_pipeline_buffer_size(1024);
-    Manager::new_with_config(info.set_tcp_settings(tcp), options)
 }

@@ -1,0 +1,50 @@
+//! Whether a leader that was woken is being polled.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Wake, Waker};
+
+use super::STALL;
+
+/// When a leader was woken, in milliseconds; 0 while it need not be polled.
+#[derive(Default)]
+pub(super) struct Stamp(AtomicU64);
+
+impl Stamp {
+    pub(super) fn polled(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
+    fn woken(&self) {
+        let now = crate::clock::millis().max(1);
+        let _ = self.0.compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    pub(super) fn stalled(&self, now: u64) -> bool {
+        let woken = self.0.load(Ordering::Acquire);
+        woken != 0 && now.saturating_sub(woken) >= STALL.as_millis() as u64
+    }
+}
+
+/// A waker that notes when it is used.
+pub(super) struct Stamping {
+    stamp: Arc<Stamp>,
+    outer: Waker,
+}
+
+impl Stamping {
+    pub(super) fn around(outer: Waker, stamp: Arc<Stamp>) -> Waker {
+        Waker::from(Arc::new(Self { stamp, outer }))
+    }
+}
+
+impl Wake for Stamping {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.stamp.woken();
+        self.outer.wake_by_ref();
+    }
+}

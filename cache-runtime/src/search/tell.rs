@@ -1,0 +1,119 @@
+//! Counting, logging, and telling `observe`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Search;
+use crate::cache::Inner;
+use crate::entry::{Entry, Owner};
+use crate::key::CallId;
+use crate::outcome::{Outcome, OutcomeKind, Reason};
+use crate::site::{Warning, known};
+use crate::stats::{Count, Counters};
+use crate::store::{Fault, Key};
+use crate::verb::{self, Verb};
+
+impl Search {
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        self.call.cache.inner()
+    }
+
+    pub(crate) fn id(&self) -> CallId {
+        self.id
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    pub(crate) fn store_key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    pub(crate) fn max_value(&self) -> usize {
+        self.inner().config.max_value
+    }
+
+    /// Why the call has no store, where it has none.
+    pub(crate) fn without_store(&self) -> Option<Reason> {
+        self.without_store
+    }
+
+    pub(crate) fn count_hit(&self) {
+        self.counters.count(Count::Hit);
+        tracing::debug!(prefix = self.call.identity.prefix, "cache hit");
+    }
+
+    pub(super) fn missed(&mut self) {
+        if !std::mem::replace(&mut self.missed, true) {
+            self.counters.count(Count::Miss);
+            tracing::debug!(prefix = self.call.identity.prefix, "cache miss");
+        }
+    }
+
+    /// An entry of this very call that does not come back as a value.
+    pub(crate) fn undecodable(&mut self, entry: &Entry) {
+        let why = "the entry does not decode, perhaps after a change of the type: overwritten";
+        self.dead(Warning::Undecodable, why);
+        self.missed();
+        self.dead = Some(entry.seen());
+    }
+
+    pub(super) fn dead(&self, warning: Warning, why: &str) {
+        self.counters.count(Count::Dead);
+        self.warn(warning, why);
+    }
+
+    pub(super) fn warn(&self, warning: Warning, why: &str) {
+        if self.call.identity.once(warning) {
+            tracing::warn!(function = self.call.identity.path(), "{why}");
+        }
+    }
+
+    pub(super) fn failed(&self, fault: &Fault) -> Reason {
+        if let Fault::Refused(error) = fault {
+            self.warn(Warning::Refused, &format!("redis refuses to be read: {error}"));
+        }
+        self.counters.count(Count::Error);
+        tracing::debug!(prefix = self.call.identity.prefix, ?fault, "cache error");
+        fault.reason()
+    }
+
+    /// Tells `observe`, and notes slow traffic.
+    pub(crate) fn observe(
+        &self,
+        kind: OutcomeKind,
+        cost: Option<Duration>,
+        life: Option<Duration>,
+    ) {
+        if self.spent > self.inner().config.slow {
+            self.counters.count(Count::Slow);
+            let prefix = &self.call.identity.prefix;
+            tracing::debug!(prefix, spent = ?self.spent, "cache slow");
+        }
+        if self.call.verb == Some(Verb::Observe) {
+            let age = life.zip(self.left).map(|(life, left)| life.saturating_sub(left));
+            let key = Some(self.key.text.to_string());
+            verb::observed(Outcome { kind, key, age, cost });
+        }
+    }
+
+    pub(super) fn other_function(&self, entry: &Entry) {
+        self.counters.count(Count::Dead);
+        if self.call.identity.once(Warning::OtherFunction) {
+            let other = known(entry.owner.function).unwrap_or_else(|| {
+                format!("one this process does not have ({:016x})", entry.owner.function)
+            });
+            tracing::warn!(
+                function = self.call.identity.path(),
+                other,
+                "two functions share a key: each overwrites the other's entry; give one of them \
+                 another `prefix`"
+            );
+        }
+    }
+}

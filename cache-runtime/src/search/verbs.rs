@@ -1,0 +1,130 @@
+//! The verbs that never run the function.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use super::{ATTEMPTS, Look, Search};
+use crate::background;
+use crate::entry::{Entry, Kind, Seen};
+use crate::error::{self, Error};
+use crate::outcome::Reason;
+use crate::settle::{self, Ready};
+use crate::stats::Count;
+use crate::store::{Fault, Found};
+use crate::verb::{Explanation, Stored, Verdict};
+
+impl Search {
+    /// The live entry of the call, whatever `when` says.
+    pub(crate) fn peek(self) -> impl Future<Output = Option<Entry>> + Send {
+        self.live()
+    }
+
+    async fn live(mut self) -> Option<Entry> {
+        if !self.call.wants_key() || !self.call.cache.is_enabled() {
+            return None;
+        }
+        match self.look().await {
+            Look::Entry(entry) => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// Writes over whatever is there, as compare-and-set demands.
+    pub(crate) fn put(self, ready: Ready) -> impl Future<Output = Result<(), Error>> + Send {
+        self.overwrite(ready)
+    }
+
+    async fn overwrite(self, ready: Ready) -> Result<(), Error> {
+        if !self.call.cache.is_enabled() {
+            return Err(Error::new(error::Kind::Unavailable, "the cache is off"));
+        }
+        if !self.call.wants_key() {
+            return Err(Error::no_key());
+        }
+        let store = &self.inner().store;
+        let patience = store.patience();
+        if !store.is_ready(&self.key) {
+            let dial = self.inner().config.connect_timeout;
+            let _ = background::timeout(dial, pin!(store.ready(&self.key))).await;
+        }
+        for _ in 0..ATTEMPTS {
+            let bytes = store.read(&self.key, patience).await?;
+            let seen = match bytes {
+                None => Seen::absent(),
+                Some(bytes) => match Entry::parse(bytes.clone()) {
+                    Some(entry) => entry.seen(),
+                    None => Seen::foreign(&bytes),
+                },
+            };
+            let write = settle::whole(&self, &ready, Duration::ZERO).ok_or(Fault::Down)?;
+            if store.compare_and_set(&self.key, &seen, write, patience).await? {
+                self.counters.count(Count::Populated);
+                tracing::debug!(prefix = self.call.identity.prefix, "cache set");
+                return Ok(());
+            }
+        }
+        Err(Error::from(Fault::Refused("others kept writing the key".to_owned())))
+    }
+
+    /// Also returns the entry that a call would serve, if it decodes.
+    pub(crate) fn explain(self) -> impl Future<Output = (Explanation, Option<Entry>)> + Send {
+        self.dry_run()
+    }
+
+    async fn dry_run(mut self) -> (Explanation, Option<Entry>) {
+        let identity = self.call.identity;
+        let mut explanation = Explanation {
+            function: identity.path(),
+            prefix: identity.prefix.clone(),
+            key: None,
+            stored: None,
+            verdict: Verdict::Bypass(self.call.skip.unwrap_or(Reason::Off)),
+        };
+        if !self.call.wants_key() {
+            return (explanation, None);
+        }
+        explanation.key = Some(self.key.text.to_string());
+        let found = self.read().await;
+        if let Ok(Found { bytes: Some(bytes), left }) = &found {
+            explanation.stored = Entry::parse(bytes.clone()).map(|entry| stored(&entry, *left));
+        }
+        let mut entry = None;
+        if self.call.skip.is_none() {
+            (explanation.verdict, entry) = match found {
+                Err(fault) => (Verdict::Bypass(fault.reason()), None),
+                Ok(found) => self.verdict(found),
+            };
+        }
+        (explanation, entry)
+    }
+
+    fn verdict(&self, found: Found) -> (Verdict, Option<Entry>) {
+        let Some(bytes) = found.bytes else { return (Verdict::Compute, None) };
+        let verdict = match self.judge(&bytes) {
+            Look::Entry(entry) => return (Verdict::Hit, Some(entry)),
+            Look::Lease(lease) => match self.inner().flights.with_lease(self.id, lease) {
+                Some(_) => Verdict::Join,
+                None => Verdict::Bypass(Reason::Leased),
+            },
+            Look::Without(reason) | Look::Alone(reason) => Verdict::Bypass(reason),
+            Look::Free(_) | Look::Over(_) => Verdict::Compute,
+        };
+        (verdict, None)
+    }
+}
+
+fn stored(entry: &Entry, left: Option<Duration>) -> Stored {
+    Stored {
+        kind: match entry.kind {
+            Kind::Lease => "lease",
+            Kind::Value => "value",
+            Kind::None => "none",
+        },
+        age: left.map(|left| entry.life.saturating_sub(left)),
+        left,
+        cost: entry.cost,
+        size: entry.size(),
+        version: entry.owner.version,
+    }
+}

@@ -1,0 +1,97 @@
+//! Making one lane.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::{
+    self, AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo, RedisResult, Value,
+};
+use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, Timeouts};
+use tokio::sync::Notify;
+
+use super::{Lane, Lanes};
+use crate::config::{Address, Config, Server};
+use crate::store::redis::COMPARE_AND_SET;
+
+impl Lanes {
+    pub(super) async fn dial(&self, index: usize) -> Result<(Connection, Lane), String> {
+        let resp2 = self.resp2.load(Ordering::Relaxed);
+        let dialled = self.pools[usize::from(resp2)].get().await;
+        let dialled = match dialled {
+            Err(PoolError::Backend(error)) if !resp2 && refuses_hello(&error) => {
+                let dialled = self.pools[1].get().await;
+                self.resp2.store(dialled.is_ok(), Ordering::Relaxed);
+                dialled
+            }
+            dialled => dialled,
+        };
+        let object = dialled.map_err(|error| match error {
+            PoolError::Backend(error) => error.to_string(),
+            PoolError::Timeout(_) => "the connection was not made in time".to_owned(),
+            error => error.to_string(),
+        })?;
+        let mut connection: MultiplexedConnection = (*object).clone();
+        // The first command finds what connecting does not: a missing password, a loading server.
+        let hello = async {
+            let pong = connection.send_packed_command(&redis::cmd("PING")).await;
+            pong.and_then(Value::extract_error).map_err(|error| error.to_string())?;
+            let mut load = redis::cmd("SCRIPT");
+            load.arg("LOAD").arg(COMPARE_AND_SET);
+            // Refused by some ACLs and proxies; the writes then find that out for themselves.
+            let _ = connection.send_packed_command(&load).await;
+            Ok::<_, String>(())
+        };
+        tokio::time::timeout(self.connect_timeout, hello)
+            .await
+            .map_err(|_| "the server accepts connections and does not answer".to_owned())??;
+        let gone = Arc::new(Notify::new());
+        Ok((object, Lane { index, connection, strikes: AtomicU32::new(0), gone }))
+    }
+}
+
+fn refuses_hello(error: &redis::RedisError) -> bool {
+    let auth = matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "LOADING"))
+        || error.kind() == redis::ErrorKind::AuthenticationFailed;
+    !auth && !error.is_io_error() && !error.is_timeout()
+}
+
+pub(super) fn pool(
+    server: &Server,
+    config: &Config,
+    protocol: ProtocolVersion,
+) -> Result<Pool, String> {
+    let manager = manager(server, config, protocol).map_err(|error| error.to_string())?;
+    let timeouts = Timeouts {
+        wait: Some(config.connect_timeout),
+        create: Some(config.connect_timeout),
+        recycle: Some(config.timeout),
+    };
+    // One more than the lanes: bulk work has a connection of its own.
+    let sizes = PoolConfig { max_size: config.pool_size + 1, timeouts, ..PoolConfig::default() };
+    let builder = Pool::builder(manager).config(sizes).runtime(Runtime::Tokio1);
+    builder.build().map_err(|error| error.to_string())
+}
+
+fn manager(server: &Server, config: &Config, protocol: ProtocolVersion) -> RedisResult<Manager> {
+    let address = match &server.address {
+        Address::Tcp(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
+        Address::Unix(path) => ConnectionAddr::Unix(path.into()),
+    };
+    let mut login = RedisConnectionInfo::default().set_db(server.db).set_protocol(protocol);
+    if let Some(username) = &server.username {
+        login = login.set_username(username);
+    }
+    if let Some(password) = &server.password {
+        login = login.set_password(password);
+    }
+    let info = address.into_connection_info()?.set_redis_settings(login);
+    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    let options = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(config.connect_timeout))
+        // Deadlines are ours: they differ from call to call, and run on the private clock.
+        .set_response_timeout(None)
+        .set_pipeline_buffer_size(1024);
+    Manager::new_with_config(info.set_tcp_settings(tcp), options)
+}

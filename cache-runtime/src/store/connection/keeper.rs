@@ -1,0 +1,92 @@
+//! Background tasks: redialling lanes, and probing while the breaker is open.
+
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use deadpool_redis::Connection;
+use futures_util::future::{Either, select};
+
+use super::{Lane, Lanes, State};
+use crate::entry::EntryId;
+
+const BACKOFF_MIN: Duration = Duration::from_millis(25);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// Dials a slot's lane, for ever anew, until the cache is gone.
+pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
+    let mut backoff = Backoff::new();
+    loop {
+        let Some(here) = lanes.upgrade() else { return };
+        let dialled = here.dial(index).await;
+        match dialled {
+            Ok((object, lane)) => {
+                backoff = Backoff::new();
+                let lane = Arc::new(lane);
+                here.slots[index].lane.store(Some(lane.clone()));
+                if !here.breaker.is_open() {
+                    here.note(State::Up, "");
+                }
+                here.slots[index].settled.send_replace(true);
+                drop(here);
+                watch_over(&lanes, &lane).await;
+                // A dead connection must not go back to the pool.
+                drop(Connection::take(object));
+            }
+            Err(error) => {
+                if here.any().is_none() {
+                    here.note(State::Lost, &error);
+                }
+                here.slots[index].settled.send_replace(true);
+                drop(here);
+                tokio::time::sleep(backoff.next()).await;
+            }
+        }
+    }
+}
+
+/// Returns once the lane has been taken out.
+async fn watch_over(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
+    let mut gone = pin!(lane.gone.notified());
+    loop {
+        let Some(here) = lanes.upgrade() else { return };
+        let suspicion = here.suspicion.clone().notified_owned();
+        drop(here);
+        if let Either::Left(_) = select(gone.as_mut(), pin!(suspicion)).await {
+            return;
+        }
+        let Some(here) = lanes.upgrade() else { return };
+        here.check(lane).await;
+    }
+}
+
+/// Pings while the breaker is open, and closes it at the first answer.
+pub(super) async fn probe(lanes: Weak<Lanes>) {
+    let mut backoff = Backoff::new();
+    loop {
+        tokio::time::sleep(backoff.next()).await;
+        let Some(here) = lanes.upgrade() else { return };
+        let Some(lane) = here.any() else { continue };
+        if here.check(&lane).await {
+            here.breaker.close();
+            here.note(State::Up, "");
+            return;
+        }
+    }
+}
+
+/// Doubles from 25 ms to 1 s, each time shortened by up to half so that processes spread out.
+struct Backoff(Duration);
+
+impl Backoff {
+    fn new() -> Self {
+        Self(BACKOFF_MIN)
+    }
+
+    fn next(&mut self) -> Duration {
+        let full = self.0;
+        self.0 = (full * 2).min(BACKOFF_MAX);
+        let fraction = EntryId::fresh().map_or(0.5, EntryId::fraction);
+        full.mul_f64(0.5 + fraction / 2.0)
+    }
+}
