@@ -5,57 +5,18 @@
 #![allow(clippy::needless_pass_by_value, clippy::option_option, clippy::trivially_copy_pass_by_ref)]
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
-use std::future::Future;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{Path, State};
 use cache_runtime::{Cache, Reason, cache_result, explain, observe};
-use integration_tests::{both_stores, in_memory};
+use integration_tests::{apart, both_stores, hit, in_memory, over_both, run, stored};
 use serde::{Deserialize, Serialize};
-
-/// A number that no other run of any function returns: equal values are of one run.
-fn run() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    NEXT.fetch_add(1, Ordering::SeqCst)
-}
 
 /// A run that looks at an argument.
 fn using<T>(_argument: T) -> u64 {
     run()
-}
-
-async fn over_both<F: Future<Output = ()>>(scenario: impl Fn(Cache) -> F) {
-    let (server, caches) = both_stores().await;
-    for cache in caches {
-        cache.scope(scenario(cache.clone())).await;
-    }
-    drop(server);
-}
-
-/// The value of a call that is computed the first time and comes from the store the second time.
-macro_rules! stored {
-    ($cache:ident, $call:expr) => {{
-        let (value, outcome) = observe($call).await;
-        assert!(outcome.is_computed(), "{}: {outcome:?}", stringify!($call));
-        $cache.flush().await;
-        let (again, outcome) = observe($call).await;
-        assert!(outcome.is_hit(), "{}: {outcome:?}", stringify!($call));
-        assert_eq!(value, again);
-        value
-    }};
-}
-
-/// Every call has a value of its own, and keeps it.
-macro_rules! apart {
-    ($cache:ident: $($call:expr),+ $(,)?) => {{
-        let runs = [$(stored!($cache, $call)),+];
-        let distinct: HashSet<_> = runs.iter().collect();
-        assert_eq!(distinct.len(), runs.len(), "{runs:?}");
-        assert_eq!(runs, [$($call.await),+]);
-    }};
 }
 
 /// All calls have one value.
@@ -63,9 +24,7 @@ macro_rules! together {
     ($cache:ident: $first:expr, $($call:expr),+ $(,)?) => {{
         let value = stored!($cache, $first);
         $(
-            let (other, outcome) = observe($call).await;
-            assert!(outcome.is_hit(), "{}: {outcome:?}", stringify!($call));
-            assert_eq!(other, value);
+            assert_eq!(hit!($call), value);
         )+
     }};
 }

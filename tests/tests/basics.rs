@@ -1,45 +1,46 @@
-//! Hits, misses and lifetimes over both stores.
+//! What one call does, the next one sees at once: nobody has to wait for a write to go out.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
-
-use cache_runtime::{Cache, cache_result, invalidate, observe, peek, put, refresh};
-use integration_tests::{Server, in_memory};
-
-static RUNS: AtomicU32 = AtomicU32::new(0);
+use cache_runtime::{cache_result, invalidate, observe, peek, put, refresh};
+use integration_tests::{over_both, run};
 
 #[cache_result(ttl = 60, prefix = "numbers")]
-async fn number(of: u32) -> u32 {
-    RUNS.fetch_add(1, Ordering::SeqCst);
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    of * 2
+async fn number(key: u32) -> u64 {
+    run()
 }
 
 #[tokio::test]
-async fn smoke() {
-    let server = Server::start().await;
-    for cache in [in_memory(), server.cache().await] {
-        cache
-            .scope(async {
-                let (v, o) = observe(number(1)).await;
-                assert_eq!(v, 2);
-                println!("{o:?}");
-                let (v, o) = observe(number(1)).await;
-                println!("{o:?}");
-                assert_eq!(v, 2);
-                assert!(o.is_hit());
-                assert_eq!(peek(number(1)).await, Some(2));
-                println!("{}", cache_runtime::explain(number(1)).await.unwrap());
-                invalidate(number(1)).await.unwrap();
-                assert_eq!(peek(number(1)).await, None);
-                put(number(1), 99).await.unwrap();
-                assert_eq!(number(1).await, 99);
-                assert_eq!(refresh(number(1)).await, 2);
-                assert_eq!(number(1).await, 2);
-                println!("{:#?}", cache.stats());
-                println!("{:?}", Cache::global());
-            })
-            .await;
-    }
-    println!("{:?}", server.keys().await);
+async fn a_call_right_after_a_miss_is_a_hit() {
+    over_both(|_| async {
+        let (value, outcome) = observe(number(1)).await;
+        assert!(outcome.is_computed(), "{outcome:?}");
+        let (again, outcome) = observe(number(1)).await;
+        assert!(outcome.is_hit(), "{outcome:?}");
+        assert_eq!(again, value);
+        assert_eq!(peek(number(1)).await, Some(value));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_invalidated_value_is_gone_at_once() {
+    over_both(|_| async {
+        let value = number(2).await;
+        invalidate(number(2)).await.unwrap();
+        assert_eq!(peek(number(2)).await, None);
+        assert_ne!(number(2).await, value);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn put_and_refresh_replace_a_value_at_once() {
+    over_both(|_| async {
+        let value = number(3).await;
+        put(number(3), 99).await.unwrap();
+        assert_eq!(number(3).await, 99);
+        let refreshed = refresh(number(3)).await;
+        assert!(refreshed != 99 && refreshed != value);
+        assert_eq!(number(3).await, refreshed);
+    })
+    .await;
 }

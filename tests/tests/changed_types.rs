@@ -2,65 +2,26 @@
 //! other functions' entries, garbage. It is served where it is a right value, and else overwritten.
 
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cache_runtime::{Cache, Config, Reason, Verdict, cache_result, explain, observe, peek, put};
-use integration_tests::{Log, Server, both_stores, in_memory, patient};
+use integration_tests::{
+    HEADER, Log, Server, both_stores, computed, hit, in_memory, key_of, over_both, patient, run,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tracing::Level;
 
 static LOG: LazyLock<Log> = LazyLock::new(Log::install);
-
-const HEADER: usize = 64;
-
-/// A number that no other run of any function returns: equal values are of one run.
-fn run() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    NEXT.fetch_add(1, Ordering::SeqCst)
-}
-
-async fn bytes(server: &Server, key: &str) -> Vec<u8> {
-    redis::cmd("GET").arg(key).query_async(&mut server.client().await).await.unwrap()
-}
-
-/// Replaces what lies under a key, and keeps its lifetime.
-async fn set(server: &Server, key: &str, bytes: &[u8]) {
-    let set = redis::cmd("SET").arg(key).arg(bytes).arg("PX").arg(60_000).to_owned();
-    set.query_async::<()>(&mut server.client().await).await.unwrap();
-}
-
-macro_rules! key {
-    ($call:expr) => {
-        explain($call).await.unwrap().key.expect("a key")
-    };
-}
-
-macro_rules! computed {
-    ($cache:ident, $call:expr) => {{
-        let (value, outcome) = observe($call).await;
-        assert!(outcome.is_computed(), "{}: {outcome:?}", stringify!($call));
-        $cache.flush().await;
-        value
-    }};
-}
-
-macro_rules! hit {
-    ($call:expr) => {{
-        let (value, outcome) = observe($call).await;
-        assert!(outcome.is_hit(), "{}: {outcome:?}", stringify!($call));
-        value
-    }};
-}
 
 /// Two functions whose types are two versions of one: the body of the first's entry is put under
 /// the header of the second's.
 macro_rules! changed {
     ($server:ident, $cache:ident: $old:expr => $new:expr) => {{
         let _ = (computed!($cache, $old), computed!($cache, $new));
-        let (old, new) = (key!($old), key!($new));
-        let mut entry = bytes(&$server, &new).await[..HEADER].to_vec();
-        entry.extend(&bytes(&$server, &old).await[HEADER..]);
-        set(&$server, &new, &entry).await;
+        let (old, new) = (key_of($old).await, key_of($new).await);
+        let mut entry = $server.entry(&new).await[..HEADER].to_vec();
+        entry.extend(&$server.entry(&old).await[HEADER..]);
+        $server.set_entry(&new, &entry).await;
         observe($new).await
     }};
 }
@@ -292,10 +253,10 @@ async fn bytes_left_over_after_a_value_make_it_no_value() {
     cache
         .scope(async {
             let first = computed!(cache, numbered(50));
-            let key = key!(numbered(50));
-            let mut entry = bytes(&server, &key).await;
+            let key = key_of(numbered(50)).await;
+            let mut entry = server.entry(&key).await;
             entry.extend(b"left over");
-            set(&server, &key, &entry).await;
+            server.set_entry(&key, &entry).await;
             let (value, outcome) = observe(numbered(50)).await;
             assert!(outcome.is_computed(), "{value:?} was served with bytes left over");
             assert_ne!(value, first);
@@ -320,18 +281,13 @@ async fn skipping(a: Option<u32>, b: Option<u32>) -> Skipping {
 
 #[tokio::test]
 async fn fields_left_out_do_not_shift_the_others() {
-    let (server, caches) = both_stores().await;
-    for cache in caches {
-        cache
-            .scope(async {
-                for (a, b) in [(None, Some(5)), (Some(5), None), (None, None), (Some(1), Some(2))] {
-                    computed!(cache, skipping(a, b));
-                    assert_eq!(hit!(skipping(a, b)), Skipping { a, b, c: Vec::new() });
-                }
-            })
-            .await;
-    }
-    drop(server);
+    over_both(|cache| async move {
+        for (a, b) in [(None, Some(5)), (Some(5), None), (None, None), (Some(1), Some(2))] {
+            computed!(cache, skipping(a, b));
+            assert_eq!(hit!(skipping(a, b)), Skipping { a, b, c: Vec::new() });
+        }
+    })
+    .await;
 }
 
 #[cache_result(prefix = "numbered")]
@@ -398,10 +354,10 @@ async fn garbage_under_a_key_is_a_miss_and_is_overwritten() {
     cache
         .scope(async {
             let mut last = computed!(cache, garbled(1));
-            let key = key!(garbled(1));
-            let entry = bytes(&server, &key).await;
+            let key = key_of(garbled(1)).await;
+            let entry = server.entry(&key).await;
             for (what, garbage) in garbage(&entry) {
-                set(&server, &key, &garbage).await;
+                server.set_entry(&key, &garbage).await;
                 assert_eq!(peek(garbled(1)).await, None, "{what}");
                 let before = cache.stats().prefix("garbage");
                 let (value, outcome) = observe(garbled(1)).await;
@@ -429,17 +385,17 @@ async fn garbage_is_no_value_for_put_and_explain_either() {
     cache
         .scope(async {
             computed!(cache, garbled(2)).unwrap();
-            let key = key!(garbled(2));
-            let entry = bytes(&server, &key).await;
+            let key = key_of(garbled(2)).await;
+            let entry = server.entry(&key).await;
             for (what, garbage) in garbage(&entry) {
-                set(&server, &key, &garbage).await;
+                server.set_entry(&key, &garbage).await;
                 explain(garbled(2)).await.unwrap();
                 put(garbled(2), Ok(Some(700))).await.unwrap_or_else(|e| panic!("{what}: {e}"));
                 assert_eq!(hit!(garbled(2)), Ok(Some(700)), "{what}");
-                set(&server, &key, &garbage).await;
+                server.set_entry(&key, &garbage).await;
                 cache_runtime::invalidate(garbled(2)).await.unwrap();
                 assert_eq!(server.command::<u32>(&["EXISTS", &key]).await, 0, "{what}");
-                set(&server, &key, &garbage).await;
+                server.set_entry(&key, &garbage).await;
                 let value = cache_runtime::refresh(garbled(2)).await;
                 cache.flush().await;
                 assert_eq!(hit!(garbled(2)), value, "{what}");
@@ -456,10 +412,10 @@ async fn explain_sees_that_an_entry_will_not_decode() {
     cache
         .scope(async {
             computed!(cache, garbled(3)).unwrap();
-            let key = key!(garbled(3));
-            let entry = bytes(&server, &key).await;
+            let key = key_of(garbled(3)).await;
+            let entry = server.entry(&key).await;
             for (what, garbage) in garbage(&entry) {
-                set(&server, &key, &garbage).await;
+                server.set_entry(&key, &garbage).await;
                 let verdict = explain(garbled(3)).await.unwrap().verdict;
                 assert_eq!(verdict, Verdict::Compute, "{what}");
             }
@@ -476,8 +432,8 @@ async fn an_entry_of_another_function_under_the_key_is_dead() {
         .scope(async {
             computed!(cache, numbered(60));
             computed!(cache, textual(60));
-            let foreign = bytes(&server, &key!(numbered(60))).await;
-            set(&server, &key!(textual(60)), &foreign).await;
+            let foreign = server.entry(&key_of(numbered(60)).await).await;
+            server.set_entry(&key_of(textual(60)).await, &foreign).await;
             let before = cache.stats().prefix("textual").dead;
             let value = computed!(cache, textual(60));
             assert_eq!(cache.stats().prefix("textual").dead, before + 1);
@@ -485,8 +441,8 @@ async fn an_entry_of_another_function_under_the_key_is_dead() {
 
             // Another call of the same function counts as little.
             let other = computed!(cache, textual(61));
-            let foreign = bytes(&server, &key!(textual(61))).await;
-            set(&server, &key!(textual(60)), &foreign).await;
+            let foreign = server.entry(&key_of(textual(61)).await).await;
+            server.set_entry(&key_of(textual(60)).await, &foreign).await;
             assert_ne!(computed!(cache, textual(60)), other);
         })
         .await;
@@ -514,7 +470,7 @@ async fn a_key_of_another_redis_type_is_left_alone_with_one_warning() {
                     .enumerate()
             {
                 let call = || listed(u32::try_from(number).unwrap());
-                let key = key!(call());
+                let key = key_of(call()).await;
                 let words: Vec<_> =
                     words.iter().map(|word| if *word == "K" { &key } else { *word }).collect();
                 server.command::<u32>(&words).await;
@@ -613,24 +569,19 @@ async fn mute(panics: bool) -> Result<(u64, Mute), String> {
 #[tokio::test]
 async fn a_value_that_cannot_be_serialized_is_returned_and_not_stored() {
     let _ = &*LOG;
-    let (server, caches) = both_stores().await;
-    for cache in caches {
-        cache
-            .scope(async {
-                for panics in [false, true] {
-                    let (number, value) = computed!(cache, mute(panics)).unwrap();
-                    assert_eq!(value, Mute(panics));
-                    assert_ne!(computed!(cache, mute(panics)).unwrap().0, number);
-                    let error = put(mute(panics), Ok((1, Mute(panics)))).await.unwrap_err();
-                    assert!(error.is_value());
-                }
-                assert_eq!(cache.stats().prefix("mute").unstorable, 6);
-            })
-            .await;
-    }
+    over_both(|cache| async move {
+        for panics in [false, true] {
+            let (number, value) = computed!(cache, mute(panics)).unwrap();
+            assert_eq!(value, Mute(panics));
+            assert_ne!(computed!(cache, mute(panics)).unwrap().0, number);
+            let error = put(mute(panics), Ok((1, Mute(panics)))).await.unwrap_err();
+            assert!(error.is_value());
+        }
+        assert_eq!(cache.stats().prefix("mute").unstorable, 6);
+    })
+    .await;
     let lines = LOG.lines(Level::WARN, "changed_types::mute");
     assert_eq!(lines.len(), 1, "{lines:#?}");
-    drop(server);
 }
 
 /// Loses a field that it then asks for.
@@ -688,23 +639,18 @@ async fn explosive(key: u32) -> Result<Explosive, String> {
 
 #[tokio::test]
 async fn an_entry_whose_decoding_panics_is_dead_and_the_function_runs() {
-    let (server, caches) = both_stores().await;
-    for cache in caches {
-        cache
-            .scope(async {
-                let first = computed!(cache, explosive(1));
-                assert_eq!(hit!(explosive(1)), first);
-                ARMED.store(true, Ordering::SeqCst);
-                assert_eq!(peek(explosive(1)).await, None);
-                let second = computed!(cache, explosive(1));
-                assert_ne!(first, second);
-                assert_eq!(cache.stats().prefix("explosive").dead, 1);
-                ARMED.store(false, Ordering::SeqCst);
-                assert_eq!(hit!(explosive(1)), second);
-            })
-            .await;
-    }
-    drop(server);
+    over_both(|cache| async move {
+        let first = computed!(cache, explosive(1));
+        assert_eq!(hit!(explosive(1)), first);
+        ARMED.store(true, Ordering::SeqCst);
+        assert_eq!(peek(explosive(1)).await, None);
+        let second = computed!(cache, explosive(1));
+        assert_ne!(first, second);
+        assert_eq!(cache.stats().prefix("explosive").dead, 1);
+        ARMED.store(false, Ordering::SeqCst);
+        assert_eq!(hit!(explosive(1)), second);
+    })
+    .await;
 }
 
 #[derive(Debug, Serialize)]
@@ -755,7 +701,7 @@ async fn a_skipped_field_is_lost_and_never_reaches_redis() {
             assert_eq!(computed!(cache, forgetful(1)).secret, "secret");
             let again = hit!(forgetful(1));
             assert_eq!(again.secret, "");
-            let entry = bytes(&server, &key!(forgetful(1))).await;
+            let entry = server.entry(&key_of(forgetful(1)).await).await;
             assert!(!String::from_utf8_lossy(&entry).contains("secret"));
         })
         .await;

@@ -1,12 +1,13 @@
 //! Code of the user's types runs at its caller, in bounds, and not where it would hold up others.
 
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cache_runtime::{Cache, Reason, cache_result, observe};
 use futures::future::join_all;
-use integration_tests::{both_stores, eventually, in_memory};
+use integration_tests::{both_stores, eventually, in_memory, landed};
 use serde::ser::{SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
 
@@ -45,8 +46,7 @@ async fn a_shared_value_is_not_dropped_on_the_thread_that_drives_all_connections
             cache.scope(join_all((0..8).map(|_| slow_to_drop(key)))).await;
             cache.scope(join_all((0..8).map(|_| failing_slowly(key)))).await;
         }
-        cache.flush().await;
-        eventually("no flight is left", || async { cache.stats().flights == 0 }).await;
+        landed(cache).await;
     }
     // Each of eighty calls a store has dropped its own, and each of ten flights its copy.
     let all = || async { DROPPED_ON.lock().unwrap().len() >= 180 };
@@ -112,7 +112,9 @@ async fn first(cache: &Cache) -> String {
     cache.scope(named::<Local>(1)).await
 }
 
-fn local_types() -> [fn(u32) -> std::pin::Pin<Box<dyn Future<Output = String> + Send>>; 2] {
+type Call = fn(u32) -> Pin<Box<dyn Future<Output = String> + Send>>;
+
+fn local_types() -> [Call; 2] {
     let one = {
         struct Local;
         impl Named for Local {

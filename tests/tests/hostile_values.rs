@@ -1,10 +1,8 @@
 //! What lies in Redis may have been put there by anybody: it must not take the process down.
 
-use cache_runtime::{cache_result, explain, observe};
-use integration_tests::Server;
+use cache_runtime::{cache_result, observe};
+use integration_tests::{HEADER, Server, key_of};
 use serde_json::Value;
-
-const HEADER: usize = 64;
 
 #[cache_result(ttl = 60)]
 async fn document(id: u32) -> Value {
@@ -13,12 +11,8 @@ async fn document(id: u32) -> Value {
 
 /// Replaces the value of a real entry.
 async fn forge(server: &Server, key: &str, body: &[u8]) {
-    let mut client = server.client().await;
-    let entry: Vec<u8> = redis::cmd("GET").arg(key).query_async(&mut client).await.unwrap();
-    let forged = [&entry[..HEADER], body].concat();
-    let mut set = redis::cmd("SET");
-    set.arg(key).arg(forged).arg("KEEPTTL");
-    set.query_async::<()>(&mut client).await.unwrap();
+    let entry = server.entry(key).await;
+    server.set_entry(key, &[&entry[..HEADER], body].concat()).await;
 }
 
 #[tokio::test]
@@ -30,7 +24,7 @@ async fn a_value_nested_as_deeply_as_it_fits_does_not_exhaust_the_stack() {
             for depth in [10, 100, 500, 1000, 1500, 100_000] {
                 document(depth).await;
                 cache.flush().await;
-                let key = explain(document(depth)).await.unwrap().key.unwrap();
+                let key = key_of(document(depth)).await;
                 // Arrays of one array each, then a one.
                 let mut body = vec![0x91; depth as usize];
                 body.push(1);
@@ -50,7 +44,7 @@ async fn a_length_that_is_a_lie_reserves_nothing() {
         .scope(async {
             document(1).await;
             cache.flush().await;
-            let key = explain(document(1)).await.unwrap().key.unwrap();
+            let key = key_of(document(1)).await;
             for lie in [
                 // An array, a map, a string and bytes of four thousand million each.
                 [0xdd, 0xff, 0xff, 0xff, 0xff],

@@ -2,57 +2,14 @@
 //! values.
 
 use std::collections::HashSet;
-use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use cache_runtime::{Cache, OutcomeKind, Reason, cache_result, explain, observe};
-use integration_tests::{Log, Server, both_stores};
+use integration_tests::{Log, Server, apart, computed, hit, over_both, run};
 use tracing::Level;
 
 static LOG: LazyLock<Log> = LazyLock::new(Log::install);
-
-/// A number that no other run of any function returns: equal values are of one run.
-fn run() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    NEXT.fetch_add(1, Ordering::SeqCst)
-}
-
-async fn over_both<F: Future<Output = ()>>(scenario: impl Fn(Cache) -> F) {
-    let (server, caches) = both_stores().await;
-    for cache in caches {
-        cache.scope(scenario(cache.clone())).await;
-    }
-    drop(server);
-}
-
-macro_rules! computed {
-    ($cache:ident, $call:expr) => {{
-        let (value, outcome) = observe($call).await;
-        assert!(outcome.is_computed(), "{}: {outcome:?}", stringify!($call));
-        $cache.flush().await;
-        value
-    }};
-}
-
-macro_rules! hit {
-    ($call:expr) => {{
-        let (value, outcome) = observe($call).await;
-        assert!(outcome.is_hit(), "{}: {outcome:?}", stringify!($call));
-        value
-    }};
-}
-
-/// Each call computes a value of its own although the others are stored, and keeps it.
-macro_rules! apart {
-    ($cache:ident: $($call:expr),+ $(,)?) => {{
-        let runs = [$(computed!($cache, $call)),+];
-        let distinct: HashSet<_> = runs.iter().collect();
-        assert_eq!(distinct.len(), runs.len(), "{runs:?}");
-        assert_eq!(runs, [$(hit!($call)),+]);
-    }};
-}
 
 struct Buyers;
 struct Sellers;

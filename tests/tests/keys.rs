@@ -4,54 +4,22 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use cache_runtime::{Cache, Reason, Verdict, cache_result, explain, invalidate, observe};
 use futures::executor::block_on;
-use integration_tests::{Log, Server, both_stores, in_memory};
+use integration_tests::{Log, Server, computed, hit, in_memory, key_of, over_both, run};
 use proptest::prelude::*;
 use serde::{Serialize, Serializer};
 use tracing::Level;
 
 static LOG: LazyLock<Log> = LazyLock::new(Log::install);
 
-/// A number that no other run of any function returns: equal values are of one run.
-fn run() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    NEXT.fetch_add(1, Ordering::SeqCst)
-}
-
-async fn over_both<F: Future<Output = ()>>(scenario: impl Fn(Cache) -> F) {
-    let (server, caches) = both_stores().await;
-    for cache in caches {
-        cache.scope(scenario(cache.clone())).await;
-    }
-    drop(server);
-}
-
 /// One cache for what only asks for keys.
 static KEYS: LazyLock<Cache> = LazyLock::new(in_memory);
 
 /// The key of a call.
 fn key(call: impl Future) -> String {
-    block_on(KEYS.scope(explain(call))).unwrap().key.expect("a key")
-}
-
-macro_rules! computed {
-    ($cache:ident, $call:expr) => {{
-        let (value, outcome) = observe($call).await;
-        assert!(outcome.is_computed(), "{}: {outcome:?}", stringify!($call));
-        $cache.flush().await;
-        value
-    }};
-}
-
-macro_rules! hit {
-    ($call:expr) => {{
-        let (value, outcome) = observe($call).await;
-        assert!(outcome.is_hit(), "{}: {outcome:?}", stringify!($call));
-        value
-    }};
+    block_on(KEYS.scope(key_of(call)))
 }
 
 /// Values of every kind, told apart by their type although they read alike.
@@ -259,9 +227,9 @@ async fn a_text_that_is_the_digest_of_another_gets_nothing_of_its_value() {
     over_both(|cache| async move {
         let long = "x".repeat(300);
         let value = computed!(cache, text(&long));
-        let key = explain(text(&long)).await.unwrap().key.unwrap();
+        let key = key_of(text(&long)).await;
         let digest = key.strip_prefix("cache:text:").unwrap();
-        assert_eq!(explain(text(digest)).await.unwrap().key.unwrap(), key);
+        assert_eq!(key_of(text(digest)).await, key);
         assert_ne!(computed!(cache, text(digest)), value);
         assert_ne!(computed!(cache, text(&long)), value, "it was overwritten");
     })
@@ -457,7 +425,7 @@ async fn nothing_of_the_arguments_reaches_a_hashed_key() {
     over_both(|cache| async move {
         let secret = Value::Text("my-secret".into());
         computed!(cache, hashed(&secret, &secret));
-        let key = explain(hashed(&secret, &secret)).await.unwrap().key.unwrap();
+        let key = key_of(hashed(&secret, &secret)).await;
         assert!(!key.contains("secret"), "{key}");
         assert!(key.starts_with("cache:keys::hashed:"), "{key}");
     })

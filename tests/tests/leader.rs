@@ -1,24 +1,19 @@
 //! The call that runs the function for others is dropped, panics, or is not polled.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use cache_runtime::{Cache, cache_result, observe};
 use futures::FutureExt as _;
-use integration_tests::{block_on, both_stores, eventually, on_short_lived_runtimes};
+use integration_tests::{
+    Runs, Server, block_on, eventually, fresh, landed, over_both_on_short_lived_runtimes,
+};
 use tokio::time::{sleep, timeout};
 
 const SLOW: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(20);
-
-fn fresh() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    NEXT.fetch_add(1, Ordering::SeqCst)
-}
 
 /// A call on a task of its own.
 fn call<F>(cache: &Cache, call: F) -> tokio::task::JoinHandle<F::Output>
@@ -30,119 +25,98 @@ where
     tokio::spawn(async move { cache.scope(call).await })
 }
 
-async fn landed(cache: &Cache) {
-    cache.flush().await;
-    eventually("no flight is left", || async { cache.stats().flights == 0 }).await;
-}
-
-static STARTS: Mutex<BTreeMap<u32, u32>> = Mutex::new(BTreeMap::new());
-
-/// How often the function has begun for a key.
-fn starts(key: u32) -> u32 {
-    STARTS.lock().expect("not poisoned").get(&key).copied().unwrap_or(0)
-}
+/// How often [`slow`] has begun.
+static STARTS: Runs = Runs::new();
 
 #[cache_result(ttl = 60)]
 async fn slow(key: u32) -> u32 {
-    *STARTS.lock().expect("not poisoned").entry(key).or_default() += 1;
+    STARTS.run(key);
     sleep(SLOW).await;
     key + 1
 }
 
+/// A call that runs, and its key.
+async fn lead(cache: &Cache) -> (u32, tokio::task::JoinHandle<u32>) {
+    let key = fresh();
+    let leader = call(cache, slow(key));
+    eventually("it runs", || async { STARTS.of(key) > 0 }).await;
+    (key, leader)
+}
+
 #[test]
 fn a_dropped_leader_hands_over_to_a_waiter() {
-    let (server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            let key = fresh();
-            let leader = call(cache, slow(key));
-            eventually("it runs", || async { starts(key) > 0 }).await;
-            let followers: Vec<_> = (0..20).map(|_| call(cache, observe(slow(key)))).collect();
-            sleep(SLOW / 6).await;
-            leader.abort();
-            let mut computed = 0;
-            for follower in followers {
-                let (value, outcome) = timeout(LONG, follower).await.unwrap().unwrap();
-                assert_eq!(value, key + 1);
-                computed += u32::from(outcome.is_computed());
-                assert!(!outcome.is_bypassed(), "{outcome:?}");
-            }
-            assert_eq!(starts(key), 2, "the dropped one and its heir");
-            assert_eq!(computed, 1);
-            landed(cache).await;
-            // Under the same lease: what the heir computed is stored.
-            let (_, outcome) = cache.scope(observe(slow(key))).await;
-            assert!(outcome.is_hit(), "{outcome:?}");
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        let (key, leader) = lead(cache).await;
+        let followers: Vec<_> = (0..20).map(|_| call(cache, observe(slow(key)))).collect();
+        sleep(SLOW / 6).await;
+        leader.abort();
+        let mut computed = 0;
+        for follower in followers {
+            let (value, outcome) = timeout(LONG, follower).await.unwrap().unwrap();
+            assert_eq!(value, key + 1);
+            computed += u32::from(outcome.is_computed());
+            assert!(!outcome.is_bypassed(), "{outcome:?}");
         }
+        assert_eq!(STARTS.of(key), 2, "the dropped one and its heir");
+        assert_eq!(computed, 1);
+        landed(cache).await;
+        // Under the same lease: what the heir computed is stored.
+        let (_, outcome) = cache.scope(observe(slow(key))).await;
+        assert!(outcome.is_hit(), "{outcome:?}");
     });
-    drop(server);
 }
 
 #[test]
 fn a_leader_dropped_with_nobody_waiting_frees_its_lease() {
-    let (server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            let key = fresh();
-            let leader = call(cache, slow(key));
-            eventually("it runs", || async { starts(key) > 0 }).await;
-            leader.abort();
-            let _ = leader.await;
-            landed(cache).await;
-            let (_, outcome) = cache.scope(observe(slow(key))).await;
-            assert!(outcome.is_computed(), "{outcome:?}");
-            landed(cache).await;
-            assert!(cache.scope(observe(slow(key))).await.1.is_hit());
-        }
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        let (key, leader) = lead(cache).await;
+        leader.abort();
+        let _ = leader.await;
+        landed(cache).await;
+        let (_, outcome) = cache.scope(observe(slow(key))).await;
+        assert!(outcome.is_computed(), "{outcome:?}");
+        landed(cache).await;
+        assert!(cache.scope(observe(slow(key))).await.1.is_hit());
     });
-    drop(server);
 }
 
 #[test]
 fn a_leader_dropped_before_its_lease_is_answered_leaves_nothing_behind() {
-    let (server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            for polls in 1..6 {
-                let key = fresh();
-                let mut leader = Box::pin(cache.scope(slow(key)));
-                for _ in 0..polls {
-                    let _ = (&mut leader).now_or_never();
-                    tokio::task::yield_now().await;
-                }
-                drop(leader);
-                landed(cache).await;
-                let (value, outcome) = cache.scope(observe(slow(key))).await;
-                assert_eq!(value, key + 1);
-                assert!(!outcome.is_bypassed(), "{outcome:?}");
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        for polls in 1..6 {
+            let key = fresh();
+            let mut leader = Box::pin(cache.scope(slow(key)));
+            for _ in 0..polls {
+                let _ = (&mut leader).now_or_never();
+                tokio::task::yield_now().await;
             }
+            drop(leader);
+            landed(cache).await;
+            let (value, outcome) = cache.scope(observe(slow(key))).await;
+            assert_eq!(value, key + 1);
+            assert!(!outcome.is_bypassed(), "{outcome:?}");
         }
     });
-    drop(server);
 }
 
 #[test]
 fn a_dropped_follower_disturbs_nobody() {
-    let (server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            let key = fresh();
-            let calls: Vec<_> = (0..30).map(|_| call(cache, slow(key))).collect();
-            eventually("it runs", || async { starts(key) > 0 }).await;
-            sleep(SLOW / 6).await;
-            // Whoever leads is among them or not: a third goes away.
-            let mut rest = Vec::new();
-            for (number, call) in calls.into_iter().enumerate() {
-                if number % 3 == 1 { call.abort() } else { rest.push(call) }
-            }
-            for call in rest {
-                assert_eq!(timeout(LONG, call).await.unwrap().unwrap(), key + 1);
-            }
-            assert!(starts(key) <= 2);
-            landed(cache).await;
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        let key = fresh();
+        let calls: Vec<_> = (0..30).map(|_| call(cache, slow(key))).collect();
+        eventually("it runs", || async { STARTS.of(key) > 0 }).await;
+        sleep(SLOW / 6).await;
+        // Whoever leads is among them or not: a third goes away.
+        let mut rest = Vec::new();
+        for (number, call) in calls.into_iter().enumerate() {
+            if number % 3 == 1 { call.abort() } else { rest.push(call) }
         }
+        for call in rest {
+            assert_eq!(timeout(LONG, call).await.unwrap().unwrap(), key + 1);
+        }
+        assert!(STARTS.of(key) <= 2);
+        landed(cache).await;
     });
-    drop(server);
 }
 
 static PANICS: AtomicBool = AtomicBool::new(false);
@@ -159,34 +133,30 @@ async fn panicking(key: u32) -> u32 {
 
 #[test]
 fn a_panic_stays_with_its_caller_and_nobody_hangs() {
-    let (server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            let key = fresh();
-            PANICS.store(true, Ordering::SeqCst);
-            let calls: Vec<_> = (0..20).map(|_| call(cache, panicking(key))).collect();
-            let mut panicked = 0;
-            for call in calls {
-                match timeout(LONG, call).await.expect("nobody hangs") {
-                    Ok(value) => assert_eq!(value, key),
-                    Err(error) => panicked += u32::from(error.is_panic()),
-                }
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        let key = fresh();
+        PANICS.store(true, Ordering::SeqCst);
+        let calls: Vec<_> = (0..20).map(|_| call(cache, panicking(key))).collect();
+        let mut panicked = 0;
+        for call in calls {
+            match timeout(LONG, call).await.expect("nobody hangs") {
+                Ok(value) => assert_eq!(value, key),
+                Err(error) => panicked += u32::from(error.is_panic()),
             }
-            assert_eq!(panicked, 1);
-            landed(cache).await;
-            assert_eq!(cache.scope(panicking(key)).await, key);
-            landed(cache).await;
-            let (_, outcome) = cache.scope(observe(panicking(key))).await;
-            assert!(outcome.is_hit(), "{outcome:?}");
         }
+        assert_eq!(panicked, 1);
+        landed(cache).await;
+        assert_eq!(cache.scope(panicking(key)).await, key);
+        landed(cache).await;
+        let (_, outcome) = cache.scope(observe(panicking(key))).await;
+        assert!(outcome.is_hit(), "{outcome:?}");
     });
-    drop(server);
 }
 
 /// Polls a call until it runs, then keeps it without polling it.
 async fn hold<'a>(cache: &'a Cache, key: u32) -> Pin<Box<dyn Future<Output = u32> + Send + 'a>> {
     let mut held: Pin<Box<dyn Future<Output = u32> + Send>> = Box::pin(cache.scope(slow(key)));
-    while starts(key) == 0 {
+    while STARTS.of(key) == 0 {
         assert!((&mut held).now_or_never().is_none());
         sleep(Duration::from_millis(5)).await;
     }
@@ -195,26 +165,22 @@ async fn hold<'a>(cache: &'a Cache, key: u32) -> Pin<Box<dyn Future<Output = u32
 
 #[test]
 fn a_leader_that_is_held_and_not_polled_is_overtaken_by_one() {
-    let (server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            let key = fresh();
-            let held = hold(cache, key).await;
-            let followers: Vec<_> = (0..20).map(|_| call(cache, observe(slow(key)))).collect();
-            for follower in followers {
-                let (value, outcome) = timeout(LONG, follower).await.unwrap().unwrap();
-                assert_eq!(value, key + 1);
-                assert!(!outcome.is_bypassed(), "{outcome:?}");
-            }
-            assert_eq!(starts(key), 2, "one overtakes, the rest wait");
-            landed(cache).await;
-            // The held one comes back late, gets its own value, and stores nothing.
-            assert_eq!(timeout(LONG, held).await.unwrap(), key + 1);
-            let (_, outcome) = cache.scope(observe(slow(key))).await;
-            assert!(outcome.is_hit(), "{outcome:?}");
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        let key = fresh();
+        let held = hold(cache, key).await;
+        let followers: Vec<_> = (0..20).map(|_| call(cache, observe(slow(key)))).collect();
+        for follower in followers {
+            let (value, outcome) = timeout(LONG, follower).await.unwrap().unwrap();
+            assert_eq!(value, key + 1);
+            assert!(!outcome.is_bypassed(), "{outcome:?}");
         }
+        assert_eq!(STARTS.of(key), 2, "one overtakes, the rest wait");
+        landed(cache).await;
+        // The held one comes back late, gets its own value, and stores nothing.
+        assert_eq!(timeout(LONG, held).await.unwrap(), key + 1);
+        let (_, outcome) = cache.scope(observe(slow(key))).await;
+        assert!(outcome.is_hit(), "{outcome:?}");
     });
-    drop(server);
 }
 
 type Boxed = Pin<Box<dyn Future<Output = u32> + Send>>;
@@ -246,7 +212,7 @@ fn boxed_knot(cache: Cache, key: u32) -> Boxed {
 
 #[test]
 fn a_knot_of_two_functions_over_three_tasks_is_cut_by_wait() {
-    let server = block_on(integration_tests::Server::start());
+    let server = block_on(Server::start());
     let cache = Cache::new(server.config().wait(Duration::from_secs(2)));
     block_on(cache.scope(async {
         // knot waits for through, which waits for knot, which waits for the first knot.

@@ -3,7 +3,7 @@
 //! One test, since a process has one log.
 
 use cache_runtime::{Cache, Config, cache_result, invalidate, observe};
-use integration_tests::{Log, Server, eventually};
+use integration_tests::{Log, Server, eventually, key_of};
 use tracing::Level;
 
 #[cache_result(ttl = 60, prefix = "logged")]
@@ -71,7 +71,7 @@ async fn states_are_told_once_and_arguments_never() {
 }
 
 async fn key(cache: &Cache) -> String {
-    cache.scope(cache_runtime::explain(secret("x"))).await.unwrap().key.unwrap()
+    cache.scope(key_of(secret("x"))).await
 }
 
 async fn server_command(url: &str, words: &[&str]) -> i64 {

@@ -26,12 +26,21 @@ fn impatient(server: &Server) -> Cache {
     Cache::new(Config::redis(&server.url()).unwrap())
 }
 
-async fn hits_again(cache: &Cache, of: u32) {
-    let begun = Instant::now();
+async fn hits(cache: &Cache, of: u32) {
     cache
         .scope(eventually("a call hits", || async move { observe(number(of)).await.1.is_hit() }))
         .await;
+}
+
+async fn hits_again(cache: &Cache, of: u32) {
+    let begun = Instant::now();
+    hits(cache, of).await;
     assert!(begun.elapsed() < DEADLINE, "it took {:?}", begun.elapsed());
+}
+
+async fn breaker_opens(cache: &Cache) {
+    let open = || async { observe(number(1)).await.1.reason() == Some(Reason::Unavailable) };
+    cache.scope(eventually("the breaker opens", open)).await;
 }
 
 #[tokio::test]
@@ -129,11 +138,7 @@ async fn a_frozen_server_delays_nobody_for_long_and_is_found_again() {
         assert!(took < DEADLINE, "{took:?}");
     }
     // The breaker is open: a call whose body is ready ends in one poll.
-    cache
-        .scope(eventually("the breaker opens", || async {
-            observe(number(1)).await.1.reason() == Some(Reason::Unavailable)
-        }))
-        .await;
+    breaker_opens(&cache).await;
     for of in 0..100 {
         let mut call = Box::pin(cache.scope(number(of)));
         let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -150,11 +155,7 @@ async fn an_open_breaker_sends_no_command() {
     hits_again(&cache, 0).await;
     server.freeze();
     cache.scope(join_all((0..64).map(number))).await;
-    cache
-        .scope(eventually("the breaker opens", || async {
-            observe(number(1)).await.1.reason() == Some(Reason::Unavailable)
-        }))
-        .await;
+    breaker_opens(&cache).await;
     cache.scope(join_all((1000..2000).map(number))).await;
     server.thaw();
     hits_again(&cache, 1).await;
@@ -266,14 +267,11 @@ async fn a_frozen_server_is_noticed_whatever_the_budget_and_the_timeout() {
     let short = Cache::new(plain().budget(Duration::from_millis(20)));
     let long = Cache::new(plain().timeout(Duration::from_secs(10)));
     for cache in [&short, &long] {
-        cache
-            .scope(eventually("a call hits", || async { observe(number(1)).await.1.is_hit() }))
-            .await;
+        hits(cache, 1).await;
     }
     server.freeze();
     for cache in [&short, &long] {
-        let open = || async { observe(number(1)).await.1.reason() == Some(Reason::Unavailable) };
-        cache.scope(eventually("the breaker opens", open)).await;
+        breaker_opens(cache).await;
         let down = || async { cache.health().status == Status::Down };
         eventually("its health says so", down).await;
     }

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use cache_runtime::{Reason, cache_result, observe};
-use integration_tests::{block_on, both_stores, on_short_lived_runtimes};
+use cache_runtime::{Cache, Reason, cache_result, observe};
+use integration_tests::over_both_on_short_lived_runtimes;
 use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -29,13 +29,10 @@ fn boxed(key: u32) -> Boxed<Option<String>> {
 
 #[test]
 fn a_key_computed_within_itself_runs_plainly() {
-    let (_server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            cache_runtime::invalidate(cache.scope(same(1, true))).await.unwrap();
-            let value = timeout(LONG, cache.scope(same(1, true))).await.expect("no deadlock");
-            assert_eq!(value, Some(format!("bypassed ({})", Reason::Recursion)));
-        }
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        cache_runtime::invalidate(cache.scope(same(1, true))).await.unwrap();
+        let value = timeout(LONG, cache.scope(same(1, true))).await.expect("no deadlock");
+        assert_eq!(value, Some(format!("bypassed ({})", Reason::Recursion)));
     });
 }
 
@@ -53,13 +50,10 @@ fn boxed_fibonacci(n: u64) -> Boxed<u64> {
 
 #[test]
 fn other_keys_of_the_same_function_are_cached_as_usual() {
-    let (_server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            // Without a cache it would take as many runs as the number has.
-            let value = timeout(LONG, cache.scope(fibonacci(90))).await.expect("it is fast");
-            assert_eq!(value, 2_880_067_194_370_816_120);
-        }
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        // Without a cache it would take as many runs as the number has.
+        let value = timeout(LONG, cache.scope(fibonacci(90))).await.expect("it is fast");
+        assert_eq!(value, 2_880_067_194_370_816_120);
     });
 }
 
@@ -91,19 +85,16 @@ fn boxed_ping_end(key: u32) -> Boxed<u32> {
 
 #[test]
 fn nested_functions_are_each_cached() {
-    let (_server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            let value = timeout(LONG, cache.scope(ping(5))).await.expect("no deadlock");
-            assert_eq!(value, 16);
-            cache.flush().await;
-            cache
-                .scope(async {
-                    assert_eq!(cache_runtime::peek(ping(5)).await, Some(16));
-                    assert_eq!(cache_runtime::peek(pong(5)).await, Some(15));
-                    assert_eq!(cache_runtime::peek(ping_end(5)).await, Some(5));
-                })
-                .await;
-        }
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        let value = timeout(LONG, cache.scope(ping(5))).await.expect("no deadlock");
+        assert_eq!(value, 16);
+        cache.flush().await;
+        cache
+            .scope(async {
+                assert_eq!(cache_runtime::peek(ping(5)).await, Some(16));
+                assert_eq!(cache_runtime::peek(pong(5)).await, Some(15));
+                assert_eq!(cache_runtime::peek(ping_end(5)).await, Some(5));
+            })
+            .await;
     });
 }

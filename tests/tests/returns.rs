@@ -7,41 +7,22 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
-use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Json;
 use cache_runtime::{Cache, Config, Reason, Verdict, cache_result, explain, observe};
-use integration_tests::{Server, both_stores, patient};
+use integration_tests::{Server, computed, eventually, hit, over_both, patient, run};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-/// A number that no other run of any function returns: equal values are of one run.
-fn run() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    NEXT.fetch_add(1, Ordering::SeqCst)
-}
-
-async fn over_both<F: Future<Output = ()>>(scenario: impl Fn(Cache) -> F) {
-    let (server, caches) = both_stores().await;
-    for cache in caches {
-        cache.scope(scenario(cache.clone())).await;
-    }
-    drop(server);
-}
 
 /// What a call returns from the store, which is what it returned when it ran.
 macro_rules! kept {
     ($cache:ident, $call:expr) => {{
-        let (value, outcome) = observe($call).await;
-        assert!(outcome.is_computed(), "{}: {outcome:?}", stringify!($call));
-        $cache.flush().await;
-        let (again, outcome) = observe($call).await;
-        assert!(outcome.is_hit(), "{}: {outcome:?}", stringify!($call));
+        let value = computed!($cache, $call);
+        let again = hit!($call);
         assert_eq!(format!("{value:?}"), format!("{again:?}"));
         again
     }};
@@ -50,14 +31,10 @@ macro_rules! kept {
 /// What a call returns that runs each time and leaves nothing behind.
 macro_rules! not_kept {
     ($cache:ident, $call:expr) => {{
-        let (value, outcome) = observe($call).await;
-        assert!(outcome.is_computed(), "{}: {outcome:?}", stringify!($call));
-        $cache.flush().await;
+        let value = computed!($cache, $call);
         // Its lease is given up behind the call.
-        integration_tests::eventually("nothing is left", || async {
-            explain($call).await.unwrap().stored.is_none()
-        })
-        .await;
+        eventually("nothing is left", || async { explain($call).await.unwrap().stored.is_none() })
+            .await;
         let (_, outcome) = observe($call).await;
         assert!(outcome.is_computed(), "{}: {outcome:?}", stringify!($call));
         value

@@ -1,43 +1,16 @@
 //! Many callers of one cold key: the function runs once, and everybody gets what it returned.
 
-use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use cache_runtime::{Cache, cache_result, observe};
 use futures::future::join_all;
-use integration_tests::{block_on, both_stores, on_short_lived_runtimes};
+use integration_tests::{Runs, fresh, landed, over_both_on_short_lived_runtimes};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 const SLOW: Duration = Duration::from_millis(300);
-
-/// Counts runs by key, since the tests run side by side.
-struct Runs(Mutex<BTreeMap<u32, u32>>);
-
-impl Runs {
-    const fn new() -> Self {
-        Self(Mutex::new(BTreeMap::new()))
-    }
-
-    fn run(&self, key: u32) -> u32 {
-        let mut runs = self.0.lock().expect("not poisoned");
-        let runs = runs.entry(key).or_default();
-        *runs += 1;
-        *runs
-    }
-
-    fn of(&self, key: u32) -> u32 {
-        self.0.lock().expect("not poisoned").get(&key).copied().unwrap_or(0)
-    }
-}
-
-fn fresh() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    NEXT.fetch_add(1, Ordering::SeqCst)
-}
 
 /// Calls from tasks of their own, all at once.
 async fn herd<F>(cache: &Cache, callers: usize, call: impl Fn() -> F) -> Vec<F::Output>
@@ -62,9 +35,8 @@ async fn cloned(key: u32) -> String {
 
 #[test]
 fn fifty_and_a_thousand_cold_callers_share_one_run() {
-    let (_server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for (cache, callers) in caches.iter().flat_map(|cache| [(cache, 50), (cache, 1000)]) {
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        for callers in [50, 1000] {
             let key = fresh();
             let values = herd(cache, callers, || observe(cloned(key))).await;
             assert_eq!(CLONED.of(key), 1);
@@ -88,14 +60,11 @@ async fn encoded(key: u32) -> NotClone {
 
 #[test]
 fn a_value_that_is_not_clone_is_shared_by_its_bytes() {
-    let (_server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            let key = fresh();
-            let values = herd(cache, 50, || encoded(key)).await;
-            assert_eq!(ENCODED.of(key), 1);
-            assert!(values.iter().all(|value| *value == NotClone(1)));
-        }
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        let key = fresh();
+        let values = herd(cache, 50, || encoded(key)).await;
+        assert_eq!(ENCODED.of(key), 1);
+        assert!(values.iter().all(|value| *value == NotClone(1)));
     });
 }
 
@@ -109,16 +78,13 @@ async fn not_stored(key: u32) -> NotClone {
 
 #[test]
 fn a_value_that_is_not_stored_is_still_shared() {
-    let (_server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            let key = fresh();
-            herd(cache, 50, || not_stored(key)).await;
-            assert_eq!(REFUSED.of(key), 1);
-            cache.flush().await;
-            cache.scope(not_stored(key)).await;
-            assert_eq!(REFUSED.of(key), 2);
-        }
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        let key = fresh();
+        herd(cache, 50, || not_stored(key)).await;
+        assert_eq!(REFUSED.of(key), 1);
+        cache.flush().await;
+        cache.scope(not_stored(key)).await;
+        assert_eq!(REFUSED.of(key), 2);
     });
 }
 
@@ -132,16 +98,13 @@ async fn failing(key: u32) -> Result<u32, String> {
 
 #[test]
 fn a_clone_error_is_shared_and_not_kept() {
-    let (_server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            let key = fresh();
-            let errors = herd(cache, 50, || failing(key)).await;
-            assert_eq!(FAILED.of(key), 1);
-            assert!(errors.iter().all(|error| *error == errors[0] && error.is_err()));
-            cache.scope(failing(key)).await.expect_err("it always fails");
-            assert_eq!(FAILED.of(key), 2, "an error is never stored");
-        }
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        let key = fresh();
+        let errors = herd(cache, 50, || failing(key)).await;
+        assert_eq!(FAILED.of(key), 1);
+        assert!(errors.iter().all(|error| *error == errors[0] && error.is_err()));
+        cache.scope(failing(key)).await.expect_err("it always fails");
+        assert_eq!(FAILED.of(key), 2, "an error is never stored");
     });
 }
 
@@ -161,16 +124,13 @@ async fn failing_unshared(key: u32) -> Result<u32, Box<dyn std::error::Error + S
 
 #[test]
 fn an_error_that_is_not_clone_sends_all_off_at_once_and_not_in_a_queue() {
-    let (_server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            let key = fresh();
-            MOST_AT_ONCE.store(0, Ordering::SeqCst);
-            let errors = herd(cache, 20, || failing_unshared(key)).await;
-            assert!(errors.iter().all(Result::is_err));
-            assert_eq!(UNSHARED.of(key), 20);
-            assert!(MOST_AT_ONCE.load(Ordering::SeqCst) > 10, "they queued");
-        }
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        let key = fresh();
+        MOST_AT_ONCE.store(0, Ordering::SeqCst);
+        let errors = herd(cache, 20, || failing_unshared(key)).await;
+        assert!(errors.iter().all(Result::is_err));
+        assert_eq!(UNSHARED.of(key), 20);
+        assert!(MOST_AT_ONCE.load(Ordering::SeqCst) > 10, "they queued");
     });
 }
 
@@ -185,32 +145,22 @@ async fn nothing(key: u32) -> Option<NotClone> {
 
 #[test]
 fn a_none_is_shared_and_not_kept() {
-    let (_server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            let key = fresh();
-            let values = herd(cache, 50, || nothing(key)).await;
-            assert!(values.iter().all(Option::is_none));
-            assert_eq!(NONE.of(key), 1);
-            assert_eq!(cache.scope(nothing(key)).await, None);
-            assert_eq!(NONE.of(key), 2);
-        }
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        let key = fresh();
+        let values = herd(cache, 50, || nothing(key)).await;
+        assert!(values.iter().all(Option::is_none));
+        assert_eq!(NONE.of(key), 1);
+        assert_eq!(cache.scope(nothing(key)).await, None);
+        assert_eq!(NONE.of(key), 2);
     });
 }
 
 #[test]
 fn no_flight_is_left_behind() {
-    let (_server, caches) = block_on(both_stores());
-    on_short_lived_runtimes(|| async {
-        for cache in &caches {
-            let key = fresh();
-            herd(cache, 50, || cloned(key)).await;
-            herd(cache, 50, || failing(key)).await;
-            cache.flush().await;
-            integration_tests::eventually("the table is empty", || async {
-                cache.stats().flights == 0
-            })
-            .await;
-        }
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        let key = fresh();
+        herd(cache, 50, || cloned(key)).await;
+        herd(cache, 50, || failing(key)).await;
+        landed(cache).await;
     });
 }

@@ -1,8 +1,7 @@
 //! What can be done with a call besides calling it: on functions, methods and trait objects, in
 //! wrappers and bodies, with the cache on and off.
 
-use std::future::Future;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,39 +10,8 @@ use cache_runtime::{
     observe, peek, put, refresh,
 };
 use futures::FutureExt;
-use integration_tests::{Server, both_stores, in_memory};
+use integration_tests::{Server, both_stores, computed, hit, in_memory, over_both, run};
 use serde::{Deserialize, Serialize};
-
-/// A number that no other run of any function returns: equal values are of one run.
-fn run() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1000);
-    NEXT.fetch_add(1, Ordering::SeqCst)
-}
-
-async fn over_both<F: Future<Output = ()>>(scenario: impl Fn(Cache) -> F) {
-    let (server, caches) = both_stores().await;
-    for cache in caches {
-        cache.scope(scenario(cache.clone())).await;
-    }
-    drop(server);
-}
-
-macro_rules! computed {
-    ($cache:ident, $call:expr) => {{
-        let (value, outcome) = observe($call).await;
-        assert!(outcome.is_computed(), "{}: {outcome:?}", stringify!($call));
-        $cache.flush().await;
-        value
-    }};
-}
-
-macro_rules! hit {
-    ($call:expr) => {{
-        let (value, outcome) = observe($call).await;
-        assert!(outcome.is_hit(), "{}: {outcome:?}", stringify!($call));
-        value
-    }};
-}
 
 #[cache_result(prefix = "numbers")]
 async fn number(key: u32) -> u64 {
