@@ -54,6 +54,8 @@ pub(crate) struct Flight<P, O> {
 
 struct State<P> {
     phase: Phase<P>,
+    /// The lease that has been asked for. Others may read it before its OK has been handled here.
+    asked: Option<EntryId>,
     /// The lease that this flight is known to hold.
     lease: Option<EntryId>,
     /// When the latest leader was woken.
@@ -134,7 +136,11 @@ impl<P: Clone, O: Owner> Flights<P, O> {
     ) -> Option<Member<P, O>> {
         let shard = self.shard(call);
         let flights = shard.get(&call)?;
-        flights.iter().find_map(|flight| self.join(flight, |state| state.lease == Some(lease)))
+        let holds = |state: &State<P>| match state.phase {
+            Phase::Sending => state.asked == Some(lease),
+            _ => state.lease == Some(lease),
+        };
+        flights.iter().find_map(|flight| self.join(flight, holds))
     }
 
     fn join_or_lead(
@@ -243,6 +249,11 @@ impl<P: Clone, O: Owner> Flights<P, O> {
 }
 
 impl<P, O> Flight<P, O> {
+    /// Notes which lease is being asked for.
+    pub(crate) fn asks(&self, lease: EntryId) {
+        self.state().asked = Some(lease);
+    }
+
     /// Whether somebody may still populate under this lease.
     pub(crate) fn holds(&self, lease: EntryId) -> bool {
         let state = self.state();
@@ -258,6 +269,7 @@ impl<P> State<P> {
     fn new(phase: Phase<P>) -> Self {
         Self {
             phase,
+            asked: None,
             lease: None,
             stamp: Arc::default(),
             vacant: false,

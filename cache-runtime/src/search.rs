@@ -151,11 +151,13 @@ impl Search {
             if let Some(step) = step {
                 return step;
             }
-            self.attempts += 1;
-            if self.attempts == ATTEMPTS {
-                return Step::Run(Role::alone(Reason::Contended));
-            }
         }
+    }
+
+    /// Others took the key first: read again, but not for ever.
+    fn refused(&mut self) -> Option<Step> {
+        self.attempts += 1;
+        (self.attempts == ATTEMPTS).then(|| Step::Run(Role::alone(Reason::Contended)))
     }
 
     async fn look(&mut self) -> Look {
@@ -290,6 +292,7 @@ impl Search {
             inner.flights.settle(&flight, Answer::Unknown(Reason::Failed));
             return;
         };
+        flight.asks(lease);
         let (key, owner, limit) = (self.key.clone(), self.owner, self.limit());
         background::spawn_begun(async move {
             let life = settle::lease_life(&inner.store);
@@ -336,7 +339,7 @@ impl Search {
             Terms::Plain(reason) => Some(reason),
             Terms::Dissolved => {
                 lead.leave();
-                return None;
+                return self.refused();
             }
         };
         if reason.is_some() {
@@ -369,7 +372,7 @@ impl Search {
             None => Some(Step::Run(Role::alone(Reason::WaitOver))),
             Some(Joined::Shared(payload)) => Some(Step::Joined(payload)),
             Some(Joined::Alone) => Some(Step::Run(Role::alone(Reason::Unshared))),
-            Some(Joined::Again) => None,
+            Some(Joined::Again) => self.refused(),
             Some(Joined::Promoted(lead)) => {
                 drop(member);
                 self.terms(lead).await

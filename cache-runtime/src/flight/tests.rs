@@ -114,6 +114,20 @@ fn a_flight_is_joined_until_its_function_begins_and_then_by_its_lease_alone() {
 }
 
 #[test]
+fn a_lease_that_is_read_before_its_answer_was_handled_is_joined() {
+    let bench = Bench::new();
+    let lead = bench.lead();
+    let lease = bench.lease();
+    lead.flight().asks(lease);
+    // The server grants leases in the order of the lane, but threads look in any order.
+    let mut reader = bench.flights.with_lease(CALL, lease).expect("it asks for that lease");
+    assert!(bench.flights.with_lease(CALL, bench.lease()).is_none());
+    bench.flights.settle(lead.flight(), Answer::Granted(lease));
+    assert_eq!(lead.finish(Ending::Shared(1)), Some(lease));
+    assert!(matches!(poll(&mut reader), Some(Joined::Shared(1))));
+}
+
+#[test]
 fn a_refused_lease_sends_everybody_to_read_again() {
     let bench = Bench::new();
     let mut lead = bench.lead();
