@@ -166,7 +166,9 @@ pub(crate) struct Target {
 /// Removes what is stored for a call: `invalidate(areas("buy".into())).await?`.
 ///
 /// The function does not run. A call that begins after this has returned `Ok` gets a value from a
-/// run of the function that began after the entry was removed, in any process.
+/// run of the function that began after the entry was removed, in any process; except in one that
+/// at that time cannot reach Redis, or cannot write to it: there it may share a run that is already
+/// going on.
 ///
 /// # Errors
 ///
@@ -242,7 +244,9 @@ where
     .await
 }
 
-/// Runs the function whatever is stored, and stores what it returns.
+/// Runs the function whatever is stored, and stores what it returns; unless the entry that was there
+/// has been invalidated, replaced or has expired meanwhile, or another process is computing an absent
+/// one.
 pub async fn refresh<F: Future>(call: F) -> F::Output {
     let mut driver = Driver::new(Verb::Refresh);
     let output = driver.run(call).await;
