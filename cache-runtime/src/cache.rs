@@ -1,5 +1,6 @@
 //! The handle that users hold: one cache, and which of them a call uses.
 
+mod clear;
 mod warm;
 
 use std::cell::{Cell, RefCell};
@@ -10,17 +11,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::background;
+use tokio::sync::Semaphore;
+
 use crate::config::{Backend, Config};
 use crate::error::{Error, Kind, Result};
-use crate::fetch::Lease;
 use crate::flight::Flights;
 use crate::queue::Queue;
 use crate::returns::Payload;
-use crate::stats::{Board, Counters, Stats};
-use crate::store::{Fault, Key, Memory, Redis, State, Store};
+use crate::right::Holding;
+use crate::stats::{Board, Count, Counters, Stats};
+use crate::store::{Key, Memory, Redis, State, Store};
+use crate::tombstones::Tombstones;
+use crate::waits::Waits;
+use crate::{background, invalidate, key, site};
 
+pub use clear::{Clear, Cleared};
 pub use warm::{Progress, Warm};
+
+/// How many values are refreshed behind calls at a time; past that they are served stale.
+const REFRESHES: usize = 64;
 
 /// A cache: a store, the calls under way, and counters. A cheap handle; clones are the same cache.
 ///
@@ -32,7 +41,11 @@ pub struct Cache(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) store: Store,
-    pub(crate) flights: Arc<Flights<Payload, Lease>>,
+    pub(crate) flights: Arc<Flights<Payload, Holding>>,
+    pub(crate) waits: Waits,
+    pub(crate) tombstones: Tombstones,
+    /// Places for refreshes behind a call.
+    pub(crate) refreshes: Arc<Semaphore>,
     pub(crate) queue: Arc<Queue>,
     board: Board,
     enabled: AtomicBool,
@@ -142,6 +155,9 @@ impl Cache {
         let cache = Self(Arc::new(Inner {
             store,
             flights: Flights::new(),
+            waits: Waits::default(),
+            tombstones: Tombstones::default(),
+            refreshes: Arc::new(Semaphore::new(REFRESHES)),
             queue: Arc::default(),
             board: Board::default(),
             enabled: AtomicBool::new(true),
@@ -201,7 +217,11 @@ impl Cache {
 
     /// What the cache has done so far.
     pub fn stats(&self) -> Stats {
-        Stats { prefixes: self.0.board.snapshot(), flights: self.0.flights.len() }
+        Stats {
+            prefixes: self.0.board.snapshot(),
+            flights: self.0.flights.len(),
+            undelivered: self.0.tombstones.len(),
+        }
     }
 
     /// How the store does, from what the last commands and probes showed; asks nothing.
@@ -226,6 +246,11 @@ impl Cache {
         &self.0
     }
 
+    /// Whether both are handles of one cache.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn is_off(&self) -> bool {
         matches!(self.0.store, Store::Off)
     }
@@ -238,14 +263,45 @@ impl Cache {
         self.0.board.group(group)
     }
 
-    /// Removes a key, with the patience of an operator's call rather than a request's budget.
-    pub(crate) async fn unlink(&self, key: &Key) -> std::result::Result<(), Fault> {
-        let store = &self.0.store;
-        if !store.is_ready(key) {
-            let patience = self.0.config.connect_timeout;
-            let _ = background::timeout(patience, pin!(store.ready(key))).await;
+    /// Removes what a prefix groups: one command, however many entries there are.
+    ///
+    /// A call that begins after this has returned `Ok` gets a value from a run of its function that
+    /// began after the removal, in any process.
+    ///
+    /// # Errors
+    ///
+    /// As [`invalidate`](crate::invalidate).
+    pub async fn invalidate_prefix(&self, prefix: &str) -> Result<()> {
+        let token = key::prefix_token(self.namespace(), prefix);
+        self.invalidate(vec![token], site::group_of(prefix)).await
+    }
+
+    /// Removes what carries a tag, across prefixes, as [`Cache::invalidate_prefix`].
+    ///
+    /// # Errors
+    ///
+    /// As [`invalidate`](crate::invalidate).
+    pub async fn invalidate_tag(&self, tag: &str) -> Result<()> {
+        self.invalidate(vec![key::tag_token(self.namespace(), tag)], None).await
+    }
+
+    /// Removes `names` with the patience of an operator's call rather than a request's budget.
+    pub(crate) async fn invalidate(&self, names: Vec<String>, group: Option<usize>) -> Result<()> {
+        let patience = self.0.config.connect_timeout.max(self.0.store.patience());
+        let done = invalidate::invalidate(&self.0, names, patience).await;
+        let count = |what| group.iter().for_each(|group| self.counters(*group).count(what));
+        match done {
+            Ok(()) => {
+                count(Count::Invalidated);
+                tracing::debug!(prefix = group.map(site::group_name), "cache invalidate");
+                Ok(())
+            }
+            Err(fault) => {
+                count(Count::Error);
+                tracing::debug!(?fault, "cache error");
+                Err(fault.into())
+            }
         }
-        store.unlink(key, store.patience()).await
     }
 
     fn log_now_and_then(&self) {
@@ -299,8 +355,12 @@ thread_local! {
 
 /// The cache of the innermost scope, or the global one.
 pub(crate) fn current() -> Cache {
-    let scoped = if SCOPED.get() { SCOPE.with_borrow(Clone::clone) } else { None };
-    scoped.unwrap_or_else(Cache::global)
+    scoped().unwrap_or_else(Cache::global)
+}
+
+/// The cache of the innermost scope, for what is spawned out of it.
+pub(crate) fn scoped() -> Option<Cache> {
+    if SCOPED.get() { SCOPE.with_borrow(Clone::clone) } else { None }
 }
 
 /// Restores the scope further out, also where a poll panics.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
+use smallvec::smallvec;
 
 use crate::cache::{self, Cache};
 use crate::contained;
@@ -12,7 +13,7 @@ use crate::entry::Owner;
 use crate::key::{self, Buffer, CallId};
 use crate::outcome::Reason;
 use crate::site::{Identity, Warning};
-use crate::store::Key;
+use crate::store::{Key, Names};
 use crate::verb::{self, Verb};
 
 /// One call: its cache, its lifetime and its key.
@@ -29,6 +30,7 @@ pub struct Call {
     pub(crate) ttl: Option<Duration>,
     parts: Buffer,
     text: Option<String>,
+    tags: Vec<String>,
 }
 
 /// An argument that can be part of a key: anything that serde can serialize.
@@ -79,7 +81,16 @@ impl Call {
         } else {
             None
         };
-        Self { identity, cache, verb, skip, ttl: None, parts: Buffer::new(), text: None }
+        Self {
+            identity,
+            cache,
+            verb,
+            skip,
+            ttl: None,
+            parts: Buffer::new(),
+            text: None,
+            tags: Vec::new(),
+        }
     }
 
     pub fn when(&mut self, condition: bool) -> &mut Self {
@@ -120,12 +131,42 @@ impl Call {
         self
     }
 
+    /// Begins a tag, which the next texts and parts make up.
+    pub fn tag(&mut self) -> &mut Self {
+        if self.wants_key() {
+            self.tags.push(String::new());
+        }
+        self
+    }
+
+    /// A literal of a tag.
+    pub fn tag_text(&mut self, literal: &'static str) -> &mut Self {
+        if let Some(tag) = self.tags.last_mut() {
+            tag.push_str(literal);
+        }
+        self
+    }
+
+    /// A placeholder of a tag.
+    pub fn tag_part<T: KeyPart + ?Sized>(&mut self, part: &T) -> &mut Self {
+        if let Some(tag) = self.tags.last_mut()
+            && let Some(problem) = problem(contained(|| key::spell(part, tag)))
+        {
+            self.refuse(&problem);
+        }
+        self
+    }
+
     fn encode<T: Serialize + ?Sized>(&mut self, part: &T) -> bool {
-        let problem = match contained(|| key::encode(part, &mut self.parts)) {
-            Some(Ok(())) => return true,
-            Some(Err(error)) => error.to_string(),
-            None => "`Serialize` panicked".to_owned(),
-        };
+        let problem = problem(contained(|| key::encode(part, &mut self.parts)));
+        problem.is_none_or(|problem| {
+            self.refuse(&problem);
+            false
+        })
+    }
+
+    /// Without all of its key a call runs plainly.
+    fn refuse(&mut self, problem: &str) {
         self.skip = Some(Reason::Key);
         if self.identity.once(Warning::Key) {
             tracing::warn!(
@@ -134,7 +175,6 @@ impl Call {
                 "an argument cannot be made into a key: calls with it run without the cache"
             );
         }
-        false
     }
 
     /// The verbs that speak of a key need it even where the call itself would not.
@@ -161,12 +201,22 @@ impl Call {
     }
 
     pub(crate) fn key(&self, id: CallId) -> Key {
-        let namespace = self.cache.namespace();
-        let text = key::redis_key(namespace, &self.identity.prefix, self.text.as_deref(), id);
+        let (namespace, prefix) = (self.cache.namespace(), &self.identity.prefix);
+        let entry = key::redis_key(namespace, prefix, self.text.as_deref(), id);
+        let mut tokens = smallvec![key::prefix_token(namespace, prefix)];
+        tokens.extend(self.tags.iter().map(|tag| key::tag_token(namespace, tag)));
         Key {
+            names: Arc::new(Names { entry, tokens }),
             hash: id.arguments(),
-            text: Arc::from(text),
             bulk: self.identity.bulk.load(Ordering::Relaxed),
         }
+    }
+}
+
+fn problem<E: ToString>(encoded: Option<Result<(), E>>) -> Option<String> {
+    match encoded {
+        Some(Ok(())) => None,
+        Some(Err(error)) => Some(error.to_string()),
+        None => Some("`Serialize` panicked".to_owned()),
     }
 }

@@ -14,17 +14,22 @@
 //! | 32..40 | fingerprint of the function's identity |
 //! | 40..48 | fingerprint of the arguments |
 //! | 48..56 | lifetime given at the write, in milliseconds |
-//! | 56..64 | claim mark, in milliseconds |
-//! | 64.. | tokens, 16 bytes each |
+//! | 56..64 | claim mark: what the entry had left when it was claimed, in milliseconds; 0 is none |
+//! | 64..72 | stale window at the end of the lifetime, in milliseconds |
+//! | 72.. | tokens that the entry depends on, 16 bytes each |
 //!
-//! Numbers are little-endian. The header is what compare-and-set compares.
+//! Numbers are little-endian. Compare-and-set compares the bytes up to the id, which says it all.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use smallvec::SmallVec;
 
-pub(crate) const HEADER: usize = 64;
+const HEADER: usize = 72;
 const TOKEN: usize = 16;
+/// As much of an entry as tells it from every other.
+const STAMP: usize = 32;
 const MAGIC: [u8; 2] = *b"fc";
 const FORMAT: u8 = 1;
 const COMPRESSED: u8 = 1;
@@ -63,6 +68,20 @@ pub(crate) struct Owner {
     pub(crate) version: u32,
 }
 
+/// The generation of a prefix or a tag, as it lies in the store: random, and gone once it has been
+/// invalidated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Token(pub(crate) [u8; TOKEN]);
+
+pub(crate) type Tokens = SmallVec<[Token; 2]>;
+
+impl Token {
+    /// What somebody else has put there counts too, whatever its length.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self(bytes.try_into().unwrap_or_else(|_| array(&Sha256::digest(bytes)[..TOKEN])))
+    }
+}
+
 /// An entry as read. The body is borrowed from the reply's bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
@@ -70,7 +89,12 @@ pub(crate) struct Entry {
     pub(crate) id: EntryId,
     pub(crate) owner: Owner,
     pub(crate) cost: Duration,
+    /// From the write to the end of the stale window.
     pub(crate) life: Duration,
+    /// How long before its end the entry becomes stale.
+    pub(crate) window: Duration,
+    /// What the entry had left when somebody began to refresh it.
+    pub(crate) claim: Option<Duration>,
     compressed: bool,
     header: usize,
     bytes: Bytes,
@@ -93,6 +117,7 @@ impl Entry {
         if bytes.len() < header {
             return None;
         }
+        let claim = millis(&head[56..64]);
         Some(Self {
             kind,
             id: EntryId(array(&head[16..32])),
@@ -102,7 +127,9 @@ impl Entry {
                 version: u32::from_le_bytes(array(&head[8..12])),
             },
             cost: Duration::from_micros(u32::from_le_bytes(array(&head[12..16])).into()),
-            life: Duration::from_millis(u64::from_le_bytes(array(&head[48..56]))),
+            life: millis(&head[48..56]),
+            window: millis(&head[64..72]),
+            claim: (!claim.is_zero()).then_some(claim),
             compressed: head[4] & COMPRESSED != 0,
             header,
             bytes,
@@ -111,7 +138,26 @@ impl Entry {
 
     /// The bytes that compare-and-set compares.
     pub(crate) fn seen(&self) -> Seen {
-        Seen(self.bytes.slice(..self.header))
+        Seen(self.bytes.slice(..STAMP))
+    }
+
+    /// Whether the entry depends on exactly these tokens; one that is missing matches nothing.
+    pub(crate) fn depends_on(&self, current: &[Option<Token>]) -> bool {
+        let mut own = self.tokens().map(Some);
+        current.iter().all(|token| token.is_some() && own.next() == Some(*token))
+            && own.next().is_none()
+    }
+
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = Token> + '_ {
+        self.bytes[HEADER..self.header].chunks_exact(TOKEN).map(Token::of)
+    }
+
+    /// The header under another id, with a claim mark or without.
+    pub(crate) fn claimed(&self, id: EntryId, mark: Option<Duration>) -> Bytes {
+        let mut header = self.bytes[..self.header].to_vec();
+        header[16..32].copy_from_slice(&id.0);
+        header[56..64].copy_from_slice(&in_millis(mark.unwrap_or_default()));
+        header.into()
     }
 
     /// The encoded value; `None` where it does not unpack into at most `limit` bytes.
@@ -139,6 +185,14 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     array
 }
 
+fn millis(bytes: &[u8]) -> Duration {
+    Duration::from_millis(u64::from_le_bytes(array(bytes)))
+}
+
+fn in_millis(duration: Duration) -> [u8; 8] {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).to_le_bytes()
+}
+
 /// What was read under a key, as compare-and-set expects it: nothing, or the first bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen(pub(crate) Bytes);
@@ -146,6 +200,11 @@ pub(crate) struct Seen(pub(crate) Bytes);
 impl Seen {
     pub(crate) fn absent() -> Self {
         Self::default()
+    }
+
+    /// Of an entry that this process has written.
+    pub(crate) fn own(header: &Bytes) -> Self {
+        Self(header.slice(..STAMP))
     }
 
     /// Of bytes that are no entry of ours.
@@ -162,19 +221,23 @@ pub(crate) struct Draft<'a> {
     pub(crate) owner: Owner,
     pub(crate) cost: Duration,
     pub(crate) life: Duration,
+    pub(crate) window: Duration,
+    pub(crate) tokens: &'a [Token],
     pub(crate) body: &'a [u8],
     /// Bodies over this many bytes are compressed, and kept so where that is smaller.
     pub(crate) compress_above: usize,
 }
 
-impl Draft<'_> {
-    pub(crate) fn lease(id: EntryId, owner: Owner, life: Duration) -> Draft<'static> {
+impl<'a> Draft<'a> {
+    pub(crate) fn lease(id: EntryId, owner: Owner, life: Duration, tokens: &'a [Token]) -> Self {
         Draft {
             kind: Kind::Lease,
             id,
             owner,
             life,
+            tokens,
             cost: Duration::ZERO,
+            window: Duration::ZERO,
             body: &[],
             compress_above: usize::MAX,
         }
@@ -183,19 +246,24 @@ impl Draft<'_> {
     pub(crate) fn encode(&self) -> Bytes {
         let packed = self.pack();
         let body = packed.as_deref().unwrap_or(self.body);
-        let mut bytes = Vec::with_capacity(HEADER + body.len());
+        let size = HEADER + TOKEN * self.tokens.len() + body.len();
+        let mut bytes = Vec::with_capacity(size);
         bytes.extend_from_slice(&MAGIC);
         let flags = if packed.is_some() { COMPRESSED } else { 0 };
-        bytes.extend_from_slice(&[FORMAT, self.kind as u8, flags, 0, 0, 0]);
+        let tokens = self.tokens.len() as u8;
+        bytes.extend_from_slice(&[FORMAT, self.kind as u8, flags, tokens, 0, 0]);
         bytes.extend_from_slice(&self.owner.version.to_le_bytes());
         let cost = u32::try_from(self.cost.as_micros()).unwrap_or(u32::MAX);
         bytes.extend_from_slice(&cost.to_le_bytes());
         bytes.extend_from_slice(&self.id.0);
         bytes.extend_from_slice(&self.owner.function.to_le_bytes());
         bytes.extend_from_slice(&self.owner.arguments.to_le_bytes());
-        let life = u64::try_from(self.life.as_millis()).unwrap_or(u64::MAX);
-        bytes.extend_from_slice(&life.to_le_bytes());
-        bytes.extend_from_slice(&0u64.to_le_bytes());
+        bytes.extend_from_slice(&in_millis(self.life));
+        bytes.extend_from_slice(&in_millis(Duration::ZERO));
+        bytes.extend_from_slice(&in_millis(self.window));
+        for token in self.tokens {
+            bytes.extend_from_slice(&token.0);
+        }
         bytes.extend_from_slice(body);
         bytes.into()
     }
@@ -213,6 +281,8 @@ impl Draft<'_> {
 mod tests {
     use super::*;
 
+    const TOKENS: [Token; 2] = [Token([1; TOKEN]), Token([2; TOKEN])];
+
     fn draft(body: &[u8], compress_above: usize) -> Draft<'_> {
         Draft {
             kind: Kind::Value,
@@ -220,6 +290,8 @@ mod tests {
             owner: Owner { function: 1, arguments: 2, version: 3 },
             cost: Duration::from_micros(40),
             life: Duration::from_secs(5),
+            window: Duration::from_secs(2),
+            tokens: &TOKENS,
             body,
             compress_above,
         }
@@ -233,8 +305,42 @@ mod tests {
         assert_eq!(entry.owner, Owner { function: 1, arguments: 2, version: 3 });
         assert_eq!(entry.cost, Duration::from_micros(40));
         assert_eq!(entry.life, Duration::from_secs(5));
+        assert_eq!(entry.window, Duration::from_secs(2));
+        assert_eq!(entry.claim, None);
+        assert!(entry.tokens().eq(TOKENS));
         assert_eq!(entry.body(100).unwrap(), "value");
-        assert_eq!(entry.seen().0.len(), HEADER);
+    }
+
+    #[test]
+    fn a_missing_a_changed_or_a_further_token_matches_nothing() {
+        let entry = Entry::parse(draft(b"", 0).encode()).unwrap();
+        let [one, two] = TOKENS.map(Some);
+        assert!(entry.depends_on(&[one, two]));
+        for other in [&[one][..], &[one, None], &[None, None], &[two, one], &[one, two, one], &[]] {
+            assert!(!entry.depends_on(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_claim_changes_the_id_and_the_mark_and_nothing_else() {
+        let whole = draft(b"value", 100).encode();
+        let entry = Entry::parse(whole.clone()).unwrap();
+        let mark = Duration::from_millis(1500);
+        let claimed = entry.claimed(EntryId([9; 16]), Some(mark));
+        let mut bytes = claimed.to_vec();
+        bytes.extend_from_slice(&whole[claimed.len()..]);
+        let claimed = Entry::parse(bytes.into()).unwrap();
+        assert_eq!((claimed.id, claimed.claim), (EntryId([9; 16]), Some(mark)));
+        assert_eq!(claimed.body(100).unwrap(), "value");
+        assert!(claimed.tokens().eq(TOKENS));
+        assert_ne!(claimed.seen().0, entry.seen().0);
+    }
+
+    #[test]
+    fn a_token_of_any_length_is_one() {
+        assert_eq!(Token::of(&[7; TOKEN]), Token([7; TOKEN]));
+        assert_ne!(Token::of(b"by hand"), Token::of(b"by another hand"));
+        assert_ne!(Token::of(b""), Token::of(&[0; TOKEN]));
     }
 
     #[test]
@@ -256,7 +362,7 @@ mod tests {
         let entry = Entry::parse(draft(&vec![0; 1 << 20], 0).encode()).unwrap();
         assert!(entry.body((1 << 20) - 1).is_none());
         let mut forged = draft(&[0; 100], 0).encode().to_vec();
-        forged[HEADER..HEADER + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+        forged[88 + 16..88 + 20].copy_from_slice(&u32::MAX.to_le_bytes());
         assert!(Entry::parse(forged.into()).unwrap().body(1 << 20).is_none());
     }
 
@@ -266,7 +372,7 @@ mod tests {
         for cut in 0..HEADER {
             assert!(Entry::parse(whole.slice(..cut)).is_none());
         }
-        for (at, byte) in [(0, b'x'), (2, 9), (3, 0), (3, 4), (5, 1)] {
+        for (at, byte) in [(0, b'x'), (2, 9), (3, 0), (3, 4), (5, 3)] {
             let mut other = whole.to_vec();
             other[at] = byte;
             assert!(Entry::parse(other.into()).is_none(), "byte {at} = {byte}");

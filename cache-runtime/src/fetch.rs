@@ -4,39 +4,65 @@ use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::time::Instant;
 
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+
 use crate::call::Call;
-use crate::contained;
 use crate::entry::{Entry, Kind};
 use crate::error::{self, Error};
-use crate::outcome::{Outcome, OutcomeKind, Reason};
-use crate::recursion;
-use crate::returns::{Codec, KeepRule, Shape, TtlRule};
-use crate::search::{Role, Search, Step};
-use crate::settle;
+use crate::outcome::{Outcome, Reason};
+use crate::returns::{Codec, Opened, Payload, Rule, Shape};
+use crate::search::{Hit, Lead, Role, Search, Step};
 use crate::stats::Count;
 use crate::verb::{self, Target, Verb, Verdict};
-
-pub(crate) use crate::search::Lease;
+use crate::{cache, contained, recursion, settle};
 
 /// What an annotated function does: return what is stored, or run `body` and store what it returns.
 #[doc(hidden)]
-pub async fn get_or_compute<S, T, K, F>(
-    codec: Codec<S, T, K>,
-    call: Call,
-    body: Pin<&mut F>,
-) -> S::Return
+pub async fn get_or_compute<S, R, F>(codec: Codec<S, R>, call: Call, body: Pin<&mut F>) -> S::Return
 where
     S: Shape,
     S::Return: 'static,
-    T: TtlRule<S::Value>,
-    K: KeepRule<S::Value>,
+    R: Rule<S>,
     F: Future<Output = S::Return>,
 {
     match (call.verb, call.skip) {
         // Boxed: only verbs come here, and every call would carry its size.
         (Some(verb), _) if verb.names_a_key() => Box::pin(answer(verb, codec, call)).await,
         (verb, Some(reason)) => plain(verb, &call, reason, body).await,
-        (_, None) => fetch(codec, call, body).await,
+        (_, None) => match find(codec, call, false).await {
+            Next::Return(output, _) => output,
+            Next::Run(run) => run.run(body).await,
+        },
+    }
+}
+
+/// As [`get_or_compute`], for a body that may outlive the call: what is served and ought to be
+/// refreshed is refreshed behind the call, on the caller's runtime.
+#[doc(hidden)]
+pub async fn get_or_refresh<S, R, F>(
+    codec: Codec<S, R>,
+    call: Call,
+    mut body: Pin<Box<F>>,
+) -> S::Return
+where
+    S: Shape + 'static,
+    S::Return: 'static,
+    R: Rule<S> + Send + 'static,
+    F: Future<Output = S::Return> + Send + 'static,
+{
+    match (call.verb, call.skip) {
+        (Some(verb), _) if verb.names_a_key() => Box::pin(answer(verb, codec, call)).await,
+        (verb, Some(reason)) => plain(verb, &call, reason, body.as_mut()).await,
+        (_, None) => match find(codec, call, true).await {
+            Next::Return(output, behind) => {
+                if let Some(behind) = behind {
+                    behind.spawn(body);
+                }
+                output
+            }
+            Next::Run(run) => run.run(body.as_mut()).await,
+        },
     }
 }
 
@@ -57,66 +83,172 @@ async fn plain<F: Future>(
     output
 }
 
-/// The call proper. No output is alive across an await: the plain function decides what is `Send`.
-async fn fetch<S, T, K, F>(codec: Codec<S, T, K>, call: Call, mut body: Pin<&mut F>) -> S::Return
+/// What a call comes to.
+enum Next<S: Shape, R> {
+    /// There is an output; and perhaps something to be done behind the call.
+    Return(S::Return, Option<Box<Behind<S, R>>>),
+    Run(Box<Run<S, R>>),
+}
+
+/// The call proper, up to the run of the function. No output is alive across an await: the plain
+/// function decides what is `Send`.
+async fn find<S, R>(codec: Codec<S, R>, call: Call, may_outlive: bool) -> Next<S, R>
 where
     S: Shape,
-    T: TtlRule<S::Value>,
-    K: KeepRule<S::Value>,
-    F: Future<Output = S::Return>,
+    R: Rule<S>,
 {
     let mut search = Search::new(call);
-    let mut role = loop {
+    let role = loop {
         match search.next().await {
-            Step::Found(entry) => {
-                if let Some(output) = serve(&codec, &mut search, &entry) {
-                    return output;
+            Step::Found(hit) => {
+                let behind = may_outlive && Handle::try_current().is_ok();
+                if hit.refresh.is_some() && !behind {
+                    // Boxed: rare, and every call would carry its size.
+                    if let Some(role) = Box::pin(search.claim(&hit)).await {
+                        search.keep(hit);
+                        break role;
+                    }
+                }
+                if let Some(output) = serve(&codec, &mut search, &hit) {
+                    let behind = hit.refresh.is_some() && behind;
+                    let behind = behind.then(|| Behind::begin(codec, search, &hit)).flatten();
+                    return Next::Return(output, behind);
                 }
             }
-            Step::Joined(payload) => match contained(|| codec.receive(&payload)).flatten() {
-                Some(output) => {
-                    search.joined();
-                    return output;
-                }
+            Step::Joined(payload) => match receive(&codec, &search, &payload) {
+                Some(output) => return Next::Return(output, None),
                 None => break Role::alone(Reason::Unshared),
             },
             Step::Run(role) => break role,
         }
     };
-    // The function runs, as the leader of a flight or alone.
-    let started = Instant::now();
-    let output = poll_fn(|cx| {
-        let _computing = recursion::enter(search.id());
-        match &mut role.lead {
-            Some(lead) => lead.poll_stamped(cx, |_, cx| body.as_mut().poll(cx)),
-            None => body.as_mut().poll(cx),
+    Next::Run(Box::new(Run { codec, search, role }))
+}
+
+/// A run of the function, as the leader of a flight or alone.
+struct Run<S: Shape, R> {
+    codec: Codec<S, R>,
+    search: Search,
+    role: Role,
+}
+
+impl<S: Shape, R: Rule<S>> Run<S, R> {
+    async fn run<F>(mut self: Box<Self>, mut body: Pin<&mut F>) -> S::Return
+    where
+        F: Future<Output = S::Return>,
+    {
+        let started = Instant::now();
+        let stores = self.role.reason.is_none();
+        let output = poll_fn(|cx| {
+            let _computing = recursion::enter(self.search.id(), stores);
+            match &mut self.role.lead {
+                Some(lead) => lead.poll_stamped(cx, |_, cx| body.as_mut().poll(cx)),
+                None => body.as_mut().poll(cx),
+            }
+        })
+        .await;
+        let Self { codec, search, role } = *self;
+        let forgiven = forgives(&codec, &search, &output);
+        settle::settle(&codec, &search, role, &output, started.elapsed(), forgiven);
+        forgiven.then(|| in_place_of_an_error(&codec, &search)).flatten().unwrap_or(output)
+    }
+}
+
+/// A refresh behind the call, whose claim is on its way.
+struct Behind<S: Shape, R> {
+    codec: Codec<S, R>,
+    search: Search,
+    lead: Lead,
+    permit: OwnedSemaphorePermit,
+}
+
+impl<S: Shape, R: Rule<S>> Behind<S, R> {
+    /// `None` where somebody in this process is at it, or too many refreshes are going on.
+    fn begin(codec: Codec<S, R>, mut search: Search, hit: &Hit) -> Option<Box<Self>> {
+        let permit = search.inner().refreshes.clone().try_acquire_owned().ok()?;
+        search.detach();
+        let lead = search.begin_claim(hit)?;
+        Some(Box::new(Self { codec, search, lead, permit }))
+    }
+
+    fn spawn<F>(self: Box<Self>, body: Pin<Box<F>>)
+    where
+        S: 'static,
+        S::Return: 'static,
+        R: Send + 'static,
+        F: Future<Output = S::Return> + Send + 'static,
+    {
+        let scope = cache::scoped();
+        let refresh = self.refresh(body);
+        if let Ok(runtime) = Handle::try_current() {
+            match scope {
+                Some(cache) => drop(runtime.spawn(async move { cache.scope(refresh).await })),
+                None => drop(runtime.spawn(refresh)),
+            }
         }
+    }
+
+    async fn refresh<F: Future<Output = S::Return>>(self: Box<Self>, mut body: Pin<Box<F>>) {
+        let Self { codec, mut search, lead, permit } = *self;
+        if let Some(role) = search.granted(lead).await {
+            search.counters().count(Count::Refresh);
+            Box::new(Run { codec, search, role }).run(body.as_mut()).await;
+        }
+        drop(permit);
+    }
+}
+
+/// What another run of the function returned, or what is served in its place.
+fn receive<S: Shape, R: Rule<S>>(
+    codec: &Codec<S, R>,
+    search: &Search,
+    payload: &Payload,
+) -> Option<S::Return> {
+    if matches!(payload, Payload::Forgiven) {
+        return in_place_of_an_error(codec, search);
+    }
+    let output = contained(|| codec.receive(payload)).flatten()?;
+    let old = forgives(codec, search, &output).then(|| in_place_of_an_error(codec, search));
+    old.flatten().or_else(|| {
+        search.joined();
+        Some(output)
     })
-    .await;
-    settle::settle(&codec, &search, role, &output, started.elapsed());
-    output
+}
+
+/// Whether the function has failed and an older value is to be served instead.
+fn forgives<S: Shape, R: Rule<S>>(
+    codec: &Codec<S, R>,
+    search: &Search,
+    output: &S::Return,
+) -> bool {
+    match (S::open(output), search.kept()) {
+        (Opened::Error(error), Some(kept)) => {
+            // What could have been served without running needs no leave.
+            kept.refresh.is_some() || contained(|| codec.forgives(error)) == Some(true)
+        }
+        _ => false,
+    }
+}
+
+fn in_place_of_an_error<S: Shape, R>(codec: &Codec<S, R>, search: &Search) -> Option<S::Return> {
+    let kept = search.kept()?;
+    let old = decode(codec, search.max_value(), &kept.entry)?;
+    search.forgave(kept);
+    Some(old)
 }
 
 /// Decodes an entry, or notes that it is dead.
-fn serve<S: Shape, T, K>(
-    codec: &Codec<S, T, K>,
-    search: &mut Search,
-    entry: &Entry,
-) -> Option<S::Return> {
-    let output = decode(codec, search.max_value(), entry);
+fn serve<S: Shape, R>(codec: &Codec<S, R>, search: &mut Search, hit: &Hit) -> Option<S::Return> {
+    let output = decode(codec, search.max_value(), &hit.entry);
     if output.is_some() {
-        search.hit(entry);
+        search.served(&hit.entry, hit.stale);
     } else {
-        search.undecodable(entry);
+        search.undecodable(&hit.entry);
     }
     output
 }
 
-fn decode<S: Shape, T, K>(
-    codec: &Codec<S, T, K>,
-    limit: usize,
-    entry: &Entry,
-) -> Option<S::Return> {
+fn decode<S: Shape, R>(codec: &Codec<S, R>, limit: usize, entry: &Entry) -> Option<S::Return> {
     match entry.kind {
         Kind::None if codec.none_ttl.is_some() => S::nothing(),
         Kind::Value => {
@@ -128,12 +260,11 @@ fn decode<S: Shape, T, K>(
 }
 
 /// Answers a verb that only names an entry, and never returns: the verb drops the call.
-async fn answer<S, T, K>(verb: Verb, codec: Codec<S, T, K>, call: Call) -> S::Return
+async fn answer<S, R>(verb: Verb, codec: Codec<S, R>, call: Call) -> S::Return
 where
     S: Shape,
     S::Return: 'static,
-    T: TtlRule<S::Value>,
-    K: KeepRule<S::Value>,
+    R: Rule<S>,
 {
     match verb {
         Verb::Peek => {
@@ -172,23 +303,4 @@ where
         }
     }
     pending().await
-}
-
-impl Search {
-    /// The value came from the store.
-    fn hit(&self, entry: &Entry) {
-        self.count_hit();
-        self.observe(OutcomeKind::Hit, Some(entry.cost), Some(entry.life));
-    }
-
-    /// The value came from another run, or from one that was shared because there was no store.
-    fn joined(&self) {
-        if let Some(reason) = self.without_store() {
-            self.counters().bypassed(reason);
-            self.observe(OutcomeKind::Bypassed(reason), None, None);
-        } else {
-            self.counters().count(Count::Joined);
-            self.observe(OutcomeKind::Joined, None, None);
-        }
-    }
 }

@@ -128,6 +128,23 @@ impl<P: Clone, O: Owner> Flights<P, O> {
         self.join_or_lead(call, going_on, Phase::Running(None), owner)
     }
 
+    /// Leads a flight where none is going on, as a refresh behind the call does.
+    pub(crate) fn lead_if_idle(
+        self: &Arc<Self>,
+        call: CallId,
+        owner: impl FnOnce() -> O,
+    ) -> Option<Lead<P, O>> {
+        let mut shard = self.shard(call);
+        let flights = shard.entry(call).or_default();
+        let going_on = |flight: &Arc<Flight<P, O>>| {
+            matches!(flight.state().phase, Phase::Sending | Phase::Running(_))
+        };
+        if flights.iter().any(going_on) {
+            return None;
+        }
+        Some(self.lead(call, flights, Phase::Sending, owner))
+    }
+
     /// Joins the flight that holds `lease`, which the caller has itself just read.
     pub(crate) fn with_lease(
         self: &Arc<Self>,
@@ -155,11 +172,21 @@ impl<P: Clone, O: Owner> Flights<P, O> {
         if let Some(member) = flights.iter().find_map(|flight| self.join(flight, &open)) {
             return Entered::Member(member);
         }
-        let flight =
-            Arc::new(Flight { call, owner: owner(), state: Mutex::new(State::new(phase)) });
+        Entered::Lead(self.lead(call, flights, phase, owner))
+    }
+
+    fn lead(
+        self: &Arc<Self>,
+        call: CallId,
+        flights: &mut Vec<Arc<Flight<P, O>>>,
+        phase: Phase<P>,
+        owner: impl FnOnce() -> O,
+    ) -> Lead<P, O> {
+        let state = Mutex::new(State::new(phase));
+        let flight = Arc::new(Flight { call, owner: owner(), state });
         flights.push(flight.clone());
         let stamp = flight.state().stamp.clone();
-        Entered::Lead(Lead::new(self.clone(), flight, stamp))
+        Lead::new(self.clone(), flight, stamp)
     }
 
     fn join(
@@ -249,6 +276,10 @@ impl<P: Clone, O: Owner> Flights<P, O> {
 }
 
 impl<P, O> Flight<P, O> {
+    pub(crate) fn owner(&self) -> &O {
+        &self.owner
+    }
+
     /// Notes which lease is being asked for.
     pub(crate) fn asks(&self, lease: EntryId) {
         self.state().asked = Some(lease);

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use smallvec::SmallVec;
 
 pub(crate) use canonical::encode;
-pub(crate) use text::render;
+pub(crate) use text::{render, spell};
 
 /// Holds the arguments of most calls without an allocation.
 pub(crate) type Buffer = SmallVec<[u8; 120]>;
@@ -52,6 +52,20 @@ pub(crate) fn redis_key(namespace: &str, prefix: &str, text: Option<&str>, call:
         None => call.text(),
     };
     format!("{namespace}:{prefix}:{last}")
+}
+
+/// Where the token of a prefix lies.
+pub(crate) fn prefix_token(namespace: &str, prefix: &str) -> String {
+    format!("{namespace}:~{prefix}")
+}
+
+/// Where the token of a tag lies.
+pub(crate) fn tag_token(namespace: &str, tag: &str) -> String {
+    if tag.len() <= MAX_TEXT {
+        return format!("{namespace}:#{tag}");
+    }
+    // Two marks, so that no short tag reads like it.
+    format!("{namespace}:##{}", URL_SAFE_NO_PAD.encode(Sha256::digest(tag.as_bytes())))
 }
 
 /// A short digest for a part that has no readable form.

@@ -60,19 +60,24 @@ mod entry;
 mod error;
 mod fetch;
 mod flight;
+mod invalidate;
 mod key;
 mod outcome;
 mod queue;
 mod recursion;
 mod returns;
+mod right;
 mod search;
 mod settle;
 mod site;
 mod stats;
 mod store;
+mod tombstones;
 mod verb;
+mod waits;
+mod write;
 
-pub use cache::{Cache, Health, Progress, Status, Warm, init};
+pub use cache::{Cache, Clear, Cleared, Health, Progress, Status, Warm, init};
 pub use cache_macros::cache_result;
 pub use call::IntoTtl;
 pub use config::Config;
@@ -80,7 +85,7 @@ pub use error::Error;
 pub use outcome::{Outcome, OutcomeKind, Reason};
 pub use stats::{PrefixStats, Stats};
 pub use verb::{
-    Explanation, Stored, Verdict, bypass, explain, invalidate, observe, peek, put, refresh,
+    Calls, Explanation, Stored, Verdict, bypass, explain, invalidate, observe, peek, put, refresh,
 };
 
 /// What expansions call. Not part of the public interface.
@@ -88,9 +93,10 @@ pub use verb::{
 #[allow(missing_docs)]
 pub mod __private {
     pub use crate::call::{Call, IntoTtl, KeyPart};
-    pub use crate::fetch::get_or_compute;
+    pub use crate::fetch::{get_or_compute, get_or_refresh};
     pub use crate::returns::{CacheValue, Codec, Returns, levels};
     pub use crate::site::Site;
+    pub use crate::write::{Invalidation, invalidating};
 }
 
 /// Runs code of the user's types, such as `Serialize`, which must not take a call down with it.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// What the cache did for one call; from [`observe`](crate::observe).
 ///
-/// `Display` writes one short word for a response header: `hit`, `joined`, `computed`, or
-/// `bypassed` with its reason.
+/// `Display` writes one short word for a response header: `hit`, `stale`, `joined`, `waited`,
+/// `computed`, or `bypassed` with its reason.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Outcome {
@@ -14,7 +14,7 @@ pub struct Outcome {
     pub kind: OutcomeKind,
     /// The key in Redis; `None` where no key was built.
     pub key: Option<String>,
-    /// How long ago the value was stored, by the store's clock; only for a hit.
+    /// How long ago the value was stored, by the store's clock; only for one that was stored.
     pub age: Option<Duration>,
     /// How long the function took when the value was computed; `None` where that is not known.
     pub cost: Option<Duration>,
@@ -26,8 +26,12 @@ pub struct Outcome {
 pub enum OutcomeKind {
     /// From the store.
     Hit,
-    /// From a run of the function that another call had under way.
+    /// From the store, past its ttl: while it is refreshed, or because the function has failed.
+    Stale,
+    /// From a run of the function that another call of this process had under way.
     Joined,
+    /// From the store, after waiting for another process's run of the function.
+    Waited,
     /// From this call's own run, under the cache's eyes: a value went to the store, unless
     /// `cache_if` or its size forbade it; an error went to the caller alone.
     Computed,
@@ -59,8 +63,8 @@ pub enum Reason {
     WritesRefused,
     /// Redis answered with an error.
     Failed,
-    /// Another process is computing the value.
-    Leased,
+    /// An invalidation of it has not been delivered yet.
+    Invalidated,
     /// The wait for another run was over.
     WaitOver,
     /// The run that was waited for panicked, or its result cannot be shared.
@@ -91,7 +95,7 @@ impl Reason {
         Self::WrongType,
         Self::WritesRefused,
         Self::Failed,
-        Self::Leased,
+        Self::Invalidated,
         Self::WaitOver,
         Self::Unshared,
         Self::Overtaken,
@@ -115,7 +119,7 @@ impl Reason {
             Self::WrongType => "wrong-type",
             Self::WritesRefused => "writes-refused",
             Self::Failed => "failed",
-            Self::Leased => "leased",
+            Self::Invalidated => "invalidated",
             Self::WaitOver => "wait-over",
             Self::Unshared => "unshared",
             Self::Overtaken => "overtaken",
@@ -129,9 +133,19 @@ impl Reason {
 }
 
 impl Outcome {
-    /// The value came from the store.
+    /// The value came from the store, fresh.
     pub fn is_hit(&self) -> bool {
         self.kind == OutcomeKind::Hit
+    }
+
+    /// The value came from the store, past its ttl.
+    pub fn is_stale(&self) -> bool {
+        self.kind == OutcomeKind::Stale
+    }
+
+    /// The value came from the store, after waiting for another process.
+    pub fn is_waited(&self) -> bool {
+        self.kind == OutcomeKind::Waited
     }
 
     /// This call ran the function with the cache at hand.
@@ -166,6 +180,8 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             OutcomeKind::Hit => f.write_str("hit"),
+            OutcomeKind::Stale => f.write_str("stale"),
+            OutcomeKind::Waited => f.write_str("waited"),
             OutcomeKind::Joined => f.write_str("joined"),
             OutcomeKind::Computed => f.write_str("computed"),
             OutcomeKind::Bypassed(reason) => write!(f, "bypassed ({})", reason.as_str()),

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use codec::Codec;
-pub(crate) use codec::{KeepRule, Payload, TtlRule};
+pub(crate) use codec::{Payload, Rule};
 use shape::{Fallible, FallibleOptional, Optional, OptionalFallible, Plain};
 pub(crate) use shape::{Opened, Shape};
 pub(crate) use wire::Unencoded;

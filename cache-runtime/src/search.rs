@@ -2,85 +2,85 @@
 //!
 //! Not generic, so that it is compiled once and not for every annotated function.
 
+mod ask;
+mod judge;
 mod tell;
 mod verbs;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use smallvec::SmallVec;
 
-use crate::cache::Inner;
 use crate::call::Call;
-use crate::entry::{Draft, Entry, EntryId, Kind, Owner, Seen};
+use crate::entry::{Entry, EntryId, Owner, Seen, Token};
 use crate::flight::{self, Answer, Entered, Joined, STALL, Terms};
 use crate::key::CallId;
 use crate::outcome::Reason;
 use crate::returns::Payload;
-use crate::settle;
+use crate::right::Holding;
 use crate::site::Warning;
 use crate::stats::{Count, Counters};
-use crate::store::{Fault, Found, Key, Write};
+use crate::store::{Fault, Found, Key, Read};
 use crate::verb::Verb;
 use crate::{background, clock, recursion};
 
 /// How often others may take the key first before a call runs plainly.
 const ATTEMPTS: u8 = 3;
 
-pub(crate) type Lead = flight::Lead<Payload, Lease>;
-type Member = flight::Member<Payload, Lease>;
+pub(crate) type Lead = flight::Lead<Payload, Holding>;
+type Member = flight::Member<Payload, Holding>;
 
 /// What comes next in a call.
 pub(crate) enum Step {
-    /// An entry that is fresh and this call's own; it may still not decode.
-    Found(Entry),
+    Found(Hit),
     /// What another run returned.
     Joined(Payload),
     Run(Role),
+}
+
+/// An entry to serve, this call's own; it may still not decode.
+#[derive(Clone)]
+pub(crate) struct Hit {
+    pub(crate) entry: Entry,
+    pub(crate) stale: bool,
+    /// What the entry had left, where somebody ought to refresh it.
+    pub(crate) refresh: Option<Duration>,
 }
 
 /// How the function runs.
 pub(crate) struct Role {
     /// The flight that waits for it.
     pub(crate) lead: Option<Lead>,
-    /// What a refresh replaces.
-    pub(crate) over: Option<Seen>,
     /// Why nothing will be stored.
     pub(crate) reason: Option<Reason>,
 }
 
 impl Role {
     pub(crate) fn alone(reason: Reason) -> Self {
-        Self { lead: None, over: None, reason: Some(reason) }
+        Self { lead: None, reason: Some(reason) }
     }
 }
 
-/// What a flight's lease is about.
-pub(crate) struct Lease {
-    /// Weak: a leader that is held for ever must not keep the cache alive through its own table.
-    inner: Weak<Inner>,
-    key: Key,
-    owner: Owner,
-}
-
-impl flight::Owner for Lease {
-    fn abandoned(&self, lease: EntryId) {
-        if let Some(inner) = self.inner.upgrade() {
-            settle::give_up(inner, self.key.clone(), self.owner, lease, None);
-        }
-    }
+/// What a call asks for, to be the one that populates.
+enum Want {
+    /// In place of nothing that counts.
+    Lease(Seen),
+    /// Over a value that had so much left.
+    Claim(Entry, Duration),
 }
 
 /// What a look into the store showed.
 enum Look {
-    Entry(Entry),
-    /// Nothing that counts: free to be leased by whoever saw this.
-    Free(Seen),
-    Lease(EntryId),
-    /// To be replaced by a refresh.
-    Over(Seen),
+    Serve(Hit),
+    /// To be leased or claimed by whoever saw this.
+    Free(Want),
+    /// Somebody's lease or claim.
+    Held(EntryId),
+    /// It matters how old the entry is.
+    Untimed,
     /// No answer: share what is going on, store nothing.
     Without(Reason),
     Alone(Reason),
@@ -93,10 +93,14 @@ pub(crate) struct Search {
     owner: Owner,
     key: Key,
     counters: Arc<Counters>,
+    /// The tokens as they were last read.
+    tokens: SmallVec<[Option<Token>; 2]>,
     /// An entry that turned out not to decode.
     dead: Option<Seen>,
+    /// To be served if the function fails.
+    kept: Option<Hit>,
+    timed: bool,
     missed: bool,
-    read_again: bool,
     attempts: u8,
     /// Time spent on cache traffic.
     spent: Duration,
@@ -108,15 +112,19 @@ pub(crate) struct Search {
 impl Search {
     pub(crate) fn new(call: Call) -> Self {
         let id = call.id();
+        let asks = [Verb::Observe, Verb::Explain, Verb::Refresh];
+        let timed = call.identity.asks_age() || call.verb.is_some_and(|verb| asks.contains(&verb));
         Self {
             id,
             owner: call.owner(id),
             key: call.key(id),
             counters: call.cache.counters(call.identity.group),
             call,
+            tokens: SmallVec::new(),
             dead: None,
+            kept: None,
+            timed,
             missed: false,
-            read_again: false,
             attempts: 0,
             spent: Duration::ZERO,
             waited: Duration::ZERO,
@@ -135,15 +143,18 @@ impl Search {
         if recursion::is_computing(self.id) {
             return Step::Run(Role::alone(Reason::Recursion));
         }
+        if self.inner().tombstones.bind(&self.key) {
+            return Step::Run(Role::alone(Reason::Invalidated));
+        }
         loop {
             let step = match self.look().await {
-                Look::Entry(entry) => Some(Step::Found(entry)),
+                Look::Serve(hit) => Some(Step::Found(hit)),
                 // Boxed: a hit does not come here, and every call would carry their size.
-                Look::Free(seen) => Box::pin(self.lead_or_join(seen)).await,
-                Look::Lease(lease) => Box::pin(self.join_lease(lease)).await,
-                Look::Over(seen) => {
-                    let role = Role { lead: None, over: Some(seen), reason: None };
-                    Some(Step::Run(role))
+                Look::Free(want) => Box::pin(self.lead_or_join(want)).await,
+                Look::Held(right) => Box::pin(self.join_or_wait(right)).await,
+                Look::Untimed => {
+                    self.timed = true;
+                    None
                 }
                 Look::Without(reason) => Some(Box::pin(self.share_without_store(reason)).await),
                 Look::Alone(reason) => Some(Step::Run(Role::alone(reason))),
@@ -162,21 +173,16 @@ impl Search {
 
     async fn look(&mut self) -> Look {
         if let Some(seen) = self.dead.take() {
-            return Look::Free(seen);
+            return Look::Free(Want::Lease(seen));
         }
         if self.inner().store.is_down() {
             return Look::Without(Reason::Unavailable);
         }
         let found = match self.read().await {
             Ok(found) => found,
-            Err(Fault::WrongType) => {
-                self.warn(Warning::WrongType, "the key holds another Redis type: left alone");
-                return Look::Alone(Reason::WrongType);
-            }
             Err(fault) => return Look::Without(self.failed(&fault)),
         };
-        self.left = found.left;
-        let look = found.bytes.map_or(Look::Free(Seen::absent()), |bytes| self.judge(&bytes));
+        let look = self.judge(found);
         if matches!(look, Look::Free(_)) {
             self.missed();
             if self.inner().store.is_write_paused() {
@@ -203,80 +209,44 @@ impl Search {
             return Err(Fault::Timeout);
         }
         let began = Instant::now();
-        let timed = matches!(self.call.verb, Some(Verb::Observe | Verb::Explain));
-        let found = if timed {
-            Box::pin(store.read_with_left(&key, limit)).await
-        } else {
-            store.read(&key, limit).await.map(|bytes| Found { bytes, left: None })
-        };
+        let how = if self.timed { Read::Timed } else { Read::Plain };
+        let found = store.read(&key, how, limit).await;
         self.spent += began.elapsed();
         found
     }
 
-    /// Whose the bytes are, and whether they count.
-    fn judge(&self, bytes: &Bytes) -> Look {
-        let Some(entry) = Entry::parse(bytes.clone()) else {
-            self.dead(Warning::Undecodable, "the entry is not one of ours: overwritten");
-            return Look::Free(Seen::foreign(bytes));
-        };
-        if entry.owner.function != self.owner.function {
-            self.other_function(&entry);
-            return Look::Free(entry.seen());
-        }
-        if entry.owner.arguments != self.owner.arguments {
-            self.dead(Warning::OtherFunction, "calls with different arguments share a `key`");
-            return Look::Free(entry.seen());
-        }
-        if entry.owner.version > self.owner.version {
-            self.warn(Warning::Newer, "the entry is from a newer `version`: left alone");
-            return Look::Alone(Reason::Newer);
-        }
-        if entry.owner.version < self.owner.version {
-            return Look::Free(entry.seen());
-        }
-        match entry.kind {
-            Kind::Value | Kind::None | Kind::Lease if self.call.verb == Some(Verb::Refresh) => {
-                Look::Over(entry.seen())
-            }
-            Kind::Lease => Look::Lease(entry.id),
-            Kind::Value | Kind::None => Look::Entry(entry),
-        }
-    }
-
-    /// Joins the flight that is about to ask for the lease, or leads one and asks.
-    async fn lead_or_join(&mut self, seen: Seen) -> Option<Step> {
+    /// Joins the flight that is about to ask for the right, or leads one and asks.
+    async fn lead_or_join(&mut self, want: Want) -> Option<Step> {
         let inner = self.inner().clone();
-        match inner.flights.enter(self.id, || self.lease()) {
+        match inner.flights.enter(self.id, || self.holding()) {
             Entered::Member(member) => self.wait(member).await,
             Entered::Lead(lead) => {
-                self.ask(&lead, seen);
+                self.ask(&lead, want);
                 self.terms(lead).await
             }
         }
     }
 
-    /// Joins the flight of this process that holds the lease; another process's is not waited for.
-    async fn join_lease(&mut self, lease: EntryId) -> Option<Step> {
+    /// Joins the flight of this process that holds the right, or waits until it is gone.
+    async fn join_or_wait(&mut self, right: EntryId) -> Option<Step> {
         let inner = self.inner().clone();
-        if let Some(member) = inner.flights.with_lease(self.id, lease) {
-            return self.wait(member).await;
+        // A refresh began later than whatever is going on.
+        let joins = self.call.verb != Some(Verb::Refresh);
+        match inner.flights.with_lease(self.id, right).filter(|_| joins) {
+            Some(member) => self.wait(member).await,
+            None => self.wait_for_other(right).await,
         }
-        if self.read_again {
-            return Some(Step::Run(Role::alone(Reason::Leased)));
-        }
-        // Ours may have ended between the reply and now: then there is a value.
-        self.read_again = true;
-        None
     }
 
     async fn share_without_store(&mut self, reason: Reason) -> Step {
         self.without_store = Some(reason);
+        if recursion::is_stored() {
+            // What goes into an entry must not be older than the entry's own run.
+            return Step::Run(Role::alone(reason));
+        }
         let inner = self.inner().clone();
-        match inner.flights.enter_plain(self.id, || self.lease()) {
-            Entered::Lead(lead) => {
-                let role = Role { lead: Some(lead), over: None, reason: Some(reason) };
-                Step::Run(role)
-            }
+        match inner.flights.enter_plain(self.id, || self.holding()) {
+            Entered::Lead(lead) => Step::Run(Role { lead: Some(lead), reason: Some(reason) }),
             Entered::Member(member) => {
                 let step = self.wait(member).await;
                 step.unwrap_or_else(|| Step::Run(Role::alone(reason)))
@@ -284,52 +254,14 @@ impl Search {
         }
     }
 
-    /// Sends for the lease. The answer goes to the flight, so that it outlives this call.
-    fn ask(&mut self, lead: &Lead, seen: Seen) {
-        let inner = self.inner().clone();
-        let flight = lead.flight().clone();
-        let Some(lease) = EntryId::fresh() else {
-            inner.flights.settle(&flight, Answer::Unknown(Reason::Failed));
-            return;
-        };
-        flight.asks(lease);
-        let (key, owner, limit) = (self.key.clone(), self.owner, self.limit());
-        background::spawn_begun(async move {
-            let life = settle::lease_life(&inner.store);
-            let header = Draft::lease(lease, owner, life).encode();
-            let write = Write::Whole { bytes: header.clone(), life };
-            let taken = inner.store.compare_and_set(&key, &seen, write, limit).await;
-            let answer = match &taken {
-                Ok(true) => Answer::Granted(lease),
-                Ok(false) => Answer::Refused,
-                Err(fault) => Answer::Unknown(fault.reason()),
-            };
-            inner.flights.settle(&flight, answer);
-            let weak = Arc::downgrade(&flight);
-            // With it goes the output, which the last to hold it drops: not here.
-            drop(flight);
-            match taken {
-                Ok(true) if inner.store.is_shared() => {
-                    let held = || weak.upgrade().is_some_and(|flight| flight.holds(lease));
-                    settle::extend(&inner.store, &key, header, life, held).await;
-                }
-                // It may have been taken all the same: on the same lane this comes after it.
-                Err(Fault::Timeout | Fault::Down) => {
-                    settle::delete_lease(&inner.store, &key, owner, lease).await;
-                }
-                _ => {}
-            }
-        });
-    }
-
-    /// Waits for the answer about the lease, within the budget.
+    /// Waits for the answer about the right, within the budget.
     async fn terms(&mut self, mut lead: Lead) -> Option<Step> {
         let (began, limit) = (Instant::now(), self.limit());
         let answered = poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx)));
         let terms = background::timeout(limit, pin!(answered)).await;
         self.spent += began.elapsed();
         if terms.is_err() {
-            // Closes the flight to newcomers before the function begins; should the lease be
+            // Closes the flight to newcomers before the function begins; should the right be
             // granted yet, it is given up.
             let late = Answer::Unknown(Reason::Timeout);
             self.inner().flights.settle(lead.flight(), late);
@@ -342,10 +274,14 @@ impl Search {
                 return self.refused();
             }
         };
-        if reason.is_some() {
-            self.counters.count(Count::Error);
+        match reason {
+            Some(Reason::WrongType) => {
+                self.warn(Warning::WrongType, "the key holds another Redis type: left alone");
+            }
+            Some(_) => self.counters.count(Count::Error),
+            None => {}
         }
-        Some(Step::Run(Role { lead: Some(lead), over: None, reason }))
+        Some(Step::Run(Role { lead: Some(lead), reason }))
     }
 
     /// Waits for a flight to end, for as long as `wait` allows.
@@ -355,7 +291,7 @@ impl Search {
             return Some(Step::Run(Role::alone(Reason::WaitOver)));
         }
         let began = Instant::now();
-        let rest = self.inner().config.wait.saturating_sub(self.waited);
+        let rest = self.wait_left();
         let joined = loop {
             let left = rest.saturating_sub(began.elapsed());
             // Looks up now and then whether the leader stalls.
@@ -380,8 +316,24 @@ impl Search {
         }
     }
 
-    fn lease(&self) -> Lease {
-        Lease { inner: Arc::downgrade(self.inner()), key: self.key.clone(), owner: self.owner }
+    /// Waits until a right that is not this process's is gone, then has everything read again.
+    async fn wait_for_other(&mut self, right: EntryId) -> Option<Step> {
+        let (rest, inner) = (self.wait_left(), self.inner().clone());
+        let over = || Some(Step::Run(Role::alone(Reason::WaitOver)));
+        if rest.is_zero() || background::handle().is_none() {
+            return over();
+        }
+        let mut gone = inner.waits.join(&inner, &self.key, right, self.right_life());
+        let began = Instant::now();
+        let waited = background::timeout(rest, pin!(gone.changed())).await;
+        self.waited += began.elapsed();
+        // However it ended, there is something else to be read now.
+        if waited.is_ok() { None } else { over() }
+    }
+
+    fn wait_left(&self) -> Duration {
+        let wait = self.call.identity.wait().unwrap_or(self.inner().config.wait);
+        wait.saturating_sub(self.waited)
     }
 
     /// What is left of the budget for cache traffic, less a share for timers that fire late.

@@ -10,35 +10,29 @@ use crate::background;
 use crate::cache::Inner;
 use crate::call::Call;
 use crate::contained;
-use crate::entry::{Draft, EntryId, Kind, Owner, Seen};
+use crate::entry::{Draft, EntryId, Kind, Token};
 use crate::error::{self, Error};
 use crate::flight::{Ending, Flight};
 use crate::outcome::{OutcomeKind, Reason};
-use crate::returns::{Codec, KeepRule, Opened, Payload, Shape, TtlRule, Unencoded};
-use crate::search::{Lease, Role, Search};
+use crate::returns::{Codec, Opened, Payload, Rule, Shape, Unencoded};
+use crate::right::{EXTENDED, Holding, Right};
+use crate::search::{Role, Search};
 use crate::site::Warning;
 use crate::stats::Count;
-use crate::store::{Fault, Key, Store, Write};
-
-/// How long one process holds the right to populate a missing key.
-const LEASE: Duration = Duration::from_secs(2);
-
-/// For how long a lease is extended while its function runs: a function that hangs must not keep
-/// others from populating for ever.
-const EXTENDED: Duration = Duration::from_secs(60);
+use crate::store::{Fault, Key, Write};
 
 /// Sites whose last value was larger have a connection of their own.
 const BULK: usize = 256 << 10;
 
 /// A flight that has ended, until its lease is settled.
 pub(crate) struct Flown {
-    flight: Arc<Flight<Payload, Lease>>,
+    flight: Arc<Flight<Payload, Holding>>,
     /// It holds something of the user's, whose `Drop` may take its time.
     foreign: bool,
 }
 
 impl Flown {
-    fn new(flight: Arc<Flight<Payload, Lease>>, ending: &Ending<Payload>) -> Self {
+    fn new(flight: Arc<Flight<Payload, Holding>>, ending: &Ending<Payload>) -> Self {
         let foreign = Payload::is_foreign;
         Self { flight, foreign: matches!(ending, Ending::Shared(payload) if foreign(payload)) }
     }
@@ -59,19 +53,17 @@ pub(crate) struct Ready {
     ttl: Duration,
 }
 
-/// Hands the output to all who joined, and what is to be stored to the queue.
-pub(crate) fn settle<S, T, K>(
-    codec: &Codec<S, T, K>,
+/// Hands the output to all who joined, and what is to be stored to the queue. `forgiven`: a stale
+/// value is served in place of the error.
+pub(crate) fn settle<S: Shape, R: Rule<S>>(
+    codec: &Codec<S, R>,
     search: &Search,
     role: Role,
     output: &S::Return,
     cost: Duration,
-) where
-    S: Shape,
-    T: TtlRule<S::Value>,
-    K: KeepRule<S::Value>,
-{
-    let Role { lead, over, reason } = role;
+    forgiven: bool,
+) {
+    let Role { lead, reason } = role;
     let counters = search.counters().clone();
     counters.add(Count::LoadMicros, u64::try_from(cost.as_micros()).unwrap_or(u64::MAX));
     let opened = S::open(output);
@@ -87,20 +79,18 @@ pub(crate) fn settle<S, T, K>(
     if let Some(lead) = lead {
         let flight = lead.flight().clone();
         let limit = search.max_value();
-        let ending = share(codec, &opened, ready.as_ref(), company.then_some(limit));
+        let ending = share(codec, &opened, ready.as_ref(), company.then_some(limit), forgiven);
+        let right = flight.owner().right.get().cloned();
         let flown = Flown::new(flight, &ending);
-        match (lead.finish(ending), ready) {
-            (Some(lease), Some(ready)) => {
-                let life = lease_life(&search.inner().store);
-                let seen = Draft::lease(lease, search.owner(), life).encode();
-                write(search, &ready, cost, Seen(seen), Some((flown, lease)));
+        match (lead.finish(ending).and(right), ready) {
+            (Some(right), Some(ready)) => write(search, &ready, cost, right, flown),
+            (Some(right), None) => {
+                let (inner, key) = (search.inner().clone(), search.store_key().clone());
+                give_up(inner, key, right, Some(flown));
             }
-            (Some(lease), None) => give_up_for(search, lease, Some(flown)),
             (None, _) if stores => outcome = OutcomeKind::Bypassed(Reason::Overtaken),
             (None, _) => {}
         }
-    } else if let (Some(seen), Some(ready)) = (over, ready) {
-        write(search, &ready, cost, seen, None);
     }
     if let OutcomeKind::Bypassed(reason) = outcome {
         counters.bypassed(reason);
@@ -110,15 +100,18 @@ pub(crate) fn settle<S, T, K>(
 
 /// What all who joined get: a clone where there is one to be had and somebody to get it. With
 /// `company`, the value may be encoded for it, up to that many bytes.
-fn share<S: Shape, T, K>(
-    codec: &Codec<S, T, K>,
+fn share<S: Shape, R>(
+    codec: &Codec<S, R>,
     opened: &Opened<'_, S::Value, S::Error>,
     ready: Option<&Ready>,
     company: Option<usize>,
+    forgiven: bool,
 ) -> Ending<Payload> {
     let payload = contained(|| match opened {
         Opened::Nothing => Some(Payload::Nothing),
-        Opened::Error(error) => codec.hand_error(error),
+        Opened::Error(error) => {
+            codec.hand_error(error).or_else(|| forgiven.then_some(Payload::Forgiven))
+        }
         Opened::Value(value) => {
             let cloned = company.and_then(|_| codec.hand_value(value));
             let encoded = || ready.map(|ready| Payload::Bytes(ready.body.clone()));
@@ -133,16 +126,11 @@ fn share<S: Shape, T, K>(
 }
 
 /// Encodes an output for the store; the error says why it is not stored.
-fn encode<S, T, K>(
-    codec: &Codec<S, T, K>,
+fn encode<S: Shape, R: Rule<S>>(
+    codec: &Codec<S, R>,
     call: &Call,
     opened: &Opened<'_, S::Value, S::Error>,
-) -> Result<Ready, &'static str>
-where
-    S: Shape,
-    T: TtlRule<S::Value>,
-    K: KeepRule<S::Value>,
-{
+) -> Result<Ready, &'static str> {
     let ready = match opened {
         Opened::Error(_) => return Err("an error is never stored"),
         Opened::Nothing => {
@@ -161,16 +149,11 @@ where
 }
 
 /// The rules of the attribute over the value.
-fn lifetime<S, T, K>(
-    codec: &Codec<S, T, K>,
+fn lifetime<S: Shape, R: Rule<S>>(
+    codec: &Codec<S, R>,
     call: &Call,
     value: &S::Value,
-) -> Result<Duration, &'static str>
-where
-    S: Shape,
-    T: TtlRule<S::Value>,
-    K: KeepRule<S::Value>,
-{
+) -> Result<Duration, &'static str> {
     let default = call.cache.inner().config.default_ttl;
     let rules = contained(|| {
         let kept = codec.keeps(value);
@@ -186,8 +169,8 @@ where
     }
 }
 
-fn body<S: Shape, T, K>(
-    codec: &Codec<S, T, K>,
+fn body<S: Shape, R>(
+    codec: &Codec<S, R>,
     call: &Call,
     value: &S::Value,
 ) -> Result<Bytes, &'static str> {
@@ -216,7 +199,7 @@ fn body<S: Shape, T, K>(
 }
 
 /// Before anything of a function is stored, one of its values is brought back from its own bytes.
-fn prove<S: Shape, T, K>(codec: &Codec<S, T, K>, call: &Call, body: &[u8]) -> bool {
+fn prove<S: Shape, R>(codec: &Codec<S, R>, call: &Call, body: &[u8]) -> bool {
     let identity = call.identity;
     if identity.proven.load(Ordering::Relaxed) {
         return true;
@@ -241,16 +224,11 @@ fn prove<S: Shape, T, K>(codec: &Codec<S, T, K>, call: &Call, body: &[u8]) -> bo
     true
 }
 
-pub(crate) fn encode_for_put<S, T, K>(
-    codec: &Codec<S, T, K>,
+pub(crate) fn encode_for_put<S: Shape, R: Rule<S>>(
+    codec: &Codec<S, R>,
     call: &Call,
     output: &S::Return,
-) -> error::Result<Ready>
-where
-    S: Shape,
-    T: TtlRule<S::Value>,
-    K: KeepRule<S::Value>,
-{
+) -> error::Result<Ready> {
     let ready = encode(codec, call, &S::open(output));
     ready.map_err(|why| Error::new(error::Kind::Value, why))
 }
@@ -261,49 +239,52 @@ fn once(call: &Call, warning: Warning, why: &str) {
     }
 }
 
-/// The entry under a fresh id; its lifetime is shortened by the jitter, so that entries written
-/// together do not expire together.
-pub(crate) fn whole(search: &Search, ready: &Ready, cost: Duration) -> Option<Write> {
+/// The entry under a fresh id. Its ttl is shortened by the jitter, so that entries written together
+/// do not expire together; the stale window comes on top.
+pub(crate) fn whole(
+    search: &Search,
+    ready: &Ready,
+    cost: Duration,
+    tokens: &[Token],
+) -> Option<Write> {
     let id = EntryId::fresh()?;
-    let shortened = ready.ttl.as_secs_f64() * (1.0 - search.call.identity.jitter() * id.fraction());
-    let life = Duration::try_from_secs_f64(shortened).unwrap_or(ready.ttl);
-    let life = life.max(Duration::from_millis(1));
+    let identity = search.call.identity;
+    let shortened = ready.ttl.as_secs_f64() * (1.0 - identity.jitter() * id.fraction());
+    let fresh = Duration::try_from_secs_f64(shortened).unwrap_or(ready.ttl);
+    let fresh = fresh.max(Duration::from_millis(1));
+    let window = identity.window();
+    let life = fresh.saturating_add(window);
     let draft = Draft {
         kind: ready.kind,
         id,
         owner: search.owner(),
         cost,
         life,
+        window,
+        tokens,
         body: &ready.body,
         compress_above: search.inner().config.compress_above,
     };
     Some(Write::Whole { bytes: draft.encode(), life })
 }
 
-/// Writes behind the reply. The flight stays joinable by its lease until the answer is there.
-fn write(
-    search: &Search,
-    ready: &Ready,
-    cost: Duration,
-    seen: Seen,
-    flown: Option<(Flown, EntryId)>,
-) {
-    let inner = search.inner().clone();
+/// Writes behind the reply. The flight stays joinable by its right until the answer is there.
+fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flown: Flown) {
+    let (inner, key) = (search.inner().clone(), search.store_key().clone());
     let counters = search.counters().clone();
     let place = inner.queue.enter(ready.body.len());
-    let entry = whole(search, ready, cost);
+    let entry = whole(search, ready, cost, &right.tokens);
     let (Some(place), Some(entry)) = (place, entry) else {
         counters.count(Count::PopulateDropped);
-        if let Some((flight, lease)) = flown {
-            give_up_for(search, lease, Some(flight));
-        }
+        give_up(inner, key, right, Some(flown));
         return;
     };
-    let (key, owner) = (search.store_key().clone(), search.owner());
-    let prefix = &search.call.identity.prefix;
+    let identity = search.call.identity;
+    let tokens_for = ready.ttl.saturating_add(identity.window()).saturating_add(EXTENDED);
     background::spawn_begun(async move {
-        let patience = inner.store.patience();
-        let written = inner.store.compare_and_set(&key, &seen, entry, patience).await;
+        let (store, prefix) = (&inner.store, &identity.prefix);
+        let patience = store.patience();
+        let written = store.populate(&key, &right.seen(), entry, tokens_for, patience).await;
         if written == Ok(true) {
             counters.count(Count::Populated);
             tracing::debug!(prefix, "cache set");
@@ -311,70 +292,24 @@ fn write(
             counters.count(Count::PopulateDropped);
             tracing::debug!(prefix, ?written, "cache error");
         }
-        if let Some((flight, lease)) = flown {
-            if written == Err(Fault::ReadOnly) {
-                delete_lease(&inner.store, &key, owner, lease).await;
-            }
-            flight.land(&inner);
+        if written == Err(Fault::ReadOnly) {
+            right.give_up(store, &key).await;
         }
+        flown.land(&inner);
         drop(place);
     });
 }
 
-fn give_up_for(search: &Search, lease: EntryId, flight: Option<Flown>) {
-    let (inner, key) = (search.inner().clone(), search.store_key().clone());
-    give_up(inner, key, search.owner(), lease, flight);
-}
-
-/// Frees a lease that nobody will populate; otherwise it would delay others until it expires.
-pub(crate) fn give_up(
-    inner: Arc<Inner>,
-    key: Key,
-    owner: Owner,
-    lease: EntryId,
-    flight: Option<Flown>,
-) {
+/// Frees a right under which nobody will populate; otherwise it would delay others until it
+/// expires.
+pub(crate) fn give_up(inner: Arc<Inner>, key: Key, right: Arc<Right>, flight: Option<Flown>) {
     // Waited for by `flush`; where the queue is full it goes out all the same.
     let place = inner.queue.enter(0);
     background::spawn_begun(async move {
-        delete_lease(&inner.store, &key, owner, lease).await;
+        right.give_up(&inner.store, &key).await;
         if let Some(flight) = flight {
             flight.land(&inner);
         }
         drop(place);
     });
-}
-
-pub(crate) async fn delete_lease(store: &Store, key: &Key, owner: Owner, lease: EntryId) {
-    let seen = Seen(Draft::lease(lease, owner, lease_life(store)).encode());
-    // Refused or failed: it is gone already, or it expires.
-    let _ = store.compare_and_set(key, &seen, Write::Delete, store.patience()).await;
-}
-
-/// In the in-process store nobody else could be kept waiting by an owner that died.
-pub(crate) fn lease_life(store: &Store) -> Duration {
-    if store.is_shared() { LEASE } else { EXTENDED }
-}
-
-/// Extends a lease while its function runs. Refused means that it is lost for good.
-pub(crate) async fn extend(
-    store: &Store,
-    key: &Key,
-    header: Bytes,
-    life: Duration,
-    going_on: impl Fn() -> bool,
-) {
-    let pause = life / 3;
-    for _ in 0..(EXTENDED.as_millis() / pause.as_millis()) {
-        let Some(pause) = background::sleep(pause) else { return };
-        pause.await;
-        if !going_on() {
-            return;
-        }
-        let write = Write::Header { bytes: header.clone(), life };
-        let seen = Seen(header.clone());
-        if store.compare_and_set(key, &seen, write, store.patience()).await == Ok(false) {
-            return;
-        }
-    }
 }

@@ -4,6 +4,7 @@ use std::any::{TypeId, type_name};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::call::Call;
@@ -17,13 +18,30 @@ pub struct Site {
     prefix: Option<&'static str>,
     version: u32,
     jitter: f64,
+    /// The rest in milliseconds.
+    lease: u64,
+    wait: Option<u64>,
+    stale_while_revalidate: u64,
+    stale_if_error: u64,
+    refresh_ahead: f64,
     /// The first identity that was seen; the only one unless the function is generic.
     identity: OnceLock<&'static Identity>,
 }
 
 impl Site {
     pub const fn new(name: &'static str) -> Self {
-        Self { name, prefix: None, version: 1, jitter: 0.1, identity: OnceLock::new() }
+        Self {
+            name,
+            prefix: None,
+            version: 1,
+            jitter: 0.1,
+            lease: 2000,
+            wait: None,
+            stale_while_revalidate: 0,
+            stale_if_error: 0,
+            refresh_ahead: 0.0,
+            identity: OnceLock::new(),
+        }
     }
 
     #[must_use]
@@ -41,6 +59,36 @@ impl Site {
     #[must_use]
     pub const fn jitter(mut self, share: f64) -> Self {
         self.jitter = share;
+        self
+    }
+
+    #[must_use]
+    pub const fn lease(mut self, millis: u64) -> Self {
+        self.lease = millis;
+        self
+    }
+
+    #[must_use]
+    pub const fn wait(mut self, millis: u64) -> Self {
+        self.wait = Some(millis);
+        self
+    }
+
+    #[must_use]
+    pub const fn stale_while_revalidate(mut self, millis: u64) -> Self {
+        self.stale_while_revalidate = millis;
+        self
+    }
+
+    #[must_use]
+    pub const fn stale_if_error(mut self, millis: u64) -> Self {
+        self.stale_if_error = millis;
+        self
+    }
+
+    #[must_use]
+    pub const fn refresh_ahead(mut self, beta: f64) -> Self {
+        self.refresh_ahead = beta;
         self
     }
 
@@ -110,6 +158,40 @@ impl Identity {
         self.site.jitter
     }
 
+    /// How long one process holds the right to populate, unless it extends it.
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_millis(self.site.lease)
+    }
+
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        self.site.wait.map(Duration::from_millis)
+    }
+
+    /// How long past its ttl a value is served while it is refreshed.
+    pub(crate) fn stale_while_revalidate(&self) -> Duration {
+        Duration::from_millis(self.site.stale_while_revalidate)
+    }
+
+    /// How long past its ttl a value is served where the function fails.
+    pub(crate) fn stale_if_error(&self) -> Duration {
+        Duration::from_millis(self.site.stale_if_error)
+    }
+
+    /// How long past its ttl a value stays in the store.
+    pub(crate) fn window(&self) -> Duration {
+        self.stale_while_revalidate().max(self.stale_if_error())
+    }
+
+    /// The beta of the early refresh, 0 where there is none.
+    pub(crate) fn refresh_ahead(&self) -> f64 {
+        self.site.refresh_ahead
+    }
+
+    /// Whether a hit has to know how old it is.
+    pub(crate) fn asks_age(&self) -> bool {
+        !self.window().is_zero() || self.refresh_ahead() > 0.0
+    }
+
     /// The function's path, for logs.
     pub(crate) fn path(&self) -> String {
         path(self.name)
@@ -138,6 +220,12 @@ fn registry() -> &'static RwLock<Registry> {
 pub(crate) fn group_name(group: usize) -> String {
     let registry = registry().read().unwrap_or_else(PoisonError::into_inner);
     registry.groups.get(group).cloned().unwrap_or_default()
+}
+
+/// The group of counters of a prefix, where this process has a function of that prefix.
+pub(crate) fn group_of(prefix: &str) -> Option<usize> {
+    let registry = registry().read().unwrap_or_else(PoisonError::into_inner);
+    registry.groups.iter().position(|group| group == prefix)
 }
 
 /// The path of the function with this fingerprint, where this process has it.

@@ -19,6 +19,8 @@ pub struct Stats {
     pub prefixes: BTreeMap<String, PrefixStats>,
     /// Flights that are going on, or whose entry is being written.
     pub flights: usize,
+    /// Names whose invalidation has not been delivered yet; calls that depend on them run plainly.
+    pub undelivered: usize,
 }
 
 /// What a cache has done for one prefix.
@@ -29,8 +31,16 @@ pub struct PrefixStats {
     pub hits: u64,
     /// Lookups that found nothing to serve.
     pub misses: u64,
+    /// Those among the hits that were past their ttl, while they were refreshed.
+    pub stale: u64,
+    /// Failures of the function in whose place a stale value was served.
+    pub stale_if_error: u64,
     /// Calls that shared another call's run.
     pub joined: u64,
+    /// Those among the hits that had waited for another process's run.
+    pub waited: u64,
+    /// Refreshes behind a call.
+    pub refreshes: u64,
     /// Runs of the function that returned a value.
     pub load_successes: u64,
     /// Runs of the function that returned an error.
@@ -94,7 +104,11 @@ impl fmt::Display for PrefixStats {
 pub(crate) enum Count {
     Hit,
     Miss,
+    Stale,
+    StaleIfError,
     Joined,
+    Waited,
+    Refresh,
     LoadSuccess,
     LoadFailure,
     LoadMicros,
@@ -146,7 +160,11 @@ impl Counters {
         PrefixStats {
             hits: count(Count::Hit),
             misses: count(Count::Miss),
+            stale: count(Count::Stale),
+            stale_if_error: count(Count::StaleIfError),
             joined: count(Count::Joined),
+            waited: count(Count::Waited),
+            refreshes: count(Count::Refresh),
             load_successes: count(Count::LoadSuccess),
             load_failures: count(Count::LoadFailure),
             total_load_time: Duration::from_micros(count(Count::LoadMicros)),

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
-use crate::entry::Seen;
+use crate::entry::{Seen, Token, Tokens};
 use crate::outcome::Reason;
 
 pub(crate) use breaker::Breaker;
-pub(crate) use connection::State;
+pub(crate) use connection::{Listening, State};
 pub(crate) use memory::Memory;
 pub(crate) use redis::Redis;
 
@@ -24,20 +25,45 @@ pub(crate) enum Store {
     Redis(Redis),
 }
 
-/// A Redis key, and the way to it.
+/// The key of an entry with those of its tokens, and the way to them.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
-    pub(crate) text: Arc<str>,
+    pub(crate) names: Arc<Names>,
     /// Chooses the lane.
     pub(crate) hash: u64,
     /// The function's last value was large: a connection of its own keeps others from waiting.
     pub(crate) bulk: bool,
 }
 
+#[derive(Debug)]
+pub(crate) struct Names {
+    pub(crate) entry: String,
+    /// Of the prefix and the tags, in the order in which entries list them.
+    pub(crate) tokens: SmallVec<[String; 1]>,
+}
+
 impl Key {
     /// Any key at all, to ask whether its lane is up.
     pub(crate) fn any() -> Self {
-        Self { text: Arc::from(""), hash: 0, bulk: false }
+        let names = Names { entry: String::new(), tokens: SmallVec::new() };
+        Self { names: Arc::new(names), hash: 0, bulk: false }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn named(entry: &str) -> Self {
+        let tokens = smallvec::smallvec![format!("~{entry}")];
+        let names = Names { entry: entry.to_owned(), tokens };
+        Self { names: Arc::new(names), ..Self::any() }
+    }
+
+    pub(crate) fn entry(&self) -> &str {
+        &self.names.entry
+    }
+
+    /// The names of the entry and of all that it depends on.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
+        let tokens = self.names.tokens.iter().map(String::as_str);
+        std::iter::once(self.entry()).chain(tokens)
     }
 }
 
@@ -49,10 +75,10 @@ pub(crate) enum Write {
         bytes: Bytes,
         life: Duration,
     },
-    /// A new header over the same body, and a new lifetime.
+    /// A new header over the same body, and a new lifetime where one is given.
     Header {
         bytes: Bytes,
-        life: Duration,
+        life: Option<Duration>,
     },
     Delete,
 }
@@ -101,11 +127,23 @@ impl From<Fault> for crate::Error {
     }
 }
 
-/// What lies under a key, and for how much longer where that was asked.
+/// What lies under a key and the keys of its tokens, and for how much longer where that was asked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
     pub(crate) bytes: Option<Bytes>,
+    pub(crate) tokens: SmallVec<[Option<Token>; 2]>,
+    /// `None` also for an entry that came while it was asked.
     pub(crate) left: Option<Duration>,
+}
+
+/// How a key is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Read {
+    Plain,
+    /// With the time that the entry has left.
+    Timed,
+    /// Timed, and so that a change of what was read is heard.
+    Tracked,
 }
 
 impl Store {
@@ -124,21 +162,35 @@ impl Store {
         }
     }
 
-    /// Reads a key within `limit`.
-    pub(crate) async fn read(&self, key: &Key, limit: Duration) -> Result<Option<Bytes>, Fault> {
+    /// Reads an entry and its tokens within `limit`.
+    pub(crate) async fn read(&self, key: &Key, how: Read, limit: Duration) -> Result<Found, Fault> {
         match self {
             Self::Off => Err(Fault::Down),
-            Self::Memory(memory) => Ok(memory.read(&key.text).bytes),
-            Self::Redis(redis) => redis.read(key, limit).await,
+            Self::Memory(memory) => Ok(memory.read(key)),
+            Self::Redis(redis) => redis.read(key, how, limit).await,
         }
     }
 
-    /// Reads a key, and the time that it has left.
-    pub(crate) async fn read_with_left(&self, key: &Key, limit: Duration) -> Result<Found, Fault> {
+    /// Whether the key holds a type that is not ours, which a read shows as nothing.
+    pub(crate) async fn is_of_another_type(&self, key: &Key, limit: Duration) -> bool {
+        match self {
+            Self::Off | Self::Memory(_) => false,
+            Self::Redis(redis) => redis.is_of_another_type(key, limit).await,
+        }
+    }
+
+    /// Makes the tokens that are missing, unless others were faster, and returns all of them.
+    pub(crate) async fn seed(
+        &self,
+        key: &Key,
+        known: &[Option<Token>],
+        life: Duration,
+        limit: Duration,
+    ) -> Result<Tokens, Fault> {
         match self {
             Self::Off => Err(Fault::Down),
-            Self::Memory(memory) => Ok(memory.read(&key.text)),
-            Self::Redis(redis) => redis.read_with_left(key, limit).await,
+            Self::Memory(memory) => memory.seed(key, life),
+            Self::Redis(redis) => redis.seed(key, known, life, limit).await,
         }
     }
 
@@ -152,20 +204,65 @@ impl Store {
     ) -> Result<bool, Fault> {
         match self {
             Self::Off => Err(Fault::Down),
-            Self::Memory(memory) => Ok(memory.compare_and_set(&key.text, seen, write)),
+            Self::Memory(memory) => Ok(memory.compare_and_set(key.entry(), seen, write)),
             Self::Redis(redis) => redis.compare_and_set(key, seen, &write, limit).await,
         }
     }
 
-    /// Removes a key.
-    pub(crate) async fn unlink(&self, key: &Key, limit: Duration) -> Result<(), Fault> {
+    /// As [`Store::compare_and_set`]; also sees to it that the entry's tokens outlive it, for
+    /// without them it is dead.
+    pub(crate) async fn populate(
+        &self,
+        key: &Key,
+        seen: &Seen,
+        write: Write,
+        tokens_for: Duration,
+        limit: Duration,
+    ) -> Result<bool, Fault> {
+        match self {
+            Self::Off => Err(Fault::Down),
+            Self::Memory(memory) => {
+                memory.renew(key, tokens_for);
+                Ok(memory.compare_and_set(key.entry(), seen, write))
+            }
+            Self::Redis(redis) => redis.populate(key, seen, &write, tokens_for, limit).await,
+        }
+    }
+
+    /// Removes entries and tokens together.
+    pub(crate) async fn unlink(&self, names: &[String], limit: Duration) -> Result<(), Fault> {
         match self {
             Self::Off => Ok(()),
             Self::Memory(memory) => {
-                memory.unlink(&key.text);
+                memory.unlink(names);
                 Ok(())
             }
-            Self::Redis(redis) => redis.unlink(key, limit).await,
+            Self::Redis(redis) => redis.unlink(names, limit).await,
+        }
+    }
+
+    /// Removes everything whose name begins with `start`; told how much after each batch.
+    pub(crate) async fn clear(
+        &self,
+        start: &str,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<u64, Fault> {
+        match self {
+            Self::Off => Ok(0),
+            Self::Memory(memory) => {
+                let removed = memory.clear(start);
+                progress(removed);
+                Ok(removed)
+            }
+            Self::Redis(redis) => redis.clear(start, progress).await,
+        }
+    }
+
+    /// Begins to hear of changes of what is then read [`Read::Tracked`], where that can be had.
+    pub(crate) fn listen(&self, key: &Key) -> Option<Listening> {
+        match self {
+            Self::Off | Self::Memory(_) => None,
+            Self::Redis(redis) => redis.listen(key),
         }
     }
 

@@ -4,8 +4,8 @@ use cache_runtime::explain;
 
 use crate::Server;
 
-/// How many bytes of an entry come before its body.
-pub const HEADER: usize = 64;
+/// How many bytes of an entry that depends on its prefix alone come before its body.
+pub const HEADER: usize = 88;
 
 /// The key of a call.
 ///

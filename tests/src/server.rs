@@ -118,6 +118,13 @@ impl Server {
         keys
     }
 
+    /// The keys of entries, sorted: all but those of tokens.
+    pub async fn entries(&self) -> Vec<String> {
+        let mut keys = self.keys().await;
+        keys.retain(|key| !key.contains(":~") && !key.contains(":#"));
+        keys
+    }
+
     /// How often the server has carried out a command.
     pub async fn calls(&self, command: &str) -> u64 {
         let stats: String = self.command(&["INFO", "commandstats"]).await;

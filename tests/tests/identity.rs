@@ -393,12 +393,12 @@ async fn no_key_of_a_function_lies_under_another_namespace_or_prefix() {
         assert!(key.starts_with("cache:"), "{key}");
         assert!(!key.contains(|c: char| c.is_whitespace() || c.is_control()), "{key}");
     }
-    assert_eq!(server.keys().await.len(), 4);
+    assert_eq!(server.entries().await.len(), 4);
     let other = Cache::connect(server.config().namespace("other")).await.unwrap();
     other
         .scope(async {
             computed!(other, Buyers::common(1));
         })
         .await;
-    assert_eq!(server.keys().await.len(), 5);
+    assert_eq!(server.entries().await.len(), 5);
 }

@@ -139,7 +139,7 @@ async fn the_first_call_uses_the_redis_of_the_environment() {
             ("REDIS_TIMEOUT_MS", "20000"),
         ],
     );
-    let keys = server.keys().await;
+    let keys = server.entries().await;
     assert_eq!(keys.len(), 1, "{keys:?}");
     assert!(keys[0].starts_with("mine:numbers:"));
     let left: u64 = server.command(&["TTL", &keys[0]]).await;

@@ -212,7 +212,7 @@ async fn hostile_texts_have_keys_and_values_of_their_own() {
             for one in hostile() {
                 assert!(!runs.insert(hit!(text(&one))));
             }
-            let keys = server.keys().await;
+            let keys = server.entries().await;
             assert_eq!(keys.len(), hostile().len());
             for key in keys {
                 assert!(key.starts_with("cache:text:") && key.len() < 250, "{key}");

@@ -231,19 +231,6 @@ async fn a_lease_is_extended_while_its_function_runs() {
 }
 
 #[tokio::test]
-async fn a_lease_of_another_process_means_a_plain_run_that_stores_nothing() {
-    let server = Server::start().await;
-    // Two caches have no flights in common, as two processes do not.
-    let (owner, other) = (server.cache().await, server.cache().await);
-    let owning = tokio::spawn(async move { owner.scope(slower_than_its_lease(2)).await });
-    eventually("the lease is there", || async { server.keys().await.len() == 1 }).await;
-    let (value, outcome) = other.scope(observe(slower_than_its_lease(2))).await;
-    assert_eq!((value, outcome.reason()), (2, Some(Reason::Leased)));
-    assert_eq!(other.stats().prefixes.values().map(|prefix| prefix.populated).sum::<u64>(), 0);
-    assert_eq!(owning.await.unwrap(), 2);
-}
-
-#[tokio::test]
 async fn an_invalidation_during_a_run_is_not_overwritten_by_it() {
     let server = Server::start().await;
     let cache = server.cache().await;
@@ -251,11 +238,11 @@ async fn an_invalidation_during_a_run_is_not_overwritten_by_it() {
         let cache = cache.clone();
         tokio::spawn(async move { cache.scope(slower_than_its_lease(3)).await })
     };
-    eventually("the lease is there", || async { server.keys().await.len() == 1 }).await;
+    eventually("the lease is there", || async { server.entries().await.len() == 1 }).await;
     cache.scope(invalidate(slower_than_its_lease(3))).await.unwrap();
     assert_eq!(running.await.unwrap(), 3);
     cache.flush().await;
-    assert!(server.keys().await.is_empty(), "the run began before the invalidation");
+    assert!(server.entries().await.is_empty(), "the run began before the invalidation");
     let stored = cache.scope(cache_runtime::peek(slower_than_its_lease(3))).await;
     assert_eq!(stored, None);
 }
@@ -355,11 +342,12 @@ async fn observing_asks_for_the_age_in_the_same_round_trip() {
     cache
         .scope(async {
             number(1).await;
+            cache.flush().await;
             let (_, outcome) = observe(number(1)).await;
             assert!(outcome.is_hit() && outcome.age.is_some());
-            let (gets, ages) = (server.calls("get").await, server.calls("pttl").await);
+            let (reads, ages) = (server.calls("mget").await, server.calls("pttl").await);
             number(1).await;
-            assert_eq!(server.calls("get").await, gets + 1);
+            assert_eq!(server.calls("mget").await, reads + 1);
             assert_eq!(server.calls("pttl").await, ages, "only who asks for it pays");
         })
         .await;

@@ -17,8 +17,18 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 /// Appends `value` as text: scalars as they read, percent-encoded; `None` as `%~`; anything
 /// else as `%~` and a digest.
 pub(crate) fn render<T: Serialize + ?Sized>(value: &T, out: &mut String) -> Result<(), Failed> {
+    text(value, out, true)
+}
+
+/// Appends `value` to a tag, as [`render`] but as it reads: two tags that read alike are one, and
+/// at worst too much is invalidated.
+pub(crate) fn spell<T: Serialize + ?Sized>(value: &T, out: &mut String) -> Result<(), Failed> {
+    text(value, out, false)
+}
+
+fn text<T: Serialize + ?Sized>(value: &T, out: &mut String, escape: bool) -> Result<(), Failed> {
     let rollback = out.len();
-    if value.serialize(Text(out)).is_err() {
+    if value.serialize(Text { out, escape }).is_err() {
         out.truncate(rollback);
         let mut bytes = Buffer::new();
         encode(value, &mut bytes)?;
@@ -28,15 +38,14 @@ pub(crate) fn render<T: Serialize + ?Sized>(value: &T, out: &mut String) -> Resu
     Ok(())
 }
 
-fn percent(text: &str, out: &mut String) {
-    out.extend(utf8_percent_encode(text, ESCAPED));
+struct Text<'a> {
+    out: &'a mut String,
+    escape: bool,
 }
-
-struct Text<'a>(&'a mut String);
 
 impl Text<'_> {
     fn display(self, value: impl std::fmt::Display) -> Result<(), Failed> {
-        write!(self.0, "{value}").map_err(|error| Failed(error.to_string()))
+        write!(self.out, "{value}").map_err(|error| Failed(error.to_string()))
     }
 }
 
@@ -102,7 +111,11 @@ impl ser::Serializer for Text<'_> {
     }
 
     fn serialize_str(self, v: &str) -> Result<(), Failed> {
-        percent(v, self.0);
+        if self.escape {
+            self.out.extend(utf8_percent_encode(v, ESCAPED));
+        } else {
+            self.out.push_str(v);
+        }
         Ok(())
     }
 
@@ -111,7 +124,7 @@ impl ser::Serializer for Text<'_> {
     }
 
     fn serialize_none(self) -> Result<(), Failed> {
-        self.0.push_str("%~");
+        self.out.push_str("%~");
         Ok(())
     }
 

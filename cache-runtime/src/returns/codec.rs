@@ -4,35 +4,32 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::shape::{FallibleOptional, Optional, OptionalFallible, Shape};
+use super::shape::{Fallible, FallibleOptional, Optional, OptionalFallible, Shape};
 use super::wire::{Decoded, Encoded};
-use super::{Handed, Shared, Sharing};
+use super::{Handed, Shared, Sharing, Valued};
 use crate::call::IntoTtl;
 
 /// What the runtime does with a return type, and the rules of the attribute over its value.
-#[derive(Debug)]
 #[doc(hidden)]
-pub struct Codec<S: Shape, T = (), K = ()> {
+#[allow(missing_debug_implementations)]
+pub struct Codec<S: Shape, R = Rules<(), (), ()>> {
+    wire: Wire<S>,
+    rules: R,
+    pub(crate) none_ttl: Option<Duration>,
+}
+
+struct Wire<S: Shape> {
     encode: fn(&S::Value, usize) -> Encoded,
     decode: fn(&[u8]) -> Decoded<S::Value>,
     value: Option<Sharing<S::Value>>,
     error: Option<Sharing<S::Error>>,
-    ttl: T,
-    keep: K,
-    pub(crate) none_ttl: Option<Duration>,
 }
 
 impl<S: Shape> Codec<S> {
     pub(super) fn new(shared: &Shared<S>, error: Option<Sharing<S::Error>>) -> Self {
-        Self {
-            encode: shared.valued.encode,
-            decode: shared.valued.decode,
-            value: shared.value,
-            error,
-            ttl: (),
-            keep: (),
-            none_ttl: None,
-        }
+        let Valued { encode, decode } = shared.valued;
+        let wire = Wire { encode, decode, value: shared.value, error };
+        Self { wire, rules: Rules { ttl: (), keep: (), forgive: () }, none_ttl: None }
     }
 }
 
@@ -47,7 +44,18 @@ impl<V> CanBeNone for Optional<V> {}
 impl<V, E> CanBeNone for FallibleOptional<V, E> {}
 impl<V, E> CanBeNone for OptionalFallible<V, E> {}
 
-impl<S: Shape, T, K> Codec<S, T, K> {
+/// Where an error can be returned.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`stale_if_error` has no effect: this function cannot fail",
+    label = "remove `stale_if_error`, or return a `Result`"
+)]
+pub trait CanFail {}
+impl<V, E> CanFail for Fallible<V, E> {}
+impl<V, E> CanFail for FallibleOptional<V, E> {}
+impl<V, E> CanFail for OptionalFallible<V, E> {}
+
+impl<S: Shape, R> Codec<S, R> {
     #[must_use]
     pub fn none_ttl(mut self, ttl: impl IntoTtl) -> Self
     where
@@ -57,47 +65,71 @@ impl<S: Shape, T, K> Codec<S, T, K> {
         self
     }
 
-    pub fn ttl<F, D>(self, ttl: F) -> Codec<S, ByValue<F>, K>
+    /// Asks for what the option needs; the window is the site's.
+    #[must_use]
+    pub fn stale_if_error(self) -> Self
     where
-        F: Fn(&S::Value) -> D,
-        D: IntoTtl,
+        S: CanFail,
     {
-        let Self { encode, decode, value, error, keep, none_ttl, .. } = self;
-        Codec { encode, decode, value, error, ttl: ByValue(ttl), keep, none_ttl }
-    }
-
-    pub fn cache_if<F>(self, keep: F) -> Codec<S, T, ByValue<F>>
-    where
-        F: Fn(&S::Value) -> bool,
-    {
-        let Self { encode, decode, value, error, ttl, none_ttl, .. } = self;
-        Codec { encode, decode, value, error, ttl, keep: ByValue(keep), none_ttl }
+        self
     }
 
     pub(crate) fn encode(&self, value: &S::Value, limit: usize) -> Encoded {
-        (self.encode)(value, limit)
+        (self.wire.encode)(value, limit)
     }
 
     pub(crate) fn decode(&self, bytes: &[u8]) -> Decoded<S::Value> {
-        (self.decode)(bytes)
+        (self.wire.decode)(bytes)
     }
 
     pub(crate) fn hand_value(&self, value: &S::Value) -> Option<Payload> {
-        self.value.map(|sharing| Payload::Value((sharing.hand)(value)))
+        self.wire.value.map(|sharing| Payload::Value((sharing.hand)(value)))
     }
 
     pub(crate) fn hand_error(&self, error: &S::Error) -> Option<Payload> {
-        self.error.map(|sharing| Payload::Error((sharing.hand)(error)))
+        self.wire.error.map(|sharing| Payload::Error((sharing.hand)(error)))
     }
 
     /// The output in what a flight handed out.
     pub(crate) fn receive(&self, payload: &Payload) -> Option<S::Return> {
         match payload {
-            Payload::Value(handed) => (self.value?.take)(handed).map(S::value),
-            Payload::Error(handed) => (self.error?.take)(handed).and_then(S::error),
+            Payload::Value(handed) => (self.wire.value?.take)(handed).map(S::value),
+            Payload::Error(handed) => (self.wire.error?.take)(handed).and_then(S::error),
             Payload::Bytes(bytes) => self.decode(bytes).ok().map(S::value),
             Payload::Nothing => S::nothing(),
+            Payload::Forgiven => None,
         }
+    }
+}
+
+impl<S: Shape, T, K, G> Codec<S, Rules<T, K, G>> {
+    pub fn ttl<F, D>(self, ttl: F) -> Codec<S, Rules<ByValue<F>, K, G>>
+    where
+        F: Fn(&S::Value) -> D,
+        D: IntoTtl,
+    {
+        let Rules { keep, forgive, .. } = self.rules;
+        let rules = Rules { ttl: ByValue(ttl), keep, forgive };
+        Codec { wire: self.wire, rules, none_ttl: self.none_ttl }
+    }
+
+    pub fn cache_if<F>(self, keep: F) -> Codec<S, Rules<T, ByValue<F>, G>>
+    where
+        F: Fn(&S::Value) -> bool,
+    {
+        let Rules { ttl, forgive, .. } = self.rules;
+        let rules = Rules { ttl, keep: ByValue(keep), forgive };
+        Codec { wire: self.wire, rules, none_ttl: self.none_ttl }
+    }
+
+    pub fn stale_if<F>(self, forgive: F) -> Codec<S, Rules<T, K, ByValue<F>>>
+    where
+        S: CanFail,
+        F: Fn(&S::Error) -> bool,
+    {
+        let Rules { ttl, keep, .. } = self.rules;
+        let rules = Rules { ttl, keep, forgive: ByValue(forgive) };
+        Codec { wire: self.wire, rules, none_ttl: self.none_ttl }
     }
 }
 
@@ -109,6 +141,8 @@ pub(crate) enum Payload {
     Bytes(Bytes),
     Nothing,
     Error(Handed),
+    /// An error that is not `Clone`, in whose place a stale value is served.
+    Forgiven,
 }
 
 impl Payload {
@@ -118,56 +152,80 @@ impl Payload {
     }
 }
 
-/// A rule over the value: absent, or a closure.
+/// The attribute's closures over the value and the error; `()` where there is none.
+#[derive(Debug)]
+#[doc(hidden)]
+pub struct Rules<T, K, G> {
+    ttl: T,
+    keep: K,
+    forgive: G,
+}
+
+/// A closure over the value or the error.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct ByValue<F>(F);
 
+/// What is decided by looking at what a function returned.
 #[doc(hidden)]
-pub trait TtlRule<V> {
-    fn ttl(&self, value: &V) -> Option<Duration>;
+pub trait Rule<S: Shape> {
+    fn ttl(&self, value: &S::Value) -> Option<Duration>;
+    fn keeps(&self, value: &S::Value) -> bool;
+    fn forgives(&self, error: &S::Error) -> bool;
 }
 
-impl<V> TtlRule<V> for () {
-    fn ttl(&self, _: &V) -> Option<Duration> {
+impl<S, T, K, G> Rule<S> for Rules<T, K, G>
+where
+    S: Shape,
+    T: Looks<S::Value, Option<Duration>>,
+    K: Looks<S::Value, bool>,
+    G: Looks<S::Error, bool>,
+{
+    fn ttl(&self, value: &S::Value) -> Option<Duration> {
+        self.ttl.look(value).flatten()
+    }
+    fn keeps(&self, value: &S::Value) -> bool {
+        self.keep.look(value).unwrap_or(true)
+    }
+    fn forgives(&self, error: &S::Error) -> bool {
+        self.forgive.look(error).unwrap_or(true)
+    }
+}
+
+/// One closure, or none.
+#[doc(hidden)]
+pub trait Looks<V, A> {
+    fn look(&self, value: &V) -> Option<A>;
+}
+
+impl<V, A> Looks<V, A> for () {
+    fn look(&self, _: &V) -> Option<A> {
         None
     }
 }
 
-impl<V, D: IntoTtl, F: Fn(&V) -> D> TtlRule<V> for ByValue<F> {
-    fn ttl(&self, value: &V) -> Option<Duration> {
-        Some((self.0)(value).into_ttl())
+impl<V, F: Fn(&V) -> bool> Looks<V, bool> for ByValue<F> {
+    fn look(&self, value: &V) -> Option<bool> {
+        Some((self.0)(value))
     }
 }
 
-#[doc(hidden)]
-pub trait KeepRule<V> {
-    fn keep(&self, value: &V) -> bool;
-}
-
-impl<V> KeepRule<V> for () {
-    fn keep(&self, _: &V) -> bool {
-        true
+impl<V, D: IntoTtl, F: Fn(&V) -> D> Looks<V, Option<Duration>> for ByValue<F> {
+    fn look(&self, value: &V) -> Option<Option<Duration>> {
+        Some(Some((self.0)(value).into_ttl()))
     }
 }
 
-impl<V, F: Fn(&V) -> bool> KeepRule<V> for ByValue<F> {
-    fn keep(&self, value: &V) -> bool {
-        (self.0)(value)
-    }
-}
-
-impl<S, T, K> Codec<S, T, K>
-where
-    S: Shape,
-    T: TtlRule<S::Value>,
-    K: KeepRule<S::Value>,
-{
+impl<S: Shape, R: Rule<S>> Codec<S, R> {
     pub(crate) fn ttl_of(&self, value: &S::Value) -> Option<Duration> {
-        self.ttl.ttl(value)
+        self.rules.ttl(value)
     }
 
     pub(crate) fn keeps(&self, value: &S::Value) -> bool {
-        self.keep.keep(value)
+        self.rules.keeps(value)
+    }
+
+    pub(crate) fn forgives(&self, error: &S::Error) -> bool {
+        self.rules.forgives(error)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Search;
+use super::{Hit, Search};
 use crate::cache::Inner;
 use crate::entry::{Entry, Owner};
 use crate::key::CallId;
@@ -38,14 +38,51 @@ impl Search {
         self.inner().config.max_value
     }
 
-    /// Why the call has no store, where it has none.
-    pub(crate) fn without_store(&self) -> Option<Reason> {
-        self.without_store
+    /// The value came from the store; `stale` past its ttl.
+    pub(crate) fn served(&self, entry: &Entry, stale: bool) {
+        self.counters.count(Count::Hit);
+        let kind = if stale {
+            self.counters.count(Count::Stale);
+            OutcomeKind::Stale
+        } else if self.waited.is_zero() {
+            OutcomeKind::Hit
+        } else {
+            self.counters.count(Count::Waited);
+            OutcomeKind::Waited
+        };
+        tracing::debug!(prefix = self.call.identity.prefix, "cache hit");
+        self.observe(kind, Some(entry.cost), Some(entry.life));
     }
 
-    pub(crate) fn count_hit(&self) {
-        self.counters.count(Count::Hit);
-        tracing::debug!(prefix = self.call.identity.prefix, "cache hit");
+    /// The value came from another run, or from one that was shared because there was no store.
+    pub(crate) fn joined(&self) {
+        if let Some(reason) = self.without_store {
+            self.counters.bypassed(reason);
+            self.observe(OutcomeKind::Bypassed(reason), None, None);
+        } else {
+            self.counters.count(Count::Joined);
+            self.observe(OutcomeKind::Joined, None, None);
+        }
+    }
+
+    /// The value was stored before, and is served because the function has failed.
+    pub(crate) fn forgave(&self, hit: &Hit) {
+        let kind = if hit.stale {
+            self.counters.count(Count::StaleIfError);
+            OutcomeKind::Stale
+        } else {
+            OutcomeKind::Hit
+        };
+        self.observe(kind, Some(hit.entry.cost), Some(hit.entry.life));
+    }
+
+    pub(crate) fn kept(&self) -> Option<&Hit> {
+        self.kept.as_ref()
+    }
+
+    /// Keeps what could have been served, for the case that the function fails.
+    pub(crate) fn keep(&mut self, hit: Hit) {
+        self.kept = Some(hit);
     }
 
     pub(super) fn missed(&mut self) {
@@ -97,7 +134,7 @@ impl Search {
         }
         if self.call.verb == Some(Verb::Observe) {
             let age = life.zip(self.left).map(|(life, left)| life.saturating_sub(left));
-            let key = Some(self.key.text.to_string());
+            let key = Some(self.key.entry().to_owned());
             verb::observed(Outcome { kind, key, age, cost });
         }
     }

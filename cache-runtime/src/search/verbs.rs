@@ -11,7 +11,7 @@ use crate::error::{self, Error};
 use crate::outcome::Reason;
 use crate::settle::{self, Ready};
 use crate::stats::Count;
-use crate::store::{Fault, Found};
+use crate::store::{Fault, Found, Read};
 use crate::verb::{Explanation, Stored, Verdict};
 
 impl Search {
@@ -21,12 +21,18 @@ impl Search {
     }
 
     async fn live(mut self) -> Option<Entry> {
-        if !self.call.wants_key() || !self.call.cache.is_enabled() {
+        let off = !self.call.wants_key() || !self.call.cache.is_enabled();
+        if off || self.inner().tombstones.bind(&self.key) {
             return None;
         }
-        match self.look().await {
-            Look::Entry(entry) => Some(entry),
-            _ => None,
+        let mut look = self.look().await;
+        if matches!(look, Look::Untimed) {
+            self.timed = true;
+            look = self.look().await;
+        }
+        match look {
+            Look::Serve(hit) => Some(hit.entry),
+            _ => self.kept.map(|hit| hit.entry),
         }
     }
 
@@ -49,15 +55,19 @@ impl Search {
             let _ = background::timeout(dial, pin!(store.ready(&self.key))).await;
         }
         for _ in 0..ATTEMPTS {
-            let bytes = store.read(&self.key, patience).await?;
-            let seen = match bytes {
+            let found = store.read(&self.key, Read::Plain, patience).await?;
+            let seen = match found.bytes {
                 None => Seen::absent(),
                 Some(bytes) => match Entry::parse(bytes.clone()) {
                     Some(entry) => entry.seen(),
                     None => Seen::foreign(&bytes),
                 },
             };
-            let write = settle::whole(&self, &ready, Duration::ZERO).ok_or(Fault::Down)?;
+            let tokens = match found.tokens.iter().copied().collect() {
+                Some(tokens) => tokens,
+                None => store.seed(&self.key, &found.tokens, self.token_life(), patience).await?,
+            };
+            let write = settle::whole(&self, &ready, Duration::ZERO, &tokens).ok_or(Fault::Down)?;
             if store.compare_and_set(&self.key, &seen, write, patience).await? {
                 self.counters.count(Count::Populated);
                 tracing::debug!(prefix = self.call.identity.prefix, "cache set");
@@ -84,14 +94,21 @@ impl Search {
         if !self.call.wants_key() {
             return (explanation, None);
         }
-        explanation.key = Some(self.key.text.to_string());
-        let found = self.read().await;
-        if let Ok(Found { bytes: Some(bytes), left }) = &found {
+        explanation.key = Some(self.key.entry().to_owned());
+        let mut found = self.read().await;
+        let empty = matches!(&found, Ok(Found { bytes: None, .. }));
+        if empty && self.inner().store.is_of_another_type(&self.key, self.limit()).await {
+            found = Err(Fault::WrongType);
+        }
+        if let Ok(Found { bytes: Some(bytes), left, .. }) = &found {
             explanation.stored = Entry::parse(bytes.clone()).map(|entry| stored(&entry, *left));
         }
         let mut entry = None;
         if self.call.skip.is_none() {
             (explanation.verdict, entry) = match found {
+                _ if self.inner().tombstones.bind(&self.key) => {
+                    (Verdict::Bypass(Reason::Invalidated), None)
+                }
                 Err(fault) => (Verdict::Bypass(fault.reason()), None),
                 Ok(found) => self.verdict(found),
             };
@@ -99,16 +116,16 @@ impl Search {
         (explanation, entry)
     }
 
-    fn verdict(&self, found: Found) -> (Verdict, Option<Entry>) {
-        let Some(bytes) = found.bytes else { return (Verdict::Compute, None) };
-        let verdict = match self.judge(&bytes) {
-            Look::Entry(entry) => return (Verdict::Hit, Some(entry)),
-            Look::Lease(lease) => match self.inner().flights.with_lease(self.id, lease) {
+    fn verdict(&mut self, found: Found) -> (Verdict, Option<Entry>) {
+        let verdict = match self.judge(found) {
+            Look::Serve(hit) if hit.stale => return (Verdict::Stale, Some(hit.entry)),
+            Look::Serve(hit) => return (Verdict::Hit, Some(hit.entry)),
+            Look::Held(right) => match self.inner().flights.with_lease(self.id, right) {
                 Some(_) => Verdict::Join,
-                None => Verdict::Bypass(Reason::Leased),
+                None => Verdict::Wait,
             },
             Look::Without(reason) | Look::Alone(reason) => Verdict::Bypass(reason),
-            Look::Free(_) | Look::Over(_) => Verdict::Compute,
+            Look::Free(_) | Look::Untimed => Verdict::Compute,
         };
         (verdict, None)
     }

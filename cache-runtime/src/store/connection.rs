@@ -4,9 +4,11 @@
 //! its multiplexed connection. Checking an object out for each call would cost a second round trip
 //! and forbid pipelining. A key always uses the same lane, so what is sent for it arrives in order.
 //! A lane that fails, or times out three times in a row, is taken out and redialled by its keeper.
+//! One more lane listens: whatever must hear of changes reads through it, and nothing else does.
 
 mod dial;
 mod keeper;
+mod listening;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,9 +22,11 @@ use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{self, ProtocolVersion, RedisResult, Value};
 use tokio::sync::{Notify, watch};
 
-use super::Breaker;
+use super::{Breaker, Key};
 use crate::background;
 use crate::config::{Config, Server};
+use listening::Ears;
+pub(crate) use listening::Listening;
 
 /// Timeouts in a row after which a lane is taken out: it may be a black hole.
 const STRIKES: u32 = 3;
@@ -47,13 +51,17 @@ impl Lane {
     }
 }
 
-/// All lanes of a cache; the last one is for bulk work.
+/// All lanes of a cache; the last but one is for bulk work, the last one listens.
 pub(crate) struct Lanes {
     server: Server,
     slots: Box<[Slot]>,
     /// Pools that speak RESP3 and RESP2; the second serves proxies that refuse `HELLO`.
     pools: [Pool; 2],
     resp2: AtomicBool,
+    listening: Pool,
+    ears: Arc<Ears>,
+    /// The server does not announce changes: listeners ask again and again instead.
+    deaf: AtomicBool,
     connect_timeout: Duration,
     pub(crate) timeout: Duration,
     /// What a call gives to a command at most: its own timeout, or the budget.
@@ -81,7 +89,8 @@ pub(crate) enum State {
 
 impl Lanes {
     pub(crate) fn new(server: &Server, config: &Config) -> Result<Self, String> {
-        let pool = |protocol| dial::pool(server, config, protocol);
+        let pool = |protocol| dial::pool(server, config, protocol, None);
+        let ears = Arc::new(Ears::default());
         let slot = || Slot {
             lane: ArcSwapOption::empty(),
             started: AtomicBool::new(false),
@@ -89,7 +98,10 @@ impl Lanes {
         };
         Ok(Self {
             server: server.clone(),
-            slots: (0..=config.pool_size).map(|_| slot()).collect(),
+            slots: (0..config.pool_size + 2).map(|_| slot()).collect(),
+            listening: dial::pool(server, config, ProtocolVersion::RESP3, Some(ears.clone()))?,
+            ears,
+            deaf: AtomicBool::new(server.resp2),
             pools: [pool(ProtocolVersion::RESP3)?, pool(ProtocolVersion::RESP2)?],
             resp2: AtomicBool::new(server.resp2),
             connect_timeout: config.connect_timeout,
@@ -104,7 +116,7 @@ impl Lanes {
 
     /// The slot of a key: always the same one, so that its commands stay in order.
     pub(crate) fn slot_of(&self, hash: u64, bulk: bool) -> usize {
-        let shared = self.slots.len() - 1;
+        let shared = self.slots.len() - 2;
         if bulk { shared } else { (hash % shared as u64) as usize }
     }
 
@@ -113,8 +125,31 @@ impl Lanes {
         if self.breaker.is_open() { None } else { self.slots[slot].lane.load_full() }
     }
 
+    /// Any lane that is up.
+    pub(crate) fn any_lane(&self) -> Option<Arc<Lane>> {
+        if self.breaker.is_open() { None } else { self.any() }
+    }
+
     fn any(&self) -> Option<Arc<Lane>> {
-        self.slots.iter().find_map(|slot| slot.lane.load_full())
+        self.slots[..self.listener()].iter().find_map(|slot| slot.lane.load_full())
+    }
+
+    /// The slot of the lane that listens.
+    fn listener(&self) -> usize {
+        self.slots.len() - 1
+    }
+
+    pub(crate) fn listening_lane(&self) -> Option<Arc<Lane>> {
+        self.lane(self.listener())
+    }
+
+    /// Begins to listen for changes; `None` where the lane is not up, or never will be.
+    pub(crate) fn listen(self: &Arc<Self>, key: &Key) -> Option<Listening> {
+        if self.deaf.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.start(self.listener());
+        self.listening_lane().map(|_| self.ears.listen(key))
     }
 
     /// Starts a slot's keeper, the first time that it is used.
@@ -140,6 +175,16 @@ impl Lanes {
 
     pub(crate) fn is_down(&self) -> bool {
         self.breaker.is_open() || (self.state() == State::Lost && self.any().is_none())
+    }
+
+    /// Notes whether the lane that listens can do so.
+    fn hears(&self, slot: usize, hears: bool) {
+        if slot == self.listener() && self.deaf.swap(!hears, Ordering::Relaxed) == hears && !hears {
+            tracing::warn!(
+                "redis does not announce changes (no RESP3 or no CLIENT TRACKING, perhaps a proxy): \
+                 calls that wait for another process ask again and again instead"
+            );
+        }
     }
 
     /// Sends to a lane, and learns from what comes back.
@@ -201,6 +246,7 @@ impl Lanes {
 
     fn failure(self: &Arc<Self>, why: &str) {
         if self.breaker.failure() {
+            self.ears.everything();
             self.note(State::Lost, why);
             background::spawn(keeper::probe(Arc::downgrade(self)));
         }
@@ -212,6 +258,9 @@ impl Lanes {
         let before = slot.compare_and_swap(&expected, None);
         if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, lane)) {
             lane.gone.notify_one();
+            if lane.index == self.listener() {
+                self.ears.everything();
+            }
             self.suspicion.notify_waiters();
         }
     }
@@ -246,7 +295,7 @@ impl Lanes {
     }
 
     pub(crate) fn live(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.lane.load().is_some()).count()
+        self.slots[..self.listener()].iter().filter(|slot| slot.lane.load().is_some()).count()
     }
 
     /// One line for each change of state, none for its repetition.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
-use super::{Found, Write};
-use crate::entry::Seen;
+use super::{Fault, Found, Key, Write};
+use crate::entry::{EntryId, Seen, Token, Tokens};
 
 /// What an entry costs beyond its key and its bytes; measured roughly, to keep the bound honest.
 const OVERHEAD: usize = 128;
@@ -43,13 +43,42 @@ impl Memory {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn read(&self, key: &str) -> Found {
+    pub(crate) fn read(&self, key: &Key) -> Found {
         let now = Instant::now();
-        match live(&mut self.entries(), key, now) {
-            None => Found::default(),
-            Some(slot) => {
-                let left = slot.expires.saturating_duration_since(now);
-                Found { bytes: Some(slot.bytes), left: Some(left) }
+        let mut entries = self.entries();
+        let mut token = |name: &String| live(&mut entries, name, now).map(|t| Token::of(&t.bytes));
+        let tokens = key.names.tokens.iter().map(&mut token).collect();
+        let slot = live(&mut entries, key.entry(), now);
+        let left = slot.as_ref().map(|slot| slot.expires.saturating_duration_since(now));
+        Found { bytes: slot.map(|slot| slot.bytes), tokens, left }
+    }
+
+    /// Makes the tokens that are missing.
+    pub(crate) fn seed(&self, key: &Key, life: Duration) -> Result<Tokens, Fault> {
+        let now = Instant::now();
+        let mut entries = self.entries();
+        let seeded = key.names.tokens.iter().map(|name| {
+            if let Some(known) = live(&mut entries, name, now) {
+                return Ok(Token::of(&known.bytes));
+            }
+            let fresh = EntryId::fresh().ok_or(Fault::Down)?;
+            let slot = Slot { bytes: Bytes::copy_from_slice(&fresh.0), expires: end(now, life) };
+            entries.insert(name.as_str().into(), slot);
+            Ok(Token(fresh.0))
+        });
+        seeded.collect()
+    }
+
+    /// Doubles the time of tokens that would not live as long as `life`.
+    pub(crate) fn renew(&self, key: &Key, life: Duration) {
+        let now = Instant::now();
+        let mut entries = self.entries();
+        for name in &key.names.tokens {
+            if let Some(token) = live(&mut entries, name, now)
+                && token.expires < end(now, life)
+            {
+                let slot = Slot { bytes: token.bytes, expires: end(now, life.saturating_mul(2)) };
+                entries.insert(name.as_str().into(), slot);
             }
         }
     }
@@ -57,28 +86,47 @@ impl Memory {
     pub(crate) fn compare_and_set(&self, key: &str, seen: &Seen, write: Write) -> bool {
         let now = Instant::now();
         let mut entries = self.entries();
-        let current = live(&mut entries, key, now).map(|slot| slot.bytes).unwrap_or_default();
+        let current = live(&mut entries, key, now);
+        let until = current.as_ref().map_or(now, |slot| slot.expires);
+        let current = current.map(|slot| slot.bytes).unwrap_or_default();
         let same =
             if seen.0.is_empty() { current.is_empty() } else { current.starts_with(&seen.0) };
         if !same {
             return false;
         }
-        let (bytes, life) = match write {
-            Write::Whole { bytes, life } => (bytes, life),
-            Write::Header { bytes, life } => (over(&current, &bytes), life),
+        let (bytes, expires) = match write {
+            Write::Whole { bytes, life } => (bytes, end(now, life)),
+            Write::Header { bytes, life } => {
+                (over(&current, &bytes), life.map_or(until, |life| end(now, life)))
+            }
             Write::Delete => {
                 entries.remove(key);
                 return true;
             }
         };
-        let expires = now.checked_add(life).unwrap_or_else(|| now + Duration::from_secs(1 << 30));
         entries.insert(key.into(), Slot { bytes, expires });
         true
     }
 
-    pub(crate) fn unlink(&self, key: &str) {
-        self.entries().remove(key);
+    /// Removes several names at once: nobody sees some of them gone and others not.
+    pub(crate) fn unlink(&self, names: &[String]) {
+        let mut entries = self.entries();
+        for name in names {
+            entries.remove(name.as_str());
+        }
     }
+
+    pub(crate) fn clear(&self, start: &str) -> u64 {
+        let mut entries = self.entries();
+        let before = entries.len();
+        entries.retain(|name, _| !name.starts_with(start));
+        (before - entries.len()) as u64
+    }
+}
+
+/// A time that no clock reaches stands in for those past the end of time.
+fn end(now: Instant, life: Duration) -> Instant {
+    now.checked_add(life).unwrap_or_else(|| now + Duration::from_secs(1 << 30))
 }
 
 fn live(entries: &mut Cache<Box<str>, Slot, ByBytes>, key: &str, now: Instant) -> Option<Slot> {
@@ -116,18 +164,53 @@ mod tests {
         assert!(memory.compare_and_set("k", &Seen::absent(), whole("one", LONG)));
         assert!(!memory.compare_and_set("k", &Seen::absent(), whole("two", LONG)));
         assert!(!memory.compare_and_set("k", &seen("two"), Write::Delete));
-        let header = Write::Header { bytes: Bytes::from_static(b"O"), life: LONG };
-        assert!(memory.compare_and_set("k", &seen("o"), header));
-        assert_eq!(memory.read("k").bytes.unwrap(), "One");
+        for life in [None, Some(LONG)] {
+            let header = Write::Header { bytes: Bytes::from_static(b"O"), life };
+            assert!(memory.compare_and_set(
+                "k",
+                &seen(if life.is_none() { "o" } else { "O" }),
+                header
+            ));
+        }
+        assert_eq!(memory.read(&Key::named("k")).bytes.unwrap(), "One");
         assert!(memory.compare_and_set("k", &seen("On"), Write::Delete));
-        assert!(memory.read("k").bytes.is_none());
+        assert!(memory.read(&Key::named("k")).bytes.is_none());
+    }
+
+    #[test]
+    fn a_header_keeps_the_lifetime_unless_it_brings_one() {
+        let memory = Memory::new(1 << 20);
+        memory.compare_and_set("k", &Seen::absent(), whole("one", LONG));
+        let left = |memory: &Memory| memory.read(&Key::named("k")).left.unwrap();
+        let header = |life| Write::Header { bytes: Bytes::from_static(b"o"), life };
+        assert!(memory.compare_and_set("k", &seen("o"), header(None)));
+        assert!(left(&memory) > LONG / 2);
+        assert!(memory.compare_and_set("k", &seen("o"), header(Some(LONG * 2))));
+        assert!(left(&memory) > LONG);
+    }
+
+    #[test]
+    fn a_token_is_made_once_renewed_in_time_and_gone_when_unlinked() {
+        let memory = Memory::new(1 << 20);
+        assert_eq!(memory.read(&Key::named("k")).tokens[..], [None]);
+        let made = memory.seed(&Key::named("k"), LONG).unwrap();
+        assert_eq!(memory.seed(&Key::named("k"), LONG).unwrap(), made);
+        assert_eq!(memory.read(&Key::named("k")).tokens[..], [Some(made[0])]);
+        memory.renew(&Key::named("k"), LONG / 2);
+        memory.renew(&Key::named("k"), LONG * 3);
+        let entries = memory.entries();
+        assert!(entries.peek("~k").unwrap().expires > Instant::now() + LONG * 5);
+        drop(entries);
+        memory.unlink(&["~k".to_owned()]);
+        assert_eq!(memory.read(&Key::named("k")).tokens[..], [None]);
+        assert_ne!(memory.seed(&Key::named("k"), LONG).unwrap(), made);
     }
 
     #[test]
     fn an_expired_entry_is_absent() {
         let memory = Memory::new(1 << 20);
         assert!(memory.compare_and_set("k", &Seen::absent(), whole("one", Duration::ZERO)));
-        assert!(memory.read("k").bytes.is_none());
+        assert!(memory.read(&Key::named("k")).bytes.is_none());
         assert!(memory.compare_and_set("k", &Seen::absent(), whole("two", LONG)));
     }
 

@@ -1,4 +1,4 @@
-//! Entries in Redis: five commands over the lanes.
+//! Entries in Redis: a few commands over the lanes.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use deadpool_redis::redis::{self, Cmd, Value};
+use deadpool_redis::redis::{self, Cmd, Pipeline, Value};
 
-use super::connection::{Lane, Lanes, Sent, State, WRONG_TYPE};
-use super::{Fault, Found, Key, Write};
+use super::connection::{Lane, Lanes, Listening, Sent, State, WRONG_TYPE};
+use super::{Fault, Found, Key, Read, Write};
 use crate::clock;
 use crate::config::{Config, Server};
-use crate::entry::Seen;
+use crate::entry::{EntryId, Seen, Token, Tokens};
 
 pub(super) const COMPARE_AND_SET: &str = include_str!("compare_and_set.lua");
 
@@ -75,37 +75,95 @@ impl Redis {
         self.lanes.settled(self.slot(key)).await;
     }
 
+    /// Listens for changes of what a tracked read shows; `None` where that cannot be had now.
+    pub(crate) fn listen(&self, key: &Key) -> Option<Listening> {
+        self.lanes.listen(key)
+    }
+
     fn slot(&self, key: &Key) -> usize {
         self.lanes.slot_of(key.hash, key.bulk)
     }
 
-    pub(crate) async fn read(&self, key: &Key, limit: Duration) -> Result<Option<Bytes>, Fault> {
-        let mut get = Cmd::with_capacity(2, 8 + key.text.len());
-        get.arg("GET").arg(&*key.text);
-        bytes_of(self.command(key, limit, &get).await?)
+    /// `MGET` of the entry and its tokens. `PTTL`, where it is asked for, goes first: then the age
+    /// can only be overestimated.
+    pub(crate) async fn read(&self, key: &Key, how: Read, limit: Duration) -> Result<Found, Fault> {
+        let size = key.all().map(|name| name.len() + 16).sum();
+        let mut mget = Cmd::with_capacity(1 + key.names.tokens.len() + 1, size);
+        mget.arg("MGET");
+        for name in key.all() {
+            mget.arg(name);
+        }
+        if how == Read::Plain {
+            return found(self.command(key, limit, &mget).await?, None);
+        }
+        let mut both = redis::pipe();
+        both.cmd("PTTL").arg(key.entry()).add_command(mget);
+        let lane = match how {
+            Read::Tracked => self.lanes.listening_lane(),
+            _ => self.lanes.lane(self.slot(key)),
+        };
+        let mut replies = self.pipeline(lane, limit, &both).await.map_err(fault)?;
+        match (replies.pop(), replies.pop()) {
+            (Some(found_now), Some(Value::Int(left))) => {
+                let left = match left {
+                    // Absent a moment ago: what has come since is new.
+                    -2 => None,
+                    left => Some(Duration::from_millis(u64::try_from(left).unwrap_or(0))),
+                };
+                found(found_now, left)
+            }
+            (Some(other), _) => Err(unexpected(&other)),
+            (None, _) => Err(unexpected(&Value::Nil)),
+        }
     }
 
-    /// `PTTL` goes first: then the age can only be overestimated.
-    pub(crate) async fn read_with_left(&self, key: &Key, limit: Duration) -> Result<Found, Fault> {
-        let mut both = redis::pipe();
-        both.cmd("PTTL").arg(&*key.text).cmd("GET").arg(&*key.text);
-        let (lane, _place) = self.lane(key).map_err(fault)?;
-        let mut connection = lane.connection();
-        let replies = async {
-            let replies = connection.send_packed_commands(&both, 0, 2).await?;
-            Ok(Value::Array(replies))
-        };
-        match self.lanes.send(&lane, limit, pin!(replies)).await.map_err(fault)? {
-            Value::Array(mut replies) if replies.len() == 2 => {
-                let bytes = bytes_of(replies.swap_remove(1))?;
-                let left = match replies[0] {
-                    Value::Int(left) => u64::try_from(left).ok().map(Duration::from_millis),
-                    _ => None,
-                };
-                Ok(Found { bytes, left })
-            }
-            other => Err(unexpected(&other)),
+    /// Whether something is under the key that no command of ours takes for an entry: `MGET` shows
+    /// nothing there.
+    pub(crate) async fn is_of_another_type(&self, key: &Key, limit: Duration) -> bool {
+        let mut ask = redis::cmd("TYPE");
+        let reply = self.command(key, limit, ask.arg(key.entry())).await;
+        matches!(reply, Ok(Value::SimpleString(kind)) if kind != "none" && kind != "string")
+    }
+
+    /// `SET NX` and `GET` of each missing token: whoever was first made it.
+    pub(crate) async fn seed(
+        &self,
+        key: &Key,
+        known: &[Option<Token>],
+        life: Duration,
+        limit: Duration,
+    ) -> Result<Tokens, Fault> {
+        if self.is_write_paused() {
+            return Err(Fault::ReadOnly);
         }
+        let mut seed = redis::pipe();
+        for (name, token) in key.names.tokens.iter().zip(known) {
+            if token.is_none() {
+                let fresh = EntryId::fresh().ok_or(Fault::Down)?;
+                seed.cmd("SET").arg(name).arg(&fresh.0[..]).arg("NX").arg("PX").arg(in_redis(life));
+                seed.cmd("GET").arg(name);
+            }
+        }
+        let lane = self.lanes.lane(self.slot(key));
+        let replies = match self.pipeline(lane, limit, &seed).await {
+            Ok(replies) => replies,
+            Err(Sent::Error { code, text }) if code != WRONG_TYPE => {
+                self.pause_writes(&text);
+                return Err(Fault::ReadOnly);
+            }
+            Err(sent) => return Err(fault(sent)),
+        };
+        let mut made = replies.into_iter().skip(1).step_by(2);
+        let tokens = known.iter().map(|token| match token {
+            Some(token) => Ok(*token),
+            None => match made.next() {
+                Some(Value::BulkString(bytes)) => Ok(Token::of(&bytes)),
+                // Invalidated in between: whoever comes next makes another.
+                Some(Value::Nil) => Err(Fault::Refused("a token went away".to_owned())),
+                other => Err(unexpected(&other.unwrap_or(Value::Nil))),
+            },
+        });
+        tokens.collect()
     }
 
     pub(crate) async fn compare_and_set(
@@ -115,26 +173,72 @@ impl Redis {
         write: &Write,
         limit: Duration,
     ) -> Result<bool, Fault> {
+        let replies = self.script(key, seen, write, limit, &redis::pipe()).await?;
+        Ok(replies.last() == Some(&Value::Int(1)))
+    }
+
+    /// Asks for the tokens' lifetimes on the way, and doubles those that are too short.
+    pub(crate) async fn populate(
+        &self,
+        key: &Key,
+        seen: &Seen,
+        write: &Write,
+        tokens_for: Duration,
+        limit: Duration,
+    ) -> Result<bool, Fault> {
+        let mut before = redis::pipe();
+        for name in &key.names.tokens {
+            before.cmd("PTTL").arg(name);
+        }
+        let replies = self.script(key, seen, write, limit, &before).await?;
+        let mut renew = redis::pipe();
+        for (name, left) in key.names.tokens.iter().zip(&replies) {
+            // Without an expiry is too long.
+            if let Value::Int(left @ -1..) = left
+                && *left < in_redis(tokens_for) as i64
+            {
+                renew.cmd("PEXPIRE").arg(name).arg(in_redis(tokens_for.saturating_mul(2)));
+            }
+        }
+        if !renew.is_empty() {
+            // Failed, the next populate does it.
+            let _ = self.pipeline(self.lanes.lane(self.slot(key)), limit, &renew).await;
+        }
+        Ok(replies.last() == Some(&Value::Int(1)))
+    }
+
+    /// Sends the script behind `before`, in one round trip; a second one where Redis has forgotten
+    /// it.
+    async fn script(
+        &self,
+        key: &Key,
+        seen: &Seen,
+        write: &Write,
+        limit: Duration,
+        before: &Pipeline,
+    ) -> Result<Vec<Value>, Fault> {
         // Deleting frees memory, and is not what was refused.
         let frees = matches!(write, Write::Delete);
         if !frees && self.is_write_paused() {
             return Err(Fault::ReadOnly);
         }
         let began = Instant::now();
-        let reply = match self.script(key, seen, write, "EVALSHA", script_hash(), limit).await {
+        let slot = self.slot(key);
+        let by_hash = with_script(before, key, seen, write, ["EVALSHA", script_hash()]);
+        let replies = match self.pipeline(self.lanes.lane(slot), limit, &by_hash).await {
             Err(Sent::Error { code: "NOSCRIPT", .. }) => {
                 let left = limit.saturating_sub(began.elapsed());
-                self.script(key, seen, write, "EVAL", COMPARE_AND_SET, left).await
+                let by_text = with_script(before, key, seen, write, ["EVAL", COMPARE_AND_SET]);
+                self.pipeline(self.lanes.lane(slot), left, &by_text).await
             }
-            reply => reply,
+            replies => replies,
         };
-        match reply {
-            Ok(reply) => {
-                let done = reply == Value::Int(1);
-                if done && !frees {
+        match replies {
+            Ok(replies) => {
+                if !frees && replies.last() == Some(&Value::Int(1)) {
                     self.writes_go_on();
                 }
-                Ok(done)
+                Ok(replies)
             }
             Err(Sent::Error { code, text }) if code != WRONG_TYPE => {
                 self.pause_writes(&text);
@@ -144,48 +248,81 @@ impl Redis {
         }
     }
 
-    async fn script(
-        &self,
-        key: &Key,
-        seen: &Seen,
-        write: &Write,
-        how: &str,
-        script: &str,
-        limit: Duration,
-    ) -> Result<Value, Sent> {
-        let (what, bytes, life) = match write {
-            Write::Whole { bytes, life } => ("whole", &bytes[..], *life),
-            Write::Header { bytes, life } => ("header", &bytes[..], *life),
-            Write::Delete => ("delete", &[][..], Duration::ZERO),
-        };
-        let life = life.min(MAX_LIFE).as_millis().max(1) as u64;
-        let size = script.len() + key.text.len() + seen.0.len() + bytes.len() + 64;
-        let mut command = Cmd::with_capacity(8, size);
-        command.arg(how).arg(script).arg(1).arg(&*key.text);
-        command.arg(&seen.0[..]).arg(what).arg(bytes).arg(life);
-        self.send(key, limit, &command).await
+    /// Removes entries and tokens in one command. Tried even while writes are refused: it frees
+    /// memory.
+    pub(crate) async fn unlink(&self, names: &[String], limit: Duration) -> Result<(), Fault> {
+        let mut unlink = redis::cmd("UNLINK");
+        unlink.arg(names);
+        let reply = self.send(self.lanes.any_lane(), limit, &unlink).await;
+        reply.map(drop).map_err(fault)
     }
 
-    /// Removes a key. Tried even while writes are refused: it frees memory.
-    pub(crate) async fn unlink(&self, key: &Key, limit: Duration) -> Result<(), Fault> {
-        let mut unlink = redis::cmd("UNLINK");
-        unlink.arg(&*key.text);
-        self.command(key, limit, &unlink).await.map(drop)
+    /// `SCAN` and `UNLINK` on the connection for bulk work.
+    pub(crate) async fn clear(
+        &self,
+        start: &str,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<u64, Fault> {
+        let bulk = Key { bulk: true, ..Key::any() };
+        self.ready(&bulk).await;
+        let pattern = format!("{}*", literally(start));
+        let (mut cursor, mut removed) = (0_u64, 0);
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1000);
+            let page = self.command(&bulk, self.timeout(), &scan).await?;
+            let page = redis::from_redis_value::<(u64, Vec<Vec<u8>>)>(page);
+            let (next, names) = page.map_err(|_| unexpected(&Value::Nil))?;
+            if !names.is_empty() {
+                let mut unlink = redis::cmd("UNLINK");
+                let reply = self.command(&bulk, self.timeout(), unlink.arg(names)).await?;
+                removed += if let Value::Int(count) = reply { count as u64 } else { 0 };
+            }
+            progress(removed);
+            cursor = next;
+            if cursor == 0 {
+                return Ok(removed);
+            }
+        }
     }
 
     async fn command(&self, key: &Key, limit: Duration, command: &Cmd) -> Result<Value, Fault> {
-        self.send(key, limit, command).await.map_err(fault)
+        self.send(self.lanes.lane(self.slot(key)), limit, command).await.map_err(fault)
     }
 
-    async fn send(&self, key: &Key, limit: Duration, command: &Cmd) -> Result<Value, Sent> {
-        let (lane, _place) = self.lane(key)?;
+    async fn send(
+        &self,
+        lane: Option<Arc<Lane>>,
+        limit: Duration,
+        command: &Cmd,
+    ) -> Result<Value, Sent> {
+        let (lane, _place) = self.enter(lane)?;
         let mut connection = lane.connection();
         let reply = pin!(connection.send_packed_command(command));
         self.lanes.send(&lane, limit, reply).await
     }
 
-    fn lane(&self, key: &Key) -> Result<(Arc<Lane>, InFlight<'_>), Sent> {
-        let lane = self.lanes.lane(self.slot(key)).ok_or(Sent::Down)?;
+    /// One round trip for several commands; the first error among the replies is the whole's.
+    async fn pipeline(
+        &self,
+        lane: Option<Arc<Lane>>,
+        limit: Duration,
+        commands: &Pipeline,
+    ) -> Result<Vec<Value>, Sent> {
+        let (lane, _place) = self.enter(lane)?;
+        let mut connection = lane.connection();
+        let replies = pin!(async {
+            let replies = connection.send_packed_commands(commands, 0, commands.len()).await?;
+            Ok(Value::Array(replies))
+        });
+        match self.lanes.send(&lane, limit, replies).await? {
+            Value::Array(replies) => Ok(replies),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn enter(&self, lane: Option<Arc<Lane>>) -> Result<(Arc<Lane>, InFlight<'_>), Sent> {
+        let lane = lane.ok_or(Sent::Down)?;
         Ok((lane, InFlight::enter(&self.in_flight).ok_or(Sent::Busy)?))
     }
 
@@ -241,12 +378,48 @@ fn script_hash() -> &'static str {
     HASH.get_or_init(|| redis::Script::new(COMPARE_AND_SET).get_hash().to_owned())
 }
 
-fn bytes_of(reply: Value) -> Result<Option<Bytes>, Fault> {
-    match reply {
+fn with_script(
+    before: &Pipeline,
+    key: &Key,
+    seen: &Seen,
+    write: &Write,
+    [how, script]: [&str; 2],
+) -> Pipeline {
+    let (what, bytes, life) = match write {
+        Write::Whole { bytes, life } => ("whole", &bytes[..], Some(*life)),
+        Write::Header { bytes, life } => ("header", &bytes[..], *life),
+        Write::Delete => ("delete", &[][..], None),
+    };
+    let mut all = before.clone();
+    all.cmd(how).arg(script).arg(1).arg(key.entry());
+    all.arg(&seen.0[..]).arg(what).arg(bytes).arg(life.map_or(0, in_redis));
+    all
+}
+
+/// Milliseconds that Redis takes for a lifetime.
+fn in_redis(life: Duration) -> u64 {
+    life.min(MAX_LIFE).as_millis().max(1) as u64
+}
+
+/// A text of which no character has a meaning in a pattern.
+fn literally(text: &str) -> String {
+    let escaped = text.chars().flat_map(|c| {
+        let escape = "*?[]^-\\".contains(c).then_some('\\');
+        escape.into_iter().chain([c])
+    });
+    escaped.collect()
+}
+
+fn found(reply: Value, left: Option<Duration>) -> Result<Found, Fault> {
+    let Value::Array(values) = reply else { return Err(unexpected(&reply)) };
+    let mut values = values.into_iter().map(|value| match value {
         Value::Nil => Ok(None),
-        Value::BulkString(bytes) => Ok(Some(bytes.into())),
+        Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
         other => Err(unexpected(&other)),
-    }
+    });
+    let bytes = values.next().unwrap_or(Ok(None))?;
+    let token = |bytes: Result<Option<Bytes>, _>| Ok(bytes?.map(|bytes| Token::of(&bytes)));
+    Ok(Found { bytes, tokens: values.map(token).collect::<Result<_, Fault>>()?, left })
 }
 
 /// Tells the kind of a reply, never its content.

@@ -89,7 +89,7 @@ async fn an_error_is_not_stored() {
             assert!(!answer.is("hit"), "{answer:?}");
         }
     }
-    eventually("nothing is stored", || async { server.keys().await.is_empty() }).await;
+    eventually("nothing is stored", || async { server.entries().await.is_empty() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Making one lane.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,43 +12,63 @@ use deadpool_redis::redis::{
 use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, Timeouts};
 use tokio::sync::Notify;
 
-use super::{Lane, Lanes};
+use super::{Ears, Lane, Lanes};
 use crate::config::{Address, Config, Server};
 use crate::store::redis::COMPARE_AND_SET;
 
 impl Lanes {
     pub(super) async fn dial(&self, index: usize) -> Result<(Connection, Lane), String> {
-        let resp2 = self.resp2.load(Ordering::Relaxed);
-        let dialled = self.pools[usize::from(resp2)].get().await;
-        let dialled = match dialled {
-            Err(PoolError::Backend(error)) if !resp2 && refuses_hello(&error) => {
-                let dialled = self.pools[1].get().await;
-                self.resp2.store(dialled.is_ok(), Ordering::Relaxed);
-                dialled
-            }
-            dialled => dialled,
+        let listens = index == self.listener();
+        let object = if listens {
+            self.listening.get().await.map_err(why)?
+        } else {
+            self.dial_in_any_protocol().await.map_err(why)?
         };
-        let object = dialled.map_err(|error| match error {
-            PoolError::Backend(error) => error.to_string(),
-            PoolError::Timeout(_) => "the connection was not made in time".to_owned(),
-            error => error.to_string(),
-        })?;
         let mut connection: MultiplexedConnection = (*object).clone();
         // The first command finds what connecting does not: a missing password, a loading server.
         let hello = async {
-            let pong = connection.send_packed_command(&redis::cmd("PING")).await;
-            pong.and_then(Value::extract_error).map_err(|error| error.to_string())?;
-            let mut load = redis::cmd("SCRIPT");
-            load.arg("LOAD").arg(COMPARE_AND_SET);
+            ask(&mut connection, &["PING"]).await?;
+            if listens {
+                // Not `NOLOOP`: it would silently untrack what this lane itself writes.
+                return ask(&mut connection, &["CLIENT", "TRACKING", "ON"]).await;
+            }
             // Refused by some ACLs and proxies; the writes then find that out for themselves.
-            let _ = connection.send_packed_command(&load).await;
-            Ok::<_, String>(())
+            let _ = ask(&mut connection, &["SCRIPT", "LOAD", COMPARE_AND_SET]).await;
+            Ok(())
         };
         tokio::time::timeout(self.connect_timeout, hello)
             .await
             .map_err(|_| "the server accepts connections and does not answer".to_owned())??;
         let gone = Arc::new(Notify::new());
         Ok((object, Lane { index, connection, strikes: AtomicU32::new(0), gone }))
+    }
+
+    async fn dial_in_any_protocol(&self) -> Result<Connection, PoolError> {
+        let resp2 = self.resp2.load(Ordering::Relaxed);
+        let dialled = self.pools[usize::from(resp2)].get().await;
+        match dialled {
+            Err(PoolError::Backend(error)) if !resp2 && refuses_hello(&error) => {
+                let dialled = self.pools[1].get().await;
+                self.resp2.store(dialled.is_ok(), Ordering::Relaxed);
+                dialled
+            }
+            dialled => dialled,
+        }
+    }
+}
+
+async fn ask(connection: &mut MultiplexedConnection, words: &[&str]) -> Result<(), String> {
+    let mut command = redis::cmd(words[0]);
+    command.arg(&words[1..]);
+    let reply = connection.send_packed_command(&command).await;
+    reply.and_then(Value::extract_error).map(drop).map_err(|error| error.to_string())
+}
+
+fn why(error: PoolError) -> String {
+    match error {
+        PoolError::Backend(error) => error.to_string(),
+        PoolError::Timeout(_) => "the connection was not made in time".to_owned(),
+        error => error.to_string(),
     }
 }
 
@@ -61,8 +82,9 @@ pub(super) fn pool(
     server: &Server,
     config: &Config,
     protocol: ProtocolVersion,
+    ears: Option<Arc<Ears>>,
 ) -> Result<Pool, String> {
-    let manager = manager(server, config, protocol).map_err(|error| error.to_string())?;
+    let manager = manager(server, config, protocol, ears).map_err(|error| error.to_string())?;
     let timeouts = Timeouts {
         wait: Some(config.connect_timeout),
         create: Some(config.connect_timeout),
@@ -74,7 +96,12 @@ pub(super) fn pool(
     builder.build().map_err(|error| error.to_string())
 }
 
-fn manager(server: &Server, config: &Config, protocol: ProtocolVersion) -> RedisResult<Manager> {
+fn manager(
+    server: &Server,
+    config: &Config,
+    protocol: ProtocolVersion,
+    ears: Option<Arc<Ears>>,
+) -> RedisResult<Manager> {
     let address = match &server.address {
         Address::Tcp(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
         Address::Unix(path) => ConnectionAddr::Unix(path.into()),
@@ -93,5 +120,12 @@ fn manager(server: &Server, config: &Config, protocol: ProtocolVersion) -> Redis
         // Deadlines are ours: they differ from call to call, and run on the private clock.
         .set_response_timeout(None)
         .set_pipeline_buffer_size(1024);
+    let options = match ears {
+        Some(ears) => options.set_push_sender(move |push| {
+            ears.push(&push);
+            Ok::<_, Infallible>(())
+        }),
+        None => options,
+    };
     Manager::new_with_config(info.set_tcp_settings(tcp), options)
 }

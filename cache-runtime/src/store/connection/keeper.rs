@@ -13,6 +13,9 @@ use crate::entry::EntryId;
 const BACKOFF_MIN: Duration = Duration::from_millis(25);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
+/// How often a server that does not announce changes is asked to.
+const DEAF: Duration = Duration::from_secs(60);
+
 /// Dials a slot's lane, for ever anew, until the cache is gone.
 pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
     let mut backoff = Backoff::new();
@@ -28,18 +31,26 @@ pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
                     here.note(State::Up, "");
                 }
                 here.slots[index].settled.send_replace(true);
+                here.hears(index, true);
                 drop(here);
                 watch_over(&lanes, &lane).await;
                 // A dead connection must not go back to the pool.
                 drop(Connection::take(object));
             }
             Err(error) => {
-                if here.any().is_none() {
+                let pause = if here.any().is_none() {
                     here.note(State::Lost, &error);
-                }
+                    backoff.next()
+                } else if index == here.listener() && backoff.is_long() {
+                    // The server answers others: it is not down, it does not do this.
+                    here.hears(index, false);
+                    DEAF
+                } else {
+                    backoff.next()
+                };
                 here.slots[index].settled.send_replace(true);
                 drop(here);
-                tokio::time::sleep(backoff.next()).await;
+                tokio::time::sleep(pause).await;
             }
         }
     }
@@ -81,6 +92,10 @@ struct Backoff(Duration);
 impl Backoff {
     fn new() -> Self {
         Self(BACKOFF_MIN)
+    }
+
+    fn is_long(&self) -> bool {
+        self.0 == BACKOFF_MAX
     }
 
     fn next(&mut self) -> Duration {

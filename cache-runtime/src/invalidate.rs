@@ -1,0 +1,39 @@
+//! Invalidations: every one of them is a single command that removes entries and tokens.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::cache::Inner;
+use crate::store::{Fault, Key};
+use crate::{background, tombstones};
+
+/// Removes what `names` name, within `limit`; dropped or failed, it is made up for.
+pub(crate) async fn invalidate(
+    inner: &Arc<Inner>,
+    names: Vec<String>,
+    limit: Duration,
+) -> Result<(), Fault> {
+    let (tell, told) = oneshot::channel();
+    let ours = inner.clone();
+    // A task of its own: a caller that goes away must not take the invalidation with it.
+    background::spawn_begun(async move {
+        let sent = send(&ours, &names, limit).await;
+        if sent.is_err() {
+            tombstones::bury(&ours, names);
+        }
+        let _ = tell.send(sent);
+    });
+    told.await.unwrap_or(Err(Fault::Down))
+}
+
+async fn send(inner: &Inner, names: &[String], limit: Duration) -> Result<(), Fault> {
+    let store = &inner.store;
+    let any = Key::any();
+    if !store.is_ready(&any) {
+        let _ = background::timeout(limit, pin!(store.ready(&any))).await;
+    }
+    store.unlink(names, limit).await
+}

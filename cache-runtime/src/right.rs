@@ -1,0 +1,150 @@
+//! The right to store: a lease over a key that has no value, or a claim over one that is stale.
+//!
+//! Whoever holds it runs the function and populates; others wait, or serve what is stale. It is
+//! the fence: an invalidation takes it away, and what was computed under it is then not stored.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::background;
+use crate::cache::Inner;
+use crate::entry::{Draft, Entry, EntryId, Owner, Seen, Tokens};
+use crate::store::{Key, Store, Write};
+
+/// For how long a right is extended while its function runs: a function that hangs must not keep
+/// others from populating for ever.
+pub(crate) const EXTENDED: Duration = Duration::from_secs(60);
+
+/// A right that has been asked for.
+#[derive(Debug)]
+pub(crate) struct Right {
+    pub(crate) id: EntryId,
+    /// What the new entry will depend on: read before the function begins.
+    pub(crate) tokens: Tokens,
+    /// How long it lasts without an extension.
+    life: Duration,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Lease { header: Bytes },
+    Claim { entry: Entry, left: Duration, since: Instant },
+}
+
+impl Right {
+    pub(crate) fn lease(id: EntryId, owner: Owner, tokens: Tokens, life: Duration) -> Self {
+        let header = Draft::lease(id, owner, life, &tokens).encode();
+        Self { id, tokens, life, kind: Kind::Lease { header } }
+    }
+
+    /// A claim over `entry`, which had `left` when it was read.
+    pub(crate) fn claim(id: EntryId, entry: Entry, left: Duration, life: Duration) -> Self {
+        let tokens = entry.tokens().collect();
+        Self { id, tokens, life, kind: Kind::Claim { entry, left, since: Instant::now() } }
+    }
+
+    /// What takes it.
+    pub(crate) fn taking(&self) -> Write {
+        match &self.kind {
+            Kind::Lease { header } => Write::Whole { bytes: header.clone(), life: self.life },
+            Kind::Claim { entry, left, .. } => self.mark(entry, *left),
+        }
+    }
+
+    /// What is under the key while it is held. An extension does not change that: the bytes that
+    /// are compared end with the id.
+    pub(crate) fn seen(&self) -> Seen {
+        match &self.kind {
+            Kind::Lease { header } => Seen::own(header),
+            Kind::Claim { entry, .. } => Seen::own(&entry.claimed(self.id, None)),
+        }
+    }
+
+    fn extension(&self) -> Write {
+        match &self.kind {
+            Kind::Lease { header } => {
+                Write::Header { bytes: header.clone(), life: Some(self.life) }
+            }
+            Kind::Claim { entry, left, since } => {
+                self.mark(entry, left.saturating_sub(since.elapsed()))
+            }
+        }
+    }
+
+    /// A claim is as old as the time that has gone off the entry since its mark.
+    fn mark(&self, entry: &Entry, left: Duration) -> Write {
+        let mark = left.max(Duration::from_millis(1));
+        Write::Header { bytes: entry.claimed(self.id, Some(mark)), life: None }
+    }
+
+    /// What frees the key for others; `None` where there is no randomness for a fresh id.
+    fn giving_up(&self) -> Option<Write> {
+        Some(match &self.kind {
+            Kind::Lease { .. } => Write::Delete,
+            Kind::Claim { entry, .. } => {
+                Write::Header { bytes: entry.claimed(EntryId::fresh()?, None), life: None }
+            }
+        })
+    }
+
+    /// Extends it while its function runs. Refused means that it is lost for good.
+    pub(crate) async fn extend(&self, store: &Store, key: &Key, going_on: impl Fn() -> bool) {
+        if !store.is_shared() {
+            return;
+        }
+        let pause = (self.life / 3).max(Duration::from_millis(1));
+        for _ in 0..EXTENDED.as_millis() / pause.as_millis() {
+            let Some(pause) = background::sleep(pause) else { return };
+            pause.await;
+            if !going_on() {
+                return;
+            }
+            let written =
+                store.compare_and_set(key, &self.seen(), self.extension(), store.patience()).await;
+            if written == Ok(false) {
+                return;
+            }
+        }
+    }
+
+    /// Frees the key; otherwise others would wait until the right expires.
+    pub(crate) async fn give_up(&self, store: &Store, key: &Key) {
+        if let Some(write) = self.giving_up() {
+            // Refused or failed: it is gone already, or it expires.
+            let _ = store.compare_and_set(key, &self.seen(), write, store.patience()).await;
+        }
+    }
+}
+
+/// How long a right lasts. In the in-process store nobody else could be kept waiting by an owner
+/// that died.
+pub(crate) fn life(store: &Store, lease: Duration) -> Duration {
+    if store.is_shared() { lease } else { EXTENDED }
+}
+
+/// How long a claim over `entry` goes on, by the age of its mark; `None` where it has run out or
+/// there is none.
+pub(crate) fn claimed_for(entry: &Entry, left: Duration, life: Duration) -> Option<Duration> {
+    let age = entry.claim?.saturating_sub(left);
+    life.checked_sub(age).filter(|rest| !rest.is_zero())
+}
+
+/// What a flight's right is about.
+pub(crate) struct Holding {
+    /// Weak: a leader that is held for ever must not keep the cache alive through its own table.
+    pub(crate) inner: std::sync::Weak<Inner>,
+    pub(crate) key: Key,
+    /// Set before the right is asked for; only then can there be an answer.
+    pub(crate) right: std::sync::OnceLock<Arc<Right>>,
+}
+
+impl crate::flight::Owner for Holding {
+    fn abandoned(&self, _: EntryId) {
+        if let (Some(inner), Some(right)) = (self.inner.upgrade(), self.right.get()) {
+            crate::settle::give_up(inner, self.key.clone(), right.clone(), None);
+        }
+    }
+}

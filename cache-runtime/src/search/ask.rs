@@ -1,0 +1,162 @@
+//! Asking for the right to populate.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::{Hit, Lead, Role, Search, Want};
+use crate::background;
+use crate::cache::Inner;
+use crate::entry::{EntryId, Owner, Token, Tokens};
+use crate::flight::{Answer, Terms};
+use crate::outcome::Reason;
+use crate::right::{self, EXTENDED, Holding, Right};
+use crate::store::{Fault, Key};
+
+/// What is needed to ask.
+struct Request {
+    inner: Arc<Inner>,
+    key: Key,
+    owner: Owner,
+    known: smallvec::SmallVec<[Option<Token>; 2]>,
+    token_life: Duration,
+    life: Duration,
+}
+
+impl Search {
+    /// Asks for the right. The answer goes to the flight, so that it outlives this call.
+    pub(super) fn ask(&mut self, lead: &Lead, want: Want) {
+        let inner = self.inner().clone();
+        let flight = lead.flight().clone();
+        let Some(id) = EntryId::fresh() else {
+            inner.flights.settle(&flight, Answer::Unknown(Reason::Failed));
+            return;
+        };
+        flight.asks(id);
+        let request = Request {
+            inner,
+            key: self.key.clone(),
+            owner: self.owner,
+            known: self.tokens.clone(),
+            token_life: self.token_life(),
+            life: self.right_life(),
+        };
+        let limit = self.limit();
+        background::spawn_begun(async move {
+            let Request { inner, key, .. } = &request;
+            let taken = request.send(want, id, flight.owner(), limit).await;
+            let answer = match &taken {
+                Ok(true) => Answer::Granted(id),
+                Ok(false) => Answer::Refused,
+                Err(fault) => Answer::Unknown(fault.reason()),
+            };
+            inner.flights.settle(&flight, answer);
+            let right = flight.owner().right.get().cloned();
+            let weak = Arc::downgrade(&flight);
+            // With it goes the output, which the last to hold it drops: not here.
+            drop(flight);
+            match (taken, right) {
+                (Ok(true), Some(right)) => {
+                    let held = || weak.upgrade().is_some_and(|flight| flight.holds(id));
+                    right.extend(&inner.store, key, held).await;
+                }
+                // It may have been taken all the same: on the same lane this comes after it.
+                (Err(Fault::Timeout | Fault::Down), Some(right)) => {
+                    right.give_up(&inner.store, key).await;
+                }
+                _ => {}
+            }
+        });
+    }
+
+    /// Claims a value that is being served; `None` where somebody else refreshes it, or nobody
+    /// knows.
+    pub(crate) async fn claim(&mut self, hit: &Hit) -> Option<Role> {
+        let lead = self.begin_claim(hit)?;
+        self.granted(lead).await
+    }
+
+    /// Asks for the claim, unless a run is going on in this process.
+    pub(crate) fn begin_claim(&mut self, hit: &Hit) -> Option<Lead> {
+        let left = hit.refresh?;
+        let inner = self.inner().clone();
+        let lead = inner.flights.lead_if_idle(self.id, || self.holding())?;
+        self.ask(&lead, Want::Claim(hit.entry.clone(), left));
+        Some(lead)
+    }
+
+    /// The role of whoever got the claim.
+    pub(crate) async fn granted(&mut self, mut lead: Lead) -> Option<Role> {
+        let limit = self.limit();
+        let terms = pin!(poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx))));
+        match background::timeout(limit, terms).await {
+            Ok(Terms::Leased(_)) => return Some(Role { lead: Some(lead), reason: None }),
+            Ok(Terms::Dissolved) => lead.leave(),
+            // Whoever has joined it goes on without this call.
+            Ok(Terms::Plain(_)) => drop(lead),
+            Err(_) => {
+                let late = Answer::Unknown(Reason::Timeout);
+                self.inner().flights.settle(lead.flight(), late);
+            }
+        }
+        None
+    }
+
+    /// The call goes on without its caller: nobody is told, and there is a budget of its own.
+    pub(crate) fn detach(&mut self) {
+        self.call.verb = None;
+        self.spent = Duration::ZERO;
+    }
+
+    pub(super) fn holding(&self) -> Holding {
+        let inner = Arc::downgrade(self.inner());
+        Holding { inner, key: self.key.clone(), right: OnceLock::new() }
+    }
+
+    pub(super) fn right_life(&self) -> Duration {
+        right::life(&self.inner().store, self.call.identity.lease())
+    }
+
+    /// How long a token is made for: twice the longest run and the longest life of an entry, so
+    /// that it is seldom renewed.
+    pub(super) fn token_life(&self) -> Duration {
+        let ttl = self.call.ttl.unwrap_or(self.inner().config.default_ttl);
+        let entry = ttl.saturating_add(self.call.identity.window());
+        entry.saturating_add(EXTENDED).saturating_mul(2)
+    }
+}
+
+impl Request {
+    async fn send(
+        &self,
+        want: Want,
+        id: EntryId,
+        holding: &Holding,
+        limit: Duration,
+    ) -> Result<bool, Fault> {
+        let began = Instant::now();
+        let (right, seen) = match want {
+            Want::Lease(seen) => {
+                let tokens = self.tokens(limit).await?;
+                (Right::lease(id, self.owner, tokens, self.life), seen)
+            }
+            Want::Claim(entry, left) => {
+                let seen = entry.seen();
+                (Right::claim(id, entry, left, self.life), seen)
+            }
+        };
+        let taking = right.taking();
+        let _ = holding.right.set(Arc::new(right));
+        let left = limit.saturating_sub(began.elapsed());
+        self.inner.store.compare_and_set(&self.key, &seen, taking, left).await
+    }
+
+    /// The tokens as they were read, and those that were missing.
+    async fn tokens(&self, limit: Duration) -> Result<Tokens, Fault> {
+        match self.known.iter().copied().collect() {
+            Some(tokens) => Ok(tokens),
+            None => self.inner.store.seed(&self.key, &self.known, self.token_life, limit).await,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What lies under the key, and whether it counts: the table of states, read by a call.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Hit, Look, Search, Want};
+use crate::entry::{Entry, EntryId, Kind, Seen};
+use crate::outcome::Reason;
+use crate::recursion;
+use crate::right;
+use crate::site::Warning;
+use crate::store::Found;
+use crate::verb::Verb;
+
+impl Search {
+    /// Whose the bytes are, and whether they count.
+    pub(super) fn judge(&mut self, found: Found) -> Look {
+        self.tokens = found.tokens;
+        self.left = found.left;
+        match found.bytes {
+            None => Look::Free(Want::Lease(Seen::absent())),
+            Some(bytes) => self.judge_bytes(&bytes),
+        }
+    }
+
+    fn judge_bytes(&mut self, bytes: &Bytes) -> Look {
+        let Some(entry) = Entry::parse(bytes.clone()) else {
+            self.dead(Warning::Undecodable, "the entry is not one of ours: overwritten");
+            return Look::Free(Want::Lease(Seen::foreign(bytes)));
+        };
+        let dead = Look::Free(Want::Lease(entry.seen()));
+        if entry.owner.function != self.owner.function {
+            self.other_function(&entry);
+            return dead;
+        }
+        if entry.owner.arguments != self.owner.arguments {
+            self.dead(Warning::OtherFunction, "calls with different arguments share a `key`");
+            return dead;
+        }
+        if entry.owner.version > self.owner.version {
+            self.warn(Warning::Newer, "the entry is from a newer `version`: left alone");
+            return Look::Alone(Reason::Newer);
+        }
+        if entry.owner.version < self.owner.version || !entry.depends_on(&self.tokens) {
+            return dead;
+        }
+        match entry.kind {
+            Kind::Lease => Look::Held(entry.id),
+            Kind::Value | Kind::None => self.judge_value(entry),
+        }
+    }
+
+    fn judge_value(&mut self, entry: Entry) -> Look {
+        if !self.timed && !entry.window.is_zero() {
+            return Look::Untimed;
+        }
+        let left = self.left.unwrap_or(entry.life);
+        let claimed = right::claimed_for(&entry, left, self.right_life()).is_some();
+        let hit = |stale, refresh: bool| {
+            Look::Serve(Hit { entry: entry.clone(), stale, refresh: refresh.then_some(left) })
+        };
+        if self.call.verb == Some(Verb::Refresh) {
+            return free_unless(claimed, entry, left);
+        }
+        // Fresh until the window begins; an entry without one is gone by then.
+        let Some(age) = entry.window.checked_sub(left).filter(|_| !entry.window.is_zero()) else {
+            let early = !claimed && self.is_early(&entry, left.saturating_sub(entry.window));
+            return hit(false, early);
+        };
+        // An old value would stay for as long as what is being computed from it.
+        let tolerated = !recursion::is_stored();
+        if tolerated && age < self.call.identity.stale_while_revalidate() {
+            return hit(true, !claimed);
+        }
+        if tolerated && age < self.call.identity.stale_if_error() {
+            self.kept = Some(Hit { entry: entry.clone(), stale: true, refresh: None });
+        }
+        free_unless(claimed, entry, left)
+    }
+
+    /// The early refresh of Vattani, Chiera and Lowenstein, "Optimal Probabilistic Cache Stampede
+    /// Prevention" (VLDB 2015): the nearer the end and the dearer the value, the likelier.
+    fn is_early(&self, entry: &Entry, fresh: Duration) -> bool {
+        let beta = self.call.identity.refresh_ahead();
+        if beta <= 0.0 {
+            return false;
+        }
+        let chance = EntryId::fresh().map_or(1.0, |random| 1.0 - random.fraction());
+        entry.cost.as_secs_f64() * beta * -chance.ln() >= fresh.as_secs_f64()
+    }
+}
+
+fn free_unless(claimed: bool, entry: Entry, left: Duration) -> Look {
+    if claimed { Look::Held(entry.id) } else { Look::Free(Want::Claim(entry, left)) }
+}

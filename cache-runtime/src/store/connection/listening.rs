@@ -1,0 +1,131 @@
+//! Hearing of changes: who waits for a push about which key.
+//!
+//! The listening lane tracks in Redis's default mode: what is read through it is announced once,
+//! at its next change, and pushes come before the replies of later commands. Whoever listens does
+//! so before it reads, so that no change falls in between; a lost lane counts as a change of
+//! everything.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use deadpool_redis::redis::{PushInfo, PushKind, Value};
+use tokio::sync::Notify;
+
+use crate::store::Key;
+
+/// All who listen on one lane.
+#[derive(Default)]
+pub(crate) struct Ears {
+    listeners: Mutex<HashMap<Box<str>, Vec<Arc<Notify>>>>,
+}
+
+impl Ears {
+    pub(crate) fn listen(self: &Arc<Self>, key: &Key) -> Listening {
+        let change = Arc::new(Notify::new());
+        let mut listeners = self.listeners();
+        for name in key.all() {
+            listeners.entry(name.into()).or_default().push(change.clone());
+        }
+        drop(listeners);
+        Listening { ears: self.clone(), key: key.clone(), change }
+    }
+
+    /// Called by the driver of the connection: must not block.
+    pub(crate) fn push(&self, push: &PushInfo) {
+        match (&push.kind, &push.data[..]) {
+            (PushKind::Invalidate, [Value::Array(names)]) => {
+                let listeners = self.listeners();
+                for name in names {
+                    if let Value::BulkString(name) = name
+                        && let Ok(name) = std::str::from_utf8(name)
+                        && let Some(changes) = listeners.get(name)
+                    {
+                        changes.iter().for_each(|change| change.notify_one());
+                    }
+                }
+            }
+            // Everything was flushed, or the connection is gone.
+            (PushKind::Invalidate | PushKind::Disconnection, _) => self.everything(),
+            _ => {}
+        }
+    }
+
+    /// Nothing is known any more.
+    pub(crate) fn everything(&self) {
+        self.listeners().values().flatten().for_each(|change| change.notify_one());
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, HashMap<Box<str>, Vec<Arc<Notify>>>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One listener, for an entry and its tokens.
+pub(crate) struct Listening {
+    ears: Arc<Ears>,
+    key: Key,
+    change: Arc<Notify>,
+}
+
+impl Listening {
+    /// Returns once something may have changed since the last return.
+    pub(crate) async fn changed(&self) {
+        self.change.notified().await;
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let mut listeners = self.ears.listeners();
+        for name in self.key.all() {
+            if let Some(changes) = listeners.get_mut(name) {
+                changes.retain(|change| !Arc::ptr_eq(change, &self.change));
+                if changes.is_empty() {
+                    listeners.remove(name);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    fn heard(listening: &Listening) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        std::pin::pin!(listening.changed()).poll(&mut cx).is_ready()
+    }
+
+    fn push(kind: PushKind, data: Vec<Value>) -> PushInfo {
+        PushInfo { kind, data }
+    }
+
+    #[test]
+    fn a_listener_hears_what_concerns_it_and_forgets_what_it_heard() {
+        let ears = Arc::new(Ears::default());
+        let one = ears.listen(&Key::named("one"));
+        let other = ears.listen(&Key::named("other"));
+        let names = Value::Array(vec![Value::BulkString(b"one".to_vec())]);
+        ears.push(&push(PushKind::Invalidate, vec![names]));
+        assert!(heard(&one) && !heard(&one) && !heard(&other));
+        ears.push(&push(PushKind::Invalidate, vec![Value::Nil]));
+        assert!(heard(&one) && heard(&other));
+        ears.push(&push(PushKind::Disconnection, vec![]));
+        assert!(heard(&one) && heard(&other));
+    }
+
+    #[test]
+    fn a_token_concerns_the_entries_that_depend_on_it_and_nobody_stays_behind() {
+        let ears = Arc::new(Ears::default());
+        let listening = ears.listen(&Key::named("one"));
+        let names = Value::Array(vec![Value::BulkString(b"~one".to_vec())]);
+        ears.push(&push(PushKind::Invalidate, vec![names]));
+        assert!(heard(&listening));
+        drop(listening);
+        assert!(ears.listeners().is_empty());
+    }
+}

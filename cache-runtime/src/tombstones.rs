@@ -1,0 +1,219 @@
+//! Invalidations that are still to be delivered.
+//!
+//! One that failed, or whose outcome is unknown, binds this process at once: calls that depend on
+//! what it names run plainly until it has been delivered. It is sent again until then, for as long
+//! as the process lives.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::background;
+use crate::cache::Inner;
+use crate::store::Key;
+
+/// Names that are remembered; with more than that, everything is to be invalidated.
+const MOST: usize = 1 << 16;
+
+/// Names in one command.
+const BATCH: usize = 500;
+
+const PAUSES: [Duration; 2] = [Duration::from_millis(25), Duration::from_secs(1)];
+
+#[derive(Default)]
+pub(crate) struct Tombstones {
+    /// Whether there are any: all that an ordinary call looks at.
+    some: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By name, with the number of the last invalidation that failed.
+    names: HashMap<String, u64>,
+    everything: Option<u64>,
+    last: u64,
+    delivering: bool,
+}
+
+/// What is sent at a time.
+enum Batch {
+    Names(Vec<(String, u64)>),
+    Everything(u64),
+}
+
+impl Tombstones {
+    /// Whether a call must not use what is stored.
+    pub(crate) fn bind(&self, key: &Key) -> bool {
+        self.some.load(Ordering::Acquire) && self.state().binds(key)
+    }
+
+    /// How many names are still to be invalidated.
+    pub(crate) fn len(&self) -> usize {
+        self.state().names.len()
+    }
+
+    /// Adds names; true where somebody has to begin to deliver.
+    fn add(&self, names: Vec<String>) -> bool {
+        let mut state = self.state();
+        state.add(names);
+        self.some.store(true, Ordering::Release);
+        !std::mem::replace(&mut state.delivering, true)
+    }
+
+    /// What to send next; `None` where nothing is left.
+    fn next(&self) -> Option<Batch> {
+        let mut state = self.state();
+        let batch = state.next();
+        if batch.is_none() {
+            state.delivering = false;
+            self.some.store(false, Ordering::Release);
+        }
+        batch
+    }
+
+    fn delivered(&self, batch: Batch) {
+        self.state().delivered(batch);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn binds(&self, key: &Key) -> bool {
+        self.everything.is_some() || key.all().any(|name| self.names.contains_key(name))
+    }
+
+    fn add(&mut self, names: Vec<String>) {
+        self.last += 1;
+        for name in names {
+            if self.names.len() < MOST || self.names.contains_key(&name) {
+                self.names.insert(name, self.last);
+            } else {
+                self.everything = Some(self.last);
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Batch> {
+        if let Some(number) = self.everything {
+            return Some(Batch::Everything(number));
+        }
+        let names: Vec<_> = self.names.iter().take(BATCH).map(|(n, at)| (n.clone(), *at)).collect();
+        (!names.is_empty()).then_some(Batch::Names(names))
+    }
+
+    /// What failed once more meanwhile stays.
+    fn delivered(&mut self, batch: Batch) {
+        match batch {
+            Batch::Everything(number) => {
+                self.everything = self.everything.filter(|last| *last > number);
+                self.names.retain(|_, last| *last > number);
+            }
+            Batch::Names(names) => {
+                for (name, number) in names {
+                    if self.names.get(&name) == Some(&number) {
+                        self.names.remove(&name);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Binds this process to an invalidation that could not be delivered, and goes on trying.
+pub(crate) fn bury(inner: &Arc<Inner>, names: Vec<String>) {
+    if inner.tombstones.add(names) {
+        tracing::warn!(
+            "an invalidation could not be delivered: until it is, what it names is not served here"
+        );
+        // Strong: the obligation outlives the last handle.
+        background::spawn(deliver(inner.clone()));
+    }
+}
+
+async fn deliver(inner: Arc<Inner>) {
+    let mut pause = PAUSES[0];
+    while let Some(batch) = inner.tombstones.next() {
+        if send(&inner, &batch).await {
+            inner.tombstones.delivered(batch);
+            pause = PAUSES[0];
+        } else {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSES[1]);
+        }
+    }
+    tracing::info!("all invalidations have been delivered");
+}
+
+async fn send(inner: &Inner, batch: &Batch) -> bool {
+    let store = &inner.store;
+    match batch {
+        Batch::Names(names) => {
+            let names: Vec<_> = names.iter().map(|(name, _)| name.clone()).collect();
+            store.unlink(&names, store.patience()).await.is_ok()
+        }
+        Batch::Everything(_) => {
+            let start = format!("{}:", inner.config.namespace);
+            store.clear(&start, &mut |_| {}).await.is_ok()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn a_tombstone_binds_what_it_names_until_it_is_delivered() {
+        let tombstones = Tombstones::default();
+        assert!(!tombstones.bind(&Key::named("one")));
+        assert!(tombstones.add(names(&["one", "~two"])));
+        assert!(!tombstones.add(names(&["three"])), "somebody delivers already");
+        for (name, bound) in [("one", true), ("two", true), ("three", true), ("four", false)] {
+            assert_eq!(tombstones.bind(&Key::named(name)), bound, "{name}");
+        }
+        let batch = tombstones.next().unwrap();
+        tombstones.delivered(batch);
+        assert!(tombstones.next().is_none());
+        assert!(!tombstones.bind(&Key::named("one")));
+        assert!(tombstones.add(names(&["one"])), "nobody delivers any more");
+    }
+
+    #[test]
+    fn what_fails_again_during_a_delivery_is_delivered_again() {
+        let tombstones = Tombstones::default();
+        tombstones.add(names(&["one", "two"]));
+        let batch = tombstones.next().unwrap();
+        tombstones.add(names(&["one"]));
+        tombstones.delivered(batch);
+        assert!(tombstones.bind(&Key::named("one")));
+        assert!(!tombstones.bind(&Key::named("two")));
+    }
+
+    #[test]
+    fn a_full_table_binds_everything() {
+        let tombstones = Tombstones::default();
+        tombstones.add((0..MOST).map(|n| n.to_string()).collect());
+        assert!(!tombstones.bind(&Key::named("another")));
+        tombstones.add(names(&["0", "1"]));
+        assert!(!tombstones.bind(&Key::named("another")), "those were there");
+        tombstones.add(names(&["one too many"]));
+        assert!(tombstones.bind(&Key::named("another")));
+        let batch = tombstones.next().unwrap();
+        tombstones.add(names(&["later"]));
+        tombstones.delivered(batch);
+        assert!(tombstones.bind(&Key::named("another")), "the later one was not covered");
+        let batch = tombstones.next().unwrap();
+        tombstones.delivered(batch);
+        assert!(!tombstones.bind(&Key::named("another")));
+        assert_eq!(tombstones.len(), 0);
+    }
+}

@@ -1,0 +1,115 @@
+//! Waiting for a value that another process computes.
+//!
+//! All calls of this process that wait for one lease or claim share one look at it. It is read so
+//! that its change is heard, and read again when something was heard or when its time is over; where
+//! nothing can be heard, now and then. When it is gone all are woken, and each reads for itself.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use futures_util::future::select;
+use tokio::sync::watch;
+
+use crate::background;
+use crate::cache::Inner;
+use crate::entry::{Entry, EntryId, Kind};
+use crate::right;
+use crate::store::{Found, Key, Listening, Read};
+
+/// How often it is read where nothing can be heard: at first, and at last.
+const POLLS: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(250)];
+
+/// Wakes those who wait when it is dropped.
+type Over = Arc<watch::Sender<()>>;
+
+#[derive(Default)]
+pub(crate) struct Waits(Mutex<HashMap<Box<str>, (EntryId, Weak<watch::Sender<()>>)>>);
+
+impl Waits {
+    /// Joins those who wait for `right`; ends with an error, or a change, when it is over.
+    pub(crate) fn join(
+        &self,
+        inner: &Arc<Inner>,
+        key: &Key,
+        right: EntryId,
+        life: Duration,
+    ) -> watch::Receiver<()> {
+        let mut waits = self.table();
+        if let Some((known, over)) = waits.get(key.entry())
+            && *known == right
+            && let Some(over) = over.upgrade()
+        {
+            return over.subscribe();
+        }
+        let (over, receiver) = watch::channel(());
+        let over = Arc::new(over);
+        waits.insert(key.entry().into(), (right, Arc::downgrade(&over)));
+        drop(waits);
+        let (inner, key) = (inner.clone(), key.clone());
+        background::spawn_begun(async move {
+            stand_by(&inner, &key, right, life, &over).await;
+            inner.waits.forget(&key, &over);
+        });
+        receiver
+    }
+
+    fn forget(&self, key: &Key, over: &Over) {
+        let mut waits = self.table();
+        let ours = |(_, other): &(_, Weak<_>)| std::ptr::eq(other.as_ptr(), Arc::as_ptr(over));
+        if waits.get(key.entry()).is_some_and(ours) {
+            waits.remove(key.entry());
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<Box<str>, (EntryId, Weak<watch::Sender<()>>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns once the right is gone, nobody waits for it any more, or the store does not answer.
+async fn stand_by(inner: &Inner, key: &Key, right: EntryId, life: Duration, over: &Over) {
+    let store = &inner.store;
+    let mut listening: Option<Listening> = None;
+    let mut pause = POLLS[0];
+    while !over.is_closed() {
+        // Listens before it reads, so that no change falls in between.
+        listening = listening.or_else(|| store.listen(key));
+        let how = if listening.is_some() { Read::Tracked } else { Read::Timed };
+        let found = match store.read(key, how, store.patience()).await {
+            Ok(found) => found,
+            Err(_) if listening.take().is_some() => continue,
+            Err(_) => return,
+        };
+        let Some(rest) = rest(found, right, life) else { return };
+        let asleep = if listening.is_some() { rest } else { rest.min(pause) };
+        pause = (pause * 2).min(POLLS[1]);
+        let Some(timer) = background::sleep(asleep) else { return };
+        let changed = pin!(changed(listening.as_ref()));
+        select(select(changed, pin!(timer)), pin!(over.closed())).await;
+    }
+}
+
+async fn changed(listening: Option<&Listening>) {
+    match listening {
+        Some(listening) => listening.changed().await,
+        None => pending().await,
+    }
+}
+
+/// How long the right still lasts unless it is extended; `None` where it is gone.
+fn rest(found: Found, right: EntryId, life: Duration) -> Option<Duration> {
+    let entry = Entry::parse(found.bytes?).filter(|entry| entry.id == right)?;
+    if !entry.depends_on(&found.tokens) {
+        return None;
+    }
+    let left = found.left.unwrap_or(entry.life);
+    let rest = match entry.kind {
+        Kind::Lease => left,
+        Kind::Value | Kind::None => right::claimed_for(&entry, left, life)?,
+    };
+    // Timers and `PTTL` cut off fractions of a millisecond.
+    Some(rest + Duration::from_millis(1))
+}
