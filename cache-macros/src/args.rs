@@ -1,16 +1,17 @@
-//! First stage: what is written between the parentheses of the attribute.
+//! First stage: what is written between the parentheses of `#[cache_result]`.
 
-use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream};
 use syn::ext::IdentExt;
-use syn::parse::{ParseStream, Parser};
-use syn::punctuated::Punctuated;
-use syn::{Expr, ExprClosure, Lit, LitStr, Path, Token, token};
+use syn::parse::ParseStream;
+use syn::{Expr, Lit, LitStr, Path};
 
 use crate::errors::Errors;
 use crate::key::Key;
+use crate::reading::{items, names, pass_over_value, value};
 use crate::slot::Slot;
-use crate::values::{self, Time, Ttl};
-use crate::words;
+use crate::template::Template;
+use crate::values::{self, Predicate, Time, Ttl, Written};
+use crate::{tags, words};
 
 /// The options, each as it was written; what was refused is reported and left out.
 #[derive(Default)]
@@ -22,32 +23,23 @@ pub(crate) struct Args {
     pub(crate) when: Slot<Expr>,
     pub(crate) cache_if: Slot<Predicate>,
     pub(crate) none_ttl: Slot<Time>,
+    pub(crate) stale_while_revalidate: Slot<Written>,
+    pub(crate) stale_if_error: Slot<Written>,
+    pub(crate) stale_if: Slot<Predicate>,
+    pub(crate) refresh_ahead: Slot<f64>,
     pub(crate) jitter: Slot<f64>,
+    pub(crate) lease: Slot<Written>,
+    pub(crate) wait: Slot<Written>,
+    pub(crate) tags: Slot<Vec<Template>>,
     pub(crate) version: Slot<u32>,
     pub(crate) cache: Slot<Expr>,
     pub(crate) runtime: Slot<Path>,
 }
 
-/// What decides about a value: a closure, or the path of a function.
-pub(crate) enum Predicate {
-    Closure(ExprClosure),
-    Path(Expr),
-}
-
 impl Args {
     pub(crate) fn parse(attr: TokenStream, errors: &mut Errors) -> Self {
         let mut args = Self::default();
-        let parsed = (|input: ParseStream| {
-            while !input.is_empty() {
-                let option = args.option(input, errors);
-                let recover = option.is_err();
-                errors.ok(option);
-                separator(input, recover, errors);
-            }
-            Ok(())
-        })
-        .parse2(attr);
-        errors.ok(parsed);
+        items(attr, errors, |input, errors| args.option(input, errors));
         args
     }
 
@@ -64,7 +56,22 @@ impl Args {
             "when" => self.when.set(&word, values::when(value()?), errors),
             "cache_if" => self.cache_if.set(&word, values::cache_if(value()?), errors),
             "none_ttl" => self.none_ttl.set(&word, values::none_ttl(value()?), errors),
+            "stale_while_revalidate" => {
+                let window = values::written(&value()?, "stale_while_revalidate");
+                self.stale_while_revalidate.set(&word, window, errors);
+            }
+            "stale_if_error" => {
+                let window = values::written(&value()?, "stale_if_error");
+                self.stale_if_error.set(&word, window, errors);
+            }
+            "stale_if" => self.stale_if.set(&word, values::stale_if(value()?), errors),
+            "refresh_ahead" => {
+                self.refresh_ahead.set(&word, values::refresh_ahead(value()?), errors);
+            }
             "jitter" => self.jitter.set(&word, values::jitter(value()?), errors),
+            "lease" => self.lease.set(&word, values::written(&value()?, "lease"), errors),
+            "wait" => self.wait.set(&word, values::written(&value()?, "wait"), errors),
+            "tags" => self.tags.set(&word, tags::tags(value()?), errors),
             "version" => self.version.set(&word, values::version(value()?), errors),
             "cache" => self.cache.set(&word, value(), errors),
             "crate" => self.runtime.set(&word, values::path(value()?), errors),
@@ -89,82 +96,4 @@ fn name(input: ParseStream) -> syn::Result<Ident> {
         return Err(syn::Error::new_spanned(literal, message));
     }
     input.call(Ident::parse_any)
-}
-
-/// Reads the `= expression` behind an option's name.
-fn value(word: &Ident, input: ParseStream) -> syn::Result<Expr> {
-    if input.peek(token::Paren) {
-        let group: Group = input.parse()?;
-        let message = format!("write `{word} = {}`", group.stream());
-        return Err(syn::Error::new(group.span(), message));
-    }
-    if input.is_empty() || input.peek(Token![,]) {
-        let example = words::example(&word.to_string());
-        let message = format!("`{word}` needs a value, as in `{example}`");
-        return Err(syn::Error::new_spanned(word, message));
-    }
-    input.parse::<Token![=]>()?;
-    if input.is_empty() || input.peek(Token![,]) {
-        return Err(syn::Error::new_spanned(word, format!("`{word}` has no value")));
-    }
-    input.parse()
-}
-
-/// Reads the `(a, b)` behind `skip`.
-fn names(word: &Ident, input: ParseStream) -> syn::Result<Vec<Ident>> {
-    let error = |message| Err(syn::Error::new_spanned(word, message));
-    if !input.peek(token::Paren) {
-        pass_over_value(input);
-        return error("write the arguments in parentheses, as in `skip(db)`");
-    }
-    let group: Group = input.parse()?;
-    let parser = |names: ParseStream| {
-        Punctuated::<_, Token![,]>::parse_terminated_with(names, Ident::parse_any)
-    };
-    let names = parser.parse2(group.stream())?;
-    if names.is_empty() {
-        return error("`skip` names no argument; write `skip(db)`, or leave it out");
-    }
-    Ok(names.into_iter().collect())
-}
-
-/// Leaves the value of an unknown option behind, so that the options after it are still read.
-fn pass_over_value(input: ParseStream) {
-    let ahead = input.fork();
-    let passed = if ahead.peek(token::Paren) {
-        ahead.parse::<Group>().is_ok()
-    } else {
-        ahead.parse::<Token![=]>().is_ok() && ahead.parse::<Expr>().is_ok()
-    };
-    if passed {
-        syn::parse::discouraged::Speculative::advance_to(input, &ahead);
-    }
-}
-
-/// Goes to the next option, over whatever a mistake has left.
-fn separator(input: ParseStream, recover: bool, errors: &mut Errors) {
-    if !recover && !input.is_empty() && !input.peek(Token![,]) {
-        errors.at(input.span(), "expected `,`");
-        if begins_an_option(input) {
-            return;
-        }
-    }
-    while !input.is_empty() {
-        if input.parse::<Token![,]>().is_err() {
-            // Cannot fail: the input is not empty.
-            let _ = input.parse::<TokenTree>();
-        } else if input.is_empty() || begins_an_option(input) {
-            return;
-        }
-    }
-}
-
-/// Tells the next option from the inside of an unreadable value, `|a, b| ..` for instance.
-fn begins_an_option(input: ParseStream) -> bool {
-    let ahead = input.fork();
-    let word = ahead.call(Ident::parse_any).is_ok();
-    word && (ahead.is_empty()
-        || ahead.peek(Token![=])
-        || ahead.peek(Token![,])
-        || ahead.peek(token::Paren))
 }

@@ -51,6 +51,20 @@ impl Errors {
     }
 }
 
+/// All the values, or all their mistakes.
+pub(crate) fn all<T>(results: impl Iterator<Item = syn::Result<T>>) -> syn::Result<Vec<T>> {
+    let mut values = Vec::new();
+    let mut mistakes: Option<syn::Error> = None;
+    for result in results {
+        match (result, &mut mistakes) {
+            (Ok(value), _) => values.push(value),
+            (Err(error), Some(mistakes)) => mistakes.combine(error),
+            (Err(error), None) => mistakes = Some(error),
+        }
+    }
+    mistakes.map_or(Ok(values), Err)
+}
+
 impl Drop for Errors {
     fn drop(&mut self) {
         assert!(

@@ -1,21 +1,29 @@
-//! Last stage: the function with its body between a lookup and a populate.
+//! Last stage: the function with its body between a lookup and a populate, or before an
+//! invalidation.
 //!
 //! Locals have the hygiene of this macro (mixed site), so that they neither see the names of the
 //! function nor are seen by them. What may fail to type-check is spanned at what the user wrote.
 
 mod call;
 mod codec;
+mod function;
+mod part;
+mod writes;
 
-use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::{Expr, ExprReference, Path, Token};
 
 use crate::args::Args;
-use crate::boxed::Boxed;
-use crate::input::{Form, Input};
+use crate::borrows;
+use crate::input::Input;
 use crate::parts::Part;
 
-/// Expands a function in which no mistake was found.
+use function::Around;
+pub(crate) use writes::writing;
+
+/// Expands a cached function in which no mistake was found.
 ///
 /// ```text
 /// // Input:
@@ -33,22 +41,20 @@ use crate::parts::Part;
 ///     Box::pin(get_or_compute(codec, call, body)).await
 /// }
 /// ```
-pub(crate) fn expand(args: &Args, input: Input, parts: &[Part]) -> TokenStream {
-    let site = Span::mixed_site();
+///
+/// A body that may run behind the call is boxed, and `get_or_refresh` asks it to be `Send`.
+pub(crate) fn cached(args: &Args, input: Input, key: &[Part], tags: &[Vec<Part>]) -> TokenStream {
     let expansion = Expansion {
         args,
         name: input.sig.ident.unraw().to_string(),
-        output: input.output().map_or_else(|| quote!(()), ToTokens::to_token_stream),
-        runtime: runtime(args, site),
-        parts,
+        output: output(&input),
+        runtime: runtime(args.runtime.value(), Span::mixed_site()),
+        key,
+        tags,
+        behind: borrows::behind(args, &input),
     };
-    let Input { attrs, vis, sig, form, .. } = input;
-    let body = match form {
-        Form::Async(body) => expansion.of_async_fn(&body),
-        Form::Boxed(boxed) => expansion.of_boxed(*boxed),
-        Form::Sync(body) => body.into_token_stream(),
-    };
-    quote!(#(#attrs)* #vis #sig #body)
+    let (codec, call) = (codec::codec(&expansion), call::call(&expansion));
+    function::around(input, |body| expansion.body(&body, &quote!(#codec #call)))
 }
 
 struct Expansion<'a> {
@@ -57,76 +63,63 @@ struct Expansion<'a> {
     output: TokenStream,
     /// `::cache_runtime::__private`
     runtime: TokenStream,
-    parts: &'a [Part],
+    key: &'a [Part],
+    tags: &'a [Vec<Part>],
+    /// The option that lets the body run behind the call.
+    behind: Option<&'a Ident>,
 }
 
 impl Expansion<'_> {
-    fn of_async_fn(&self, body: &Group) -> TokenStream {
-        let (runtime, around) = (&self.runtime, self.around(body));
-        quote_spanned! {Span::mixed_site()=>
-            {
-                #around
-                ::std::boxed::Box::pin(#runtime::get_or_compute(codec, call, body)).await
-            }
+    fn body(&self, body: &TokenStream, before: &TokenStream) -> Around {
+        let site = Span::mixed_site();
+        if let Some(word) = self.behind {
+            return self.boxed(body, before, site.located_at(word.span()));
+        }
+        let (runtime, body) = (&self.runtime, function::pinned(body));
+        Around {
+            statements: quote!(#before #body),
+            last: quote_spanned!(site=> #runtime::get_or_compute(codec, call, body)),
         }
     }
 
-    /// The `let`s that bind pattern arguments go first, so that the key may use their names. The
-    /// future is in a box already.
-    ///
-    /// ```text
-    /// // Input:
-    /// Box::pin(async move { let Path(kind) = { .. }; let __self = self; let __ret = { .. }; __ret })
-    ///
-    /// // Output:
-    /// Box::pin(async move { let Path(kind) = { .. }; let codec = ..; .. get_or_compute(..).await })
-    /// ```
-    fn of_boxed(&self, boxed: Boxed) -> TokenStream {
-        let (runtime, around) = (&self.runtime, self.around(&boxed.body));
-        let Boxed { before, patterns, .. } = &boxed;
-        let before = quote!(#(#before)*);
+    /// That a body is not `Send` is told at the option that asks for it.
+    fn boxed(&self, body: &TokenStream, before: &TokenStream, at: Span) -> Around {
+        let runtime = runtime(self.args.runtime.value(), at);
         let body = quote_spanned! {Span::mixed_site()=>
-            #(#patterns)*
-            #around
-            #runtime::get_or_compute(codec, call, body).await
+            let body = ::std::boxed::Box::pin(#body);
         };
-        let call = boxed.call_with(body);
-        quote!({ #before #call })
-    }
-
-    fn around(&self, body: &Group) -> TokenStream {
-        let (codec, call, body) = (codec::codec(self), call::call(self), self.body(body));
-        quote!(#codec #call #body)
-    }
-
-    /// The first statement lets `return Err(Box::new(error))` coerce, which it would not if the type
-    /// of the block were inferred; the second points at the tail of the body if its type is wrong.
-    fn body(&self, body: &Group) -> TokenStream {
-        let output = &self.output;
-        quote_spanned! {Span::mixed_site()=>
-            let body = async move {
-                if let ::core::option::Option::Some(r) = ::core::option::Option::None::<#output> {
-                    return r;
-                }
-                #[allow(clippy::diverging_sub_expression, unused_braces)]
-                let out: #output = #body;
-                #[allow(unreachable_code)]
-                out
-            };
-            let body = ::core::pin::pin!(body);
+        Around {
+            statements: quote!(#before #body),
+            last: quote_spanned!(at=> #runtime::get_or_refresh(codec, call, body)),
         }
     }
+}
+
+/// What the function resolves to.
+fn output(input: &Input) -> TokenStream {
+    input.output().map_or_else(|| quote!(()), ToTokens::to_token_stream)
 }
 
 /// The path of the hidden interface, every token at one place: a single one elsewhere would drag
 /// the error there.
-fn runtime(args: &Args, at: Span) -> TokenStream {
+fn runtime(path: Option<&Path>, at: Span) -> TokenStream {
     let default = || quote_spanned!(at=> ::cache_runtime);
-    let path = args.runtime.value().map_or_else(default, ToTokens::to_token_stream);
+    let path = path.map_or_else(default, ToTokens::to_token_stream);
     let path = path.into_iter().map(|mut token: TokenTree| {
         token.set_span(token.span().located_at(at));
         token
     });
     let path: TokenStream = path.collect();
     quote_spanned!(at=> #path::__private)
+}
+
+/// `&value`, with parentheses where the value needs them.
+fn borrowed(value: &Expr) -> TokenStream {
+    ExprReference {
+        attrs: Vec::new(),
+        and_token: Token![&](syn::spanned::Spanned::span(value)),
+        mutability: None,
+        expr: Box::new(value.clone()),
+    }
+    .into_token_stream()
 }

@@ -2,8 +2,9 @@
 
 use proc_macro2::{Group, TokenStream};
 use syn::ext::IdentExt;
-use syn::{Attribute, FnArg, Ident, PatType, Receiver, ReturnType, Signature, Type, Visibility};
+use syn::{FnArg, Ident, Pat, PatType, Receiver, ReturnType, Signature, Type, Visibility};
 
+use crate::attribute::Attribute;
 use crate::boxed::{self, Boxed};
 use crate::errors::Errors;
 use crate::item::{End, Function, other_item, without_inner_attributes};
@@ -11,7 +12,7 @@ use crate::pattern;
 
 /// The function, with what the other stages ask about it.
 pub(crate) struct Input {
-    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) attrs: Vec<syn::Attribute>,
     pub(crate) vis: Visibility,
     pub(crate) sig: Signature,
     pub(crate) form: Form,
@@ -23,7 +24,7 @@ pub(crate) struct Input {
 pub(crate) struct Arg {
     pub(crate) ident: Ident,
     /// `#[cfg]` on the argument: where it is not compiled, neither is its part of the key.
-    pub(crate) cfgs: Vec<Attribute>,
+    pub(crate) cfgs: Vec<syn::Attribute>,
 }
 
 /// How the function is asynchronous.
@@ -34,24 +35,40 @@ pub(crate) enum Form {
     Sync(Group),
 }
 
+impl Form {
+    /// The names that an argument binds, as it was written.
+    pub(crate) fn names(&self, given: &Pat) -> Vec<Ident> {
+        let pattern = match self {
+            Self::Boxed(boxed) => boxed.pattern(given),
+            _ => Some(given),
+        };
+        pattern.map(pattern::names).unwrap_or_default()
+    }
+}
+
 impl Input {
     /// `None` if there is no function to look at; that is reported.
-    pub(crate) fn parse(item: TokenStream, errors: &mut Errors) -> Option<Self> {
+    pub(crate) fn parse(
+        item: TokenStream,
+        attribute: Attribute,
+        errors: &mut Errors,
+    ) -> Option<Self> {
         if let Some(keyword) = other_item(item.clone()) {
-            errors.on(keyword, "`#[cache_result]` goes on an `async fn`");
+            errors.on(keyword, format!("`{attribute}` goes on an `async fn`"));
             return None;
         }
         let function = errors.ok(syn::parse2::<Function>(item))?;
         match function.end {
             End::Body(body) => Some(Self::new(function.attrs, function.vis, function.sig, body)),
             End::Semi(semi) => {
-                errors.on(semi, "nothing to cache: put `#[cache_result]` on the implementation");
+                let nothing = attribute.without_a_body();
+                errors.on(semi, format!("{nothing}: put `{attribute}` on the implementation"));
                 None
             }
         }
     }
 
-    fn new(mut attrs: Vec<Attribute>, vis: Visibility, sig: Signature, body: Group) -> Self {
+    fn new(mut attrs: Vec<syn::Attribute>, vis: Visibility, sig: Signature, body: Group) -> Self {
         let (inner, body) = without_inner_attributes(body);
         attrs.extend(inner);
         let form = match boxed::parse(&sig, &body) {
@@ -91,18 +108,14 @@ fn args(sig: &Signature, form: &Form) -> Vec<Arg> {
     for PatType { attrs, pat, .. } in typed {
         let cfgs: Vec<_> =
             attrs.iter().filter(|attr| decides_about_compiling(attr)).cloned().collect();
-        let pattern = match form {
-            Form::Boxed(boxed) => boxed.pattern(pat),
-            _ => Some(&**pat),
-        };
-        for ident in pattern.into_iter().flat_map(pattern::names) {
+        for ident in form.names(pat) {
             args.push(Arg { ident, cfgs: cfgs.clone() });
         }
     }
     args
 }
 
-fn decides_about_compiling(attr: &Attribute) -> bool {
+fn decides_about_compiling(attr: &syn::Attribute) -> bool {
     let nested = |tokens: TokenStream| {
         tokens.into_iter().any(|token| matches!(token.to_string().as_str(), "cfg" | "cfg_attr"))
     };

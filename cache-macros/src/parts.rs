@@ -1,17 +1,23 @@
-//! Third stage: what the key is made of, in terms of the function's arguments.
+//! Third stage: what key and tags are made of, in terms of the function's arguments.
+
+mod template;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::{Attribute, Expr, Ident, LitStr, Member, Path};
+use syn::{Attribute, Expr, Ident, Member, Path};
 
 use crate::args::Args;
 use crate::errors::Errors;
-use crate::input::{Arg, Input};
-use crate::key::{Key, Piece, Place};
+use crate::input::Input;
+use crate::key::Key;
+use crate::template::{Piece, Template};
 use crate::words::quoted;
 
-/// One part of the key.
+pub(crate) use template::of_tags;
+use template::of_template;
+
+/// One part of the key or of a tag.
 pub(crate) enum Part {
     /// An argument, which is hashed.
     Arg(Ident, Vec<Attribute>),
@@ -34,10 +40,10 @@ impl Part {
 }
 
 /// Finds the parts, and the mistakes in `key` and `skip`.
-pub(crate) fn parts(args: &Args, input: &Input, errors: &mut Errors) -> Vec<Part> {
+pub(crate) fn of_key(args: &Args, input: &Input, errors: &mut Errors) -> Vec<Part> {
     check_skip(args, input, errors);
     match args.key.value() {
-        Some(Key::Template(pieces, literal)) => template(pieces, literal, input, errors),
+        Some(Key::Template(key)) => readable(key, input, errors),
         Some(Key::Values(values, key)) => of_values(values, key, input, errors),
         None => all_but_skipped(args, input, errors),
     }
@@ -75,34 +81,13 @@ fn all_but_skipped(args: &Args, input: &Input, errors: &mut Errors) -> Vec<Part>
     kept.map(|arg| Part::Arg(arg.ident.clone(), arg.cfgs.clone())).collect()
 }
 
-fn template(pieces: &[Piece], literal: &LitStr, input: &Input, errors: &mut Errors) -> Vec<Part> {
-    if pieces.is_empty() {
-        errors.on(literal, "`key` is empty; leave it out to make the key of all arguments");
-        return Vec::new();
+fn readable(key: &Template, input: &Input, errors: &mut Errors) -> Vec<Part> {
+    if key.pieces.is_empty() {
+        errors.on(&key.literal, "`key` is empty; leave it out to make the key of all arguments");
+    } else if !key.pieces.iter().any(|piece| matches!(piece, Piece::Place(_))) {
+        one_for_all(&key.literal, input, errors);
     }
-    if !pieces.iter().any(|piece| matches!(piece, Piece::Place(_))) {
-        one_for_all(literal, input, errors);
-    }
-    let part = |piece: &Piece| match piece {
-        Piece::Text(text) => Some(Part::Text(text.clone(), literal.span())),
-        Piece::Place(place) => resolve(place, literal, input).or_else(|| {
-            errors.on(literal, not_an_argument(&place.name, input));
-            None
-        }),
-    };
-    pieces.iter().filter_map(part).collect()
-}
-
-/// The argument that a placeholder names, with the hygiene of the argument and the place of the text.
-fn resolve(place: &Place, literal: &LitStr, input: &Input) -> Option<Part> {
-    let (mut ident, cfgs) = if place.name == "self" {
-        (input.receiver()?.self_token.into(), Vec::new())
-    } else {
-        let Arg { ident, cfgs } = input.arg(&place.name)?;
-        (ident.clone(), cfgs.clone())
-    };
-    ident.set_span(ident.span().located_at(literal.span()));
-    Some(Part::Place(ident, place.fields.clone(), cfgs))
+    of_template(key, input, errors)
 }
 
 fn of_values(values: &[Expr], key: &Expr, input: &Input, errors: &mut Errors) -> Vec<Part> {
@@ -113,7 +98,7 @@ fn of_values(values: &[Expr], key: &Expr, input: &Input, errors: &mut Errors) ->
     let mut strange = false;
     for name in strangers {
         strange = true;
-        errors.on(name, not_an_argument(&name.to_string(), input));
+        errors.on(name, not_an_argument("key", &name.to_string(), input));
     }
     if !strange && !values.iter().any(|value| mentions_an_argument(value.to_token_stream(), input))
     {
@@ -173,8 +158,8 @@ fn is_argument(name: &str, input: &Input) -> bool {
     input.arg(name).is_some() || name == "self" && input.receiver().is_some()
 }
 
-fn not_an_argument(name: &str, input: &Input) -> String {
-    format!("`key` names `{name}`, which is not an argument; {}", the_arguments(input))
+fn not_an_argument(option: &str, name: &str, input: &Input) -> String {
+    format!("`{option}` names `{name}`, which is not an argument; {}", the_arguments(input))
 }
 
 fn the_arguments(input: &Input) -> String {

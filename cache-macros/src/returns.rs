@@ -1,4 +1,4 @@
-//! What a cached function must not return, as far as the letters of the type tell. Bounds are the
+//! What a function must not return, as far as the letters of the type tell. Bounds are the
 //! compiler's affair.
 
 use quote::ToTokens;
@@ -11,7 +11,7 @@ use syn::{
 use crate::errors::Errors;
 use crate::input::Input;
 
-pub(crate) fn check(input: &Input, errors: &mut Errors) {
+pub(crate) fn cached(input: &Input, errors: &mut Errors) {
     match input.output() {
         None => errors.on(&input.sig.ident, NOTHING),
         Some(Type::Tuple(tuple)) if tuple.elems.is_empty() => errors.on(&input.sig.ident, NOTHING),
@@ -19,6 +19,25 @@ pub(crate) fn check(input: &Input, errors: &mut Errors) {
             errors.on(never, "nothing to cache: this function never returns");
         }
         Some(output) => Output { errors, is_error: false }.visit_type(output),
+    }
+}
+
+/// A function that writes may return anything that has a name.
+pub(crate) fn writing(input: &Input, errors: &mut Errors) {
+    match input.output() {
+        Some(never @ Type::Never(_)) => {
+            errors.on(never, "this function never returns, and would invalidate only when dropped");
+        }
+        Some(output) => Unnamed(errors).visit_type(output),
+        None => {}
+    }
+}
+
+struct Unnamed<'a>(&'a mut Errors);
+
+impl Visit<'_> for Unnamed<'_> {
+    fn visit_type_impl_trait(&mut self, ty: &TypeImplTrait) {
+        self.0.on(ty, "name the type: what is returned says whether the function has succeeded");
     }
 }
 
@@ -88,12 +107,12 @@ impl Output<'_> {
     }
 }
 
-fn is_static(lifetime: &Lifetime) -> bool {
+pub(crate) fn is_static(lifetime: &Lifetime) -> bool {
     lifetime.ident == "static"
 }
 
 /// Names the owned counterpart where it is known.
-fn owned(borrowed: &Type) -> String {
+pub(crate) fn owned(borrowed: &Type) -> String {
     match borrowed {
         Type::Slice(slice) => simple(&slice.elem).map(|elem| format!("`Vec<{elem}>`")),
         Type::Path(_) => simple(borrowed).map(|name| match name.as_str() {

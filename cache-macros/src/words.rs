@@ -1,7 +1,7 @@
-//! The options by name: what exists, what other crates call it, and what a typing slip meant.
+//! The words of the attributes: what exists, what other crates call it, and what a typing slip meant.
 
-/// Every option, in the order of the manual, with an example of its use.
-pub(crate) const OPTIONS: [(&str, &str); 11] = [
+/// Every option of `#[cache_result]`, in the order of the manual, with an example of its use.
+const OPTIONS: [(&str, &str); 18] = [
     ("ttl", "ttl = 3600"),
     ("prefix", "prefix = \"areas\""),
     ("key", "key = \"{id}\""),
@@ -9,37 +9,70 @@ pub(crate) const OPTIONS: [(&str, &str); 11] = [
     ("when", "when = page < 10"),
     ("cache_if", "cache_if = |value| !value.is_empty()"),
     ("none_ttl", "none_ttl = 30"),
+    ("stale_while_revalidate", "stale_while_revalidate = 60"),
+    ("stale_if_error", "stale_if_error = 600"),
+    ("stale_if", "stale_if = |error| error.is_timeout()"),
+    ("refresh_ahead", "refresh_ahead = 1.0"),
     ("jitter", "jitter = 0.1"),
+    ("lease", "lease = \"2s\""),
+    ("wait", "wait = \"5s\""),
+    ("tags", "tags = [\"agent:{agent_id}\"]"),
     ("version", "version = 2"),
     ("cache", "cache = self.cache"),
     ("crate", "crate = \"my_crate::cache_runtime\""),
 ];
 
-/// An example of the use of an option.
-pub(crate) fn example(option: &str) -> &'static str {
-    let found = OPTIONS.iter().find(|(name, _)| *name == option);
+/// Every word of `#[cache_invalidate]`, likewise.
+const TARGETS: [(&str, &str); 4] = [
+    ("prefix", "prefix = \"areas\""),
+    ("tag", "tag = \"agent:{agent_id}\""),
+    ("cache", "cache = self.cache"),
+    ("crate", "crate = \"my_crate::cache_runtime\""),
+];
+
+/// An example of the use of a word.
+pub(crate) fn example(word: &str) -> &'static str {
+    let found = OPTIONS.iter().chain(&TARGETS).find(|(name, _)| *name == word);
     found.map_or("", |(_, example)| example)
+}
+
+/// Whether `#[cache_invalidate]` has a word of that name.
+pub(crate) fn is_target(word: &str) -> bool {
+    TARGETS.iter().any(|(name, _)| *name == word)
 }
 
 /// Says what is wrong with a word that is not an option, and what to write instead.
 pub(crate) fn unknown(word: &str) -> String {
-    if let Some(message) = of_a_peer(word) {
-        return message;
+    of_a_peer(word).unwrap_or_else(|| near_or_listed(word, &OPTIONS, ""))
+}
+
+/// The same for `#[cache_invalidate]`.
+pub(crate) fn unknown_target(word: &str) -> String {
+    match word {
+        "key" | "keys" => format!(
+            "`{word}` is not needed: name the call, as in `areas(kind.clone())`; its arguments make the key"
+        ),
+        "call" | "calls" | "function" => {
+            format!("`{word}` is not needed: name the call alone, as in `areas(kind.clone())`")
+        }
+        "tags" => "write `tag = \"..\"` once for each tag".into(),
+        "prefixes" => "write `prefix = \"..\"` once for each prefix".into(),
+        _ => near_or_listed(word, &TARGETS, "a call, as in `areas(kind.clone())`, or "),
     }
-    match nearest(word) {
-        Some(option) => format!("unknown option `{word}`; did you mean `{option}`?"),
-        None => format!("unknown option `{word}`; expected one of {}", all()),
+}
+
+fn near_or_listed(word: &str, options: &[(&'static str, &str)], others: &str) -> String {
+    if let Some(option) = nearest(word, options) {
+        return format!("unknown option `{word}`; did you mean `{option}`?");
     }
+    let all = quoted(options.iter().map(|(name, _)| name));
+    format!("unknown option `{word}`; expected {others}one of {all}")
 }
 
 /// Joins names for a message: `` `a`, `b` ``.
 pub(crate) fn quoted(names: impl IntoIterator<Item = impl std::fmt::Display>) -> String {
     let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")
-}
-
-fn all() -> String {
-    quoted(OPTIONS.iter().map(|(name, _)| name))
 }
 
 /// Translates the words of other caching attributes.
@@ -52,6 +85,12 @@ fn of_a_peer(word: &str) -> Option<String> {
         "ignore" | "exclude" => "`skip` here: `skip(db)`",
         "condition" => "`when` here: `when = page < 10`",
         "unless" => "`cache_if` here and says the opposite: `cache_if = |value| !value.is_empty()`",
+        "swr" | "stale_ttl" | "grace" => {
+            "`stale_while_revalidate` here: `stale_while_revalidate = 60`"
+        }
+        "early_refresh" | "beta" | "prefetch" => "`refresh_ahead` here: `refresh_ahead = 1.0`",
+        "lock" | "lock_timeout" => "`lease` here: `lease = \"2s\"`",
+        "tag" => "`tags` here: `tags = [\"agent:{agent_id}\"]`",
         _ => return without_counterpart(word),
     };
     Some(format!("`{word}` is called {option}"))
@@ -70,9 +109,9 @@ fn without_counterpart(word: &str) -> Option<String> {
     Some(format!("`{word}` {reason}"))
 }
 
-fn nearest(word: &str) -> Option<&'static str> {
+fn nearest(word: &str, options: &[(&'static str, &str)]) -> Option<&'static str> {
     let bound = (word.len() / 3).max(1);
-    OPTIONS
+    options
         .iter()
         .map(|(name, _)| (distance(word, name), *name))
         .filter(|(distance, _)| *distance <= bound)

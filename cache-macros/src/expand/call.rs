@@ -1,34 +1,39 @@
-//! The call: its site, whether it is cached at all, its ttl and its key.
+//! The call: its site, whether it is cached at all, its ttl, its key and its tags.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Expr, ExprReference, Member, Token};
 
-use super::Expansion;
 use super::codec::time;
-use crate::parts::Part;
-use crate::values::Ttl;
+use super::part::{Sink, part, statement, tag};
+use super::{Expansion, borrowed};
+use crate::args::Args;
+use crate::slot::Slot;
+use crate::values::{Ttl, Written};
 
 /// What may switch the call off comes first, so that nothing after it is computed in vain.
 pub(super) fn call(expansion: &Expansion) -> TokenStream {
-    let when = expansion.args.when.value().map(|when| statement("when", when));
-    let ttl = match expansion.args.ttl.value() {
-        Some(Ttl::Fixed(ttl)) => Some(statement("ttl", time(ttl))),
+    let Expansion { args, key, tags, .. } = expansion;
+    let when = args.when.value().map(|when| statement("call", "when", when));
+    let ttl = match args.ttl.value() {
+        Some(Ttl::Fixed(ttl)) => Some(statement("call", "ttl", time(ttl))),
         _ => None,
     };
     let always = when.is_some()
         || ttl.is_some()
-        || expansion.parts.iter().any(|part| part.cfgs().is_empty());
-    let parts = expansion.parts.iter().map(part);
+        || !tags.is_empty()
+        || key.iter().any(|part| part.cfgs().is_empty());
     // Without `unused_mut`: all parts may be behind a `#[cfg]`.
     let lint = (!always).then(|| quote!(#[allow(unused_mut)]));
-    let mutable = (always || !expansion.parts.is_empty()).then(|| quote!(mut));
+    let mutable = (always || !key.is_empty()).then(|| quote!(mut));
+    let sink = Sink { receiver: "call", text: "text", place: "part" };
+    let key = key.iter().map(|one| part(one, &sink));
+    let tags = tags.iter().map(|parts| tag(parts, "call"));
     let begin = begin(expansion);
     quote_spanned! {Span::mixed_site()=>
         #lint
         let #mutable call = #begin;
-        #when #ttl #(#parts)*
+        #when #ttl #(#key)* #(#tags)*
     }
 }
 
@@ -38,14 +43,9 @@ pub(super) fn call(expansion: &Expansion) -> TokenStream {
 fn begin(expansion: &Expansion) -> TokenStream {
     let Expansion { args, runtime, name, .. } = expansion;
     let at = Span::mixed_site();
-    let settings = [
-        args.prefix.value().map(|prefix| quote_spanned!(at=> .prefix(#prefix))),
-        args.version.value().map(|version| quote_spanned!(at=> .version(#version))),
-        args.jitter.value().map(|jitter| quote_spanned!(at=> .jitter(#jitter))),
-    ];
-    let settings = settings.iter().flatten();
+    let settings = settings(args);
     let site = quote_spanned! {at=>
-        static __SITE: #runtime::Site = #runtime::Site::new(#name) #(#settings)*;
+        static __SITE: #runtime::Site = #runtime::Site::new(#name) #settings;
     };
     let identity = quote_spanned!(at=> &|| ());
     let Some(cache) = args.cache.value() else {
@@ -56,54 +56,29 @@ fn begin(expansion: &Expansion) -> TokenStream {
     quote_spanned!(at=> { let cache = #cache; { #site __SITE.call_in(#identity, cache) } })
 }
 
-/// One part of the key, a statement of its own because a `#[cfg]` may take it away.
-fn part(part: &Part) -> TokenStream {
-    let cfgs = part.cfgs();
-    let statement = match part {
-        Part::Arg(ident, _) => {
-            let lint = underscored(ident);
-            let statement = statement("arg", borrowed_name(ident, &[]));
-            quote!(#lint #statement)
-        }
-        Part::Value(value) => statement("arg", borrowed(value)),
-        Part::Text(text, span) => {
-            let mut text = Literal::string(text);
-            text.set_span(*span);
-            statement("text", text)
-        }
-        Part::Place(name, fields, _) => {
-            let lint = underscored(name);
-            let statement = statement("part", borrowed_name(name, fields));
-            quote!(#lint #statement)
-        }
-    };
-    quote!(#(#cfgs)* #statement)
+/// Only what was given: `.prefix("areas").lease(2000u64)`.
+fn settings(args: &Args) -> TokenStream {
+    let settings = [
+        setting("prefix", args.prefix.value()),
+        setting("version", args.version.value()),
+        setting("jitter", args.jitter.value()),
+        millis("lease", &args.lease),
+        millis("wait", &args.wait),
+        millis("stale_while_revalidate", &args.stale_while_revalidate),
+        millis("stale_if_error", &args.stale_if_error),
+        setting("refresh_ahead", args.refresh_ahead.value()),
+    ];
+    settings.into_iter().flatten().collect()
 }
 
-/// An argument that the body leaves alone still belongs to the key.
-fn underscored(name: &Ident) -> Option<TokenStream> {
-    let lint = || quote!(#[allow(clippy::used_underscore_binding)]);
-    name.to_string().starts_with('_').then(lint)
+fn setting(name: &str, value: Option<&impl ToTokens>) -> Option<TokenStream> {
+    let name = Ident::new(name, Span::mixed_site());
+    value.map(|value| quote_spanned!(Span::mixed_site()=> .#name(#value)))
 }
 
-/// `call.method(value);`, all of it at the value.
-fn statement(method: &str, value: impl ToTokens) -> TokenStream {
-    let at = Span::mixed_site().located_at(value.span());
-    let method = Ident::new(method, at);
-    quote_spanned!(at=> call.#method(#value);)
-}
-
-fn borrowed_name(name: &Ident, fields: &[Member]) -> TokenStream {
-    quote_spanned!(name.span()=> &#name #(.#fields)*)
-}
-
-/// `&value`, with parentheses where the value needs them.
-fn borrowed(value: &Expr) -> TokenStream {
-    ExprReference {
-        attrs: Vec::new(),
-        and_token: Token![&](value.span()),
-        mutability: None,
-        expr: Box::new(value.clone()),
-    }
-    .into_token_stream()
+fn millis(name: &str, slot: &Slot<Written>) -> Option<TokenStream> {
+    let time = slot.value()?;
+    let mut literal = Literal::u64_suffixed(time.millis);
+    literal.set_span(time.value.span());
+    setting(name, Some(&literal))
 }

@@ -1,8 +1,13 @@
 //! What misuse is told.
 
+mod borrows;
 mod functions;
 mod keys;
 mod options;
+mod stale;
+mod tags;
+mod targets;
+mod writers;
 
 use expect_test::Expect;
 

@@ -25,6 +25,8 @@ fn a_typing_slip_finds_its_option_and_a_strange_word_does_not() {
         ("cacheif", "cache_if"),
         ("prefixx", "prefix"),
         ("skp", "skip"),
+        ("tgas", "tags"),
+        ("stale_while_revalidated", "stale_while_revalidate"),
     ];
     for (slip, option) in slips {
         assert_eq!(
@@ -32,9 +34,21 @@ fn a_typing_slip_finds_its_option_and_a_strange_word_does_not() {
             format!("unknown option `{slip}`; did you mean `{option}`?")
         );
     }
-    for word in
-        ["color", "local", "lease", "wait", "tags", "stale_while_revalidate", "refresh_ahead"]
-    {
+    for word in ["color", "local", "stale", "tokio"] {
         assert!(words::unknown(word).contains("; expected one of `ttl`, "), "{word}");
+    }
+}
+
+#[test]
+fn a_word_of_a_peer_is_translated() {
+    for (word, option) in [
+        ("timeout", "ttl"),
+        ("swr", "stale_while_revalidate"),
+        ("lock_timeout", "lease"),
+        ("tag", "tags"),
+        ("beta", "refresh_ahead"),
+    ] {
+        let message = words::unknown(word);
+        assert!(message.starts_with(&format!("`{word}` is called `{option}` here")), "{message}");
     }
 }

@@ -8,8 +8,8 @@ use super::check;
 fn all_mistakes_of_one_attribute_come_together() {
     let expected = expect![[r#"
         unknown option `tll`; did you mean `ttl`?
-        unknown option `color`; expected one of `ttl`, `prefix`, `key`, `skip`, `when`, `cache_if`, `none_ttl`, `jitter`, `version`, `cache`, `crate`
-        unknown option `color`; expected one of `ttl`, `prefix`, `key`, `skip`, `when`, `cache_if`, `none_ttl`, `jitter`, `version`, `cache`, `crate`
+        unknown option `color`; expected one of `ttl`, `prefix`, `key`, `skip`, `when`, `cache_if`, `none_ttl`, `stale_while_revalidate`, `stale_if_error`, `stale_if`, `refresh_ahead`, `jitter`, `lease`, `wait`, `tags`, `version`, `cache`, `crate`
+        unknown option `color`; expected one of `ttl`, `prefix`, `key`, `skip`, `when`, `cache_if`, `none_ttl`, `stale_while_revalidate`, `stale_if_error`, `stale_if`, `refresh_ahead`, `jitter`, `lease`, `wait`, `tags`, `version`, `cache`, `crate`
         `timeout` is called `ttl` here: `ttl = 60`
         `unless` is called `cache_if` here and says the opposite: `cache_if = |value| !value.is_empty()`
         unknown unit `min` in duration; expected one of `ms`, `s`, `m`, `h`, `d`
@@ -129,4 +129,13 @@ fn values_of_the_wrong_kind() {
     ] {
         check(attr, "async fn f(id: u8) -> u8 { id }", &expected);
     }
+}
+
+#[test]
+fn what_follows_a_comma_is_never_passed_over() {
+    let expected = expect![[r#"
+        say what it is: `prefix = "areas"` or `key = "{id}"`
+        `jitter` is the share of the ttl that may be taken off: 0 to 1
+    "#]];
+    check("ttl = 3600, \"areas\", jitter = 2,", "async fn f(id: u8) -> u8 { id }", &expected);
 }

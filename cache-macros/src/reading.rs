@@ -1,0 +1,111 @@
+//! Reading what stands between the parentheses of an attribute, over whatever mistake is in it.
+
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::{Error, Expr, Result, Token, token};
+
+use crate::errors::Errors;
+use crate::words;
+
+/// Reads items up to the end. `Err` of an item means that the end of the item is not known.
+pub(crate) fn items(
+    attr: TokenStream,
+    errors: &mut Errors,
+    mut item: impl FnMut(ParseStream, &mut Errors) -> Result<()>,
+) {
+    let parsed = (|input: ParseStream| {
+        while !input.is_empty() {
+            let read = item(input, errors);
+            let recover = read.is_err();
+            errors.ok(read);
+            separator(input, recover, errors);
+        }
+        Ok(())
+    })
+    .parse2(attr);
+    errors.ok(parsed);
+}
+
+/// Reads the `= expression` behind an option's name.
+pub(crate) fn value(word: &Ident, input: ParseStream) -> Result<Expr> {
+    if input.peek(token::Paren) {
+        let group: Group = input.parse()?;
+        let message = format!("write `{word} = {}`", group.stream());
+        return Err(Error::new(group.span(), message));
+    }
+    if input.is_empty() || input.peek(Token![,]) {
+        let example = words::example(&word.to_string());
+        let message = format!("`{word}` needs a value, as in `{example}`");
+        return Err(Error::new_spanned(word, message));
+    }
+    input.parse::<Token![=]>()?;
+    if input.is_empty() || input.peek(Token![,]) {
+        return Err(Error::new_spanned(word, format!("`{word}` has no value")));
+    }
+    input.parse()
+}
+
+/// Reads the `(a, b)` behind `skip`.
+pub(crate) fn names(word: &Ident, input: ParseStream) -> Result<Vec<Ident>> {
+    let error = |message| Err(Error::new_spanned(word, message));
+    if !input.peek(token::Paren) {
+        pass_over_value(input);
+        return error("write the arguments in parentheses, as in `skip(db)`");
+    }
+    let group: Group = input.parse()?;
+    let parser = |names: ParseStream| {
+        Punctuated::<_, Token![,]>::parse_terminated_with(names, Ident::parse_any)
+    };
+    let names = parser.parse2(group.stream())?;
+    if names.is_empty() {
+        return error("`skip` names no argument; write `skip(db)`, or leave it out");
+    }
+    Ok(names.into_iter().collect())
+}
+
+/// Leaves the value of an unknown option behind, so that the options after it are still read.
+pub(crate) fn pass_over_value(input: ParseStream) {
+    let ahead = input.fork();
+    let passed = if ahead.peek(token::Paren) {
+        ahead.parse::<Group>().is_ok()
+    } else {
+        ahead.parse::<Token![=]>().is_ok() && ahead.parse::<Expr>().is_ok()
+    };
+    if passed {
+        syn::parse::discouraged::Speculative::advance_to(input, &ahead);
+    }
+}
+
+/// Goes to the next item, over whatever a mistake has left.
+fn separator(input: ParseStream, recover: bool, errors: &mut Errors) {
+    let comma = !recover && input.parse::<Token![,]>().is_ok();
+    if comma || input.is_empty() {
+        return;
+    }
+    if !recover {
+        errors.at(input.span(), "expected `,`");
+        if begins_an_item(input) {
+            return;
+        }
+    }
+    while !input.is_empty() {
+        if input.parse::<Token![,]>().is_err() {
+            // Cannot fail: the input is not empty.
+            let _ = input.parse::<TokenTree>();
+        } else if begins_an_item(input) {
+            return;
+        }
+    }
+}
+
+/// Tells the next item from the inside of an unreadable value, `|a, b| ..` for instance.
+fn begins_an_item(input: ParseStream) -> bool {
+    let ahead = input.fork();
+    let word = ahead.call(Ident::parse_any).is_ok();
+    word && (ahead.is_empty()
+        || ahead.peek(Token![=])
+        || ahead.peek(Token![,])
+        || ahead.peek(token::Paren))
+}

@@ -1,0 +1,115 @@
+//! First stage of `#[cache_invalidate]`: what is to be invalidated.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::parse::ParseStream;
+use syn::{Error, Expr, ExprClosure, Lit, LitStr, Path, Result, ReturnType, Token};
+
+use crate::errors::Errors;
+use crate::reading::{items, pass_over_value, value};
+use crate::slot::Slot;
+use crate::template::Template;
+use crate::values::{self, of_one_argument};
+use crate::{tags, words};
+
+/// What is written between the parentheses; what was refused is reported and left out.
+#[derive(Default)]
+pub(crate) struct Targets {
+    pub(crate) calls: Vec<Expr>,
+    /// Calls that see the value that was returned.
+    pub(crate) closures: Vec<ExprClosure>,
+    pub(crate) prefixes: Vec<LitStr>,
+    pub(crate) tags: Vec<Template>,
+    pub(crate) cache: Slot<Expr>,
+    pub(crate) runtime: Slot<Path>,
+}
+
+impl Targets {
+    pub(crate) fn parse(attr: TokenStream, errors: &mut Errors) -> Self {
+        let mut targets = Self::default();
+        let mut named = false;
+        items(attr, errors, |input, errors| {
+            let option = option(input);
+            named |= option.as_ref().is_none_or(|word| word != "cache" && word != "crate");
+            match option {
+                Some(word) => targets.option(&word, input, errors),
+                None => targets.call(input.parse()?, errors),
+            }
+        });
+        if !named {
+            errors.at(Span::call_site(), NOTHING);
+        }
+        targets
+    }
+
+    /// Reads the value of `word`, which has been read.
+    fn option(&mut self, word: &Ident, input: ParseStream, errors: &mut Errors) -> Result<()> {
+        let value = || value(word, input);
+        match word.to_string().as_str() {
+            "prefix" => self.prefixes.extend(errors.ok(values::group(value()?))),
+            "tag" => self.tags.extend(errors.ok(tags::tag(value()?))),
+            "cache" => self.cache.set(word, value(), errors),
+            "crate" => self.runtime.set(word, values::path(value()?), errors),
+            unknown => {
+                errors.on(word, words::unknown_target(unknown));
+                pass_over_value(input);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes whatever may be a call. Whether it is one of a cached function turns out when it runs.
+    #[allow(clippy::unnecessary_wraps)]
+    fn call(&mut self, value: Expr, errors: &mut Errors) -> Result<()> {
+        match values::plain(value) {
+            Expr::Closure(closure) => self.closures.extend(errors.ok(over_the_value(closure))),
+            call => self.calls.extend(errors.ok(a_call(call))),
+        }
+        Ok(())
+    }
+}
+
+const NOTHING: &str =
+    "nothing to invalidate: name a call, as in `areas(kind.clone())`, a `prefix` or a `tag`";
+
+/// Reads the word of `word = value`, also where the value is missing. `crate::find(id)` and
+/// `cache(id)` are calls.
+fn option(input: ParseStream) -> Option<Ident> {
+    let ahead = input.fork();
+    let word = ahead.call(Ident::parse_any).ok()?;
+    let assigned = ahead.peek(Token![=]) && !ahead.peek(Token![==]) && !ahead.peek(Token![=>]);
+    let bare = ahead.is_empty() || ahead.peek(Token![,]);
+    let is_one = assigned || bare && words::is_target(&word.to_string());
+    // Reading it cannot fail: it has just been read.
+    is_one.then(|| input.call(Ident::parse_any).ok()).flatten()
+}
+
+fn over_the_value(closure: ExprClosure) -> Result<ExprClosure> {
+    if let ReturnType::Type(..) = closure.output {
+        let message = "a call has no type that could be written; leave it out";
+        return Err(Error::new_spanned(closure.output, message));
+    }
+    of_one_argument(
+        closure,
+        "of `#[cache_invalidate]`",
+        "the value that was returned: `|created| find(created.id)`",
+    )
+}
+
+fn a_call(call: Expr) -> Result<Expr> {
+    let message = match &call {
+        Expr::Path(path) => {
+            let path = path.to_token_stream().to_string().replace(' ', "");
+            format!("write the call, as in `{path}(..)`")
+        }
+        Expr::Await(_) => "write the call without `.await`: it is named, not run".into(),
+        Expr::Try(_) => "write the call without `?`: it is named, not run".into(),
+        Expr::Lit(literal) if matches!(literal.lit, Lit::Str(_)) => {
+            "say what it is: `prefix = \"areas\"` or `tag = \"agent:{agent_id}\"`".into()
+        }
+        Expr::Lit(_) => "write a call, as in `areas(kind.clone())`".into(),
+        _ => return Ok(call),
+    };
+    Err(Error::new_spanned(call, message))
+}

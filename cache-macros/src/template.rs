@@ -1,0 +1,143 @@
+//! Texts with the names of arguments in braces: a readable key, a tag.
+
+use proc_macro2::Span;
+use syn::ext::IdentExt;
+use syn::{Error, Ident, Index, LitStr, Member, Result};
+
+pub(crate) struct Template {
+    /// The option that it is written for.
+    pub(crate) option: &'static str,
+    pub(crate) pieces: Vec<Piece>,
+    pub(crate) literal: LitStr,
+}
+
+pub(crate) enum Piece {
+    Text(String),
+    Place(Place),
+}
+
+/// What stands between braces: `{name.field}`.
+pub(crate) struct Place {
+    /// The argument's name, or `self`.
+    pub(crate) name: String,
+    pub(crate) fields: Vec<Member>,
+}
+
+impl Template {
+    /// Cuts a text into its pieces. All its mistakes come together.
+    pub(crate) fn parse(literal: LitStr, option: &'static str) -> Result<Self> {
+        let text = literal.value();
+        let mut cutter =
+            Cutter { option, span: literal.span(), pieces: Vec::new(), mistakes: None };
+        let mut rest = text.as_str();
+        while let Some(brace) = rest.find(['{', '}']) {
+            cutter.text(&rest[..brace]);
+            rest = cutter.brace(&rest[brace..]);
+        }
+        cutter.text(rest);
+        match cutter.mistakes {
+            Some(mistakes) => Err(mistakes),
+            None => Ok(Self { option, pieces: cutter.pieces, literal }),
+        }
+    }
+}
+
+struct Cutter {
+    option: &'static str,
+    span: Span,
+    pieces: Vec<Piece>,
+    mistakes: Option<Error>,
+}
+
+impl Cutter {
+    /// Reads what a brace begins and returns what follows it.
+    fn brace<'t>(&mut self, rest: &'t str) -> &'t str {
+        if rest.starts_with("{{") || rest.starts_with("}}") {
+            self.text(&rest[..1]);
+            return &rest[2..];
+        }
+        let option = self.option;
+        let Some(inside) = rest.strip_prefix('{') else {
+            self.mistake(format!("unmatched `}}` in `{option}`; write `}}}}` for a brace"));
+            return &rest[1..];
+        };
+        match inside.find(['{', '}']) {
+            Some(end) if inside[end..].starts_with('}') => {
+                self.place(&inside[..end]);
+                &inside[end + 1..]
+            }
+            _ => {
+                self.mistake(format!("unclosed `{{` in `{option}`; write `{{{{` for a brace"));
+                inside
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        if let Some(Piece::Text(last)) = self.pieces.last_mut() {
+            last.push_str(text);
+        } else if !text.is_empty() {
+            self.pieces.push(Piece::Text(text.into()));
+        }
+    }
+
+    fn place(&mut self, inside: &str) {
+        let option = self.option;
+        let (path, specs) = inside.split_once(':').unwrap_or((inside, ""));
+        if inside.is_empty() {
+            self.mistake(format!("empty `{{}}` in `{option}`; name an argument, as in `{{id}}`"));
+        } else if path.len() < inside.len() {
+            self.mistake(format!(
+                "`{option}` takes no format specs such as `:{specs}`; write `{{{path}}}`"
+            ));
+        } else if let Some(place) = self.parts(path) {
+            self.pieces.push(Piece::Place(place));
+        } else {
+            let way_out = match option {
+                "key" => format!("expressions go into parentheses: `key = ({path})`"),
+                _ => "give the value an argument or a field of its own".into(),
+            };
+            self.mistake(format!(
+                "`{{{path}}}` in `{option}` is not a name with fields; {way_out}"
+            ));
+        }
+    }
+
+    fn parts(&self, path: &str) -> Option<Place> {
+        let mut parts = path.split('.');
+        let name = parts.next()?;
+        let fields = parts.map(|part| member(part, self.span));
+        (name == "self" || is_a_name(name)).then_some(Place {
+            name: name.trim_start_matches("r#").into(),
+            fields: fields.collect::<Option<_>>()?,
+        })
+    }
+
+    fn mistake(&mut self, message: String) {
+        let mistake = Error::new(self.span, message);
+        match &mut self.mistakes {
+            Some(mistakes) => mistakes.combine(mistake),
+            None => self.mistakes = Some(mistake),
+        }
+    }
+}
+
+/// A field by its name or its number.
+fn member(part: &str, span: Span) -> Option<Member> {
+    if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) {
+        let index = part.parse().ok()?;
+        return Some(Member::Unnamed(Index { index, span }));
+    }
+    let bare = part.trim_start_matches("r#");
+    let plain = syn::parse_str::<Ident>(bare).map(|_| Ident::new(bare, span));
+    let ident = plain.or_else(|_| {
+        syn::parse_str::<Ident>(&format!("r#{bare}")).map(|_| Ident::new_raw(bare, span))
+    });
+    ident.ok().map(Member::Named)
+}
+
+/// Whether an argument could be called so; keywords count, as `r#type` may be written `{type}`.
+fn is_a_name(text: &str) -> bool {
+    use syn::parse::Parser;
+    Ident::parse_any.parse_str(text).is_ok_and(|ident| ident == text)
+}

@@ -1,0 +1,20 @@
+use cache_runtime::{cache_invalidate, cache_result};
+
+#[cache_result]
+async fn areas(kind: String) -> u64 {
+    kind.len() as u64
+}
+
+#[cache_invalidate(areas, areas(kind.clone()).await, "areas")]
+async fn not_calls(kind: String) {
+    drop(kind);
+}
+
+#[cache_invalidate(|a, b| areas(a + b), prefix, prefix = "", tag = "")]
+async fn wrong_values(kind: String) -> String {
+    kind
+}
+
+fn main() {
+    drop(areas(String::new()));
+}
