@@ -78,7 +78,7 @@ mod waits;
 mod write;
 
 pub use cache::{Cache, Clear, Cleared, Health, Progress, Status, Warm, init};
-pub use cache_macros::cache_result;
+pub use cache_macros::{cache_invalidate, cache_result};
 pub use call::IntoTtl;
 pub use config::Config;
 pub use error::Error;
