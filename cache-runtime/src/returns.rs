@@ -45,13 +45,13 @@ fn shaped<S>() -> Shaped<S> {
     Shaped(PhantomData)
 }
 
-impl<V: 'static, E: 'static> Returns<Result<Option<V>, E>> {
+impl<V, E> Returns<Result<Option<V>, E>> {
     pub fn shape(self) -> Shaped<FallibleOptional<V, E>> {
         shaped()
     }
 }
 
-impl<V: 'static, E: 'static> Returns<Option<Result<V, E>>> {
+impl<V, E> Returns<Option<Result<V, E>>> {
     // By value, since that is what beats the traits' methods of this name.
     #[allow(clippy::unused_self)]
     pub fn shape(self) -> Shaped<OptionalFallible<V, E>> {
@@ -65,14 +65,14 @@ pub trait ShapeOfEnum {
     fn shape(self) -> Shaped<Self::Shape>;
 }
 
-impl<V: 'static, E: 'static> ShapeOfEnum for Returns<Result<V, E>> {
+impl<V, E> ShapeOfEnum for Returns<Result<V, E>> {
     type Shape = Fallible<V, E>;
     fn shape(self) -> Shaped<Self::Shape> {
         shaped()
     }
 }
 
-impl<V: 'static> ShapeOfEnum for Returns<Option<V>> {
+impl<V> ShapeOfEnum for Returns<Option<V>> {
     type Shape = Optional<V>;
     fn shape(self) -> Shaped<Self::Shape> {
         shaped()
@@ -84,7 +84,7 @@ pub trait ShapeOfAny<R> {
     fn shape(&self) -> Shaped<Plain<R>>;
 }
 
-impl<R: 'static> ShapeOfAny<R> for Returns<R> {
+impl<R> ShapeOfAny<R> for Returns<R> {
     fn shape(&self) -> Shaped<Plain<R>> {
         shaped()
     }
