@@ -13,6 +13,9 @@ use tempfile::TempDir;
 use crate::patient;
 use crate::program::spawn;
 
+/// Commands that only the script of the cache and the tests' own scripts call.
+const SCRIPTED: [&str; 3] = ["getrange", "setrange", "pexpire"];
+
 /// A redis-server of this test's own.
 #[derive(Debug)]
 pub struct Server {
@@ -131,6 +134,18 @@ impl Server {
         let line = format!("cmdstat_{command}:calls=");
         let calls = stats.lines().find_map(|stat| stat.strip_prefix(&line));
         calls.and_then(|calls| calls.split(',').next()?.parse().ok()).unwrap_or(0)
+    }
+
+    /// How many commands clients have sent, not counting what these questions take.
+    pub async fn commands(&self) -> u64 {
+        let stats: String = self.command(&["INFO", "commandstats"]).await;
+        let asked = ["info", "client|setinfo", "hello", "select", "ping"];
+        let calls = stats.lines().filter_map(|line| {
+            let (command, calls) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            let sent = !asked.contains(&command) && !SCRIPTED.contains(&command);
+            sent.then(|| calls.split(',').next()?.parse::<u64>().ok()).flatten()
+        });
+        calls.sum()
     }
 
     /// Ends the server as a crash would.
