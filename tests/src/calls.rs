@@ -3,7 +3,7 @@
 /// The value of a call that runs its function and stores what comes out.
 #[macro_export]
 macro_rules! computed {
-    ($cache:ident, $call:expr) => {{
+    ($cache:expr, $call:expr) => {{
         let (value, outcome) = ::cache_runtime::observe($call).await;
         assert!(outcome.is_computed(), "{}: {outcome:?}", stringify!($call));
         $cache.flush().await;
@@ -24,7 +24,7 @@ macro_rules! hit {
 /// The value of a call that is computed the first time and comes from the store the second time.
 #[macro_export]
 macro_rules! stored {
-    ($cache:ident, $call:expr) => {{
+    ($cache:expr, $call:expr) => {{
         let value = $crate::computed!($cache, $call);
         assert_eq!(value, $crate::hit!($call));
         value
