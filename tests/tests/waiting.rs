@@ -1,0 +1,296 @@
+//! Waiting for a value that another process computes. Two caches have nothing in common but the
+//! server, as two processes have.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use cache_runtime::{Cache, Config, OutcomeKind, Reason, Verdict, cache_result, explain, observe};
+use futures::future::join_all;
+use integration_tests::{Runs, Server, eventually, fresh, hit, landed, patient};
+use tokio::time::{sleep, timeout};
+
+const LONG: Duration = Duration::from_secs(20);
+
+static RUNS: Runs = Runs::new();
+
+#[cache_result(ttl = 60)]
+async fn slow(key: u32) -> u32 {
+    let run = RUNS.run(key);
+    sleep(Duration::from_millis(700)).await;
+    run
+}
+
+type Call<T> = tokio::task::JoinHandle<T>;
+
+fn call<F>(cache: &Cache, call: F) -> Call<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let cache = cache.clone();
+    tokio::spawn(async move { cache.scope(call).await })
+}
+
+/// A call that runs in a cache.
+async fn owner(cache: &Cache, key: u32) -> Call<u32> {
+    let owner = call(cache, slow(key));
+    eventually("it runs", || async { RUNS.of(key) > 0 }).await;
+    owner
+}
+
+async fn two(server: &Server) -> [Cache; 2] {
+    [server.cache().await, server.cache().await]
+}
+
+#[tokio::test]
+async fn another_process_is_waited_for_and_its_value_served() {
+    let server = Server::start().await;
+    let [here, there] = two(&server).await;
+    // The lane that listens is dialled by the first who waits; the second listens.
+    for _ in 0..2 {
+        let key = fresh();
+        let owner = owner(&there, key).await;
+        let verdict = here.scope(explain(slow(key))).await.unwrap().verdict;
+        assert_eq!(verdict, Verdict::Wait);
+        let waiting = (0..100).map(|_| here.scope(observe(slow(key))));
+        for (value, outcome) in join_all(waiting).await {
+            assert_eq!((value, outcome.kind), (1, OutcomeKind::Waited), "{outcome:?}");
+        }
+        assert_eq!(owner.await.unwrap(), 1);
+        assert_eq!(RUNS.of(key), 1);
+    }
+    let stats = here.stats();
+    assert_eq!(stats.prefixes.values().map(|prefix| prefix.waited).sum::<u64>(), 200);
+}
+
+#[tokio::test]
+async fn while_it_listens_a_process_that_waits_asks_once() {
+    let server = Server::start().await;
+    let [here, there] = two(&server).await;
+    let first = fresh();
+    let first = (owner(&there, first).await, here.scope(slow(first)).await);
+    assert_eq!((first.0.await.unwrap(), first.1), (1, 1));
+    let key = fresh();
+    let owner = owner(&there, key).await;
+    sleep(Duration::from_millis(50)).await;
+    let before = (server.calls("mget").await, server.calls("pttl").await);
+    let waiting = (0..50).map(|_| here.scope(slow(key)));
+    assert_eq!(join_all(waiting).await, [1; 50]);
+    owner.await.unwrap();
+    let reads = server.calls("mget").await - before.0;
+    // Each before it waits and after; those who wait, together: once, once after the extension of
+    // the lease, and once when it has changed.
+    assert!((101..=104).contains(&reads), "{reads}");
+    assert!(server.calls("pttl").await - before.1 <= 4);
+}
+
+#[tokio::test]
+async fn where_nothing_is_announced_it_is_asked_again_and_again() {
+    let server = Server::start().await;
+    let resp2 = format!("{}?protocol=2", server.url());
+    let deaf = Cache::connect(patient(Config::redis(&resp2).unwrap())).await.unwrap();
+    let there = server.cache().await;
+    let key = fresh();
+    let owner = owner(&there, key).await;
+    let waiting = (0..50).map(|_| deaf.scope(observe(slow(key))));
+    for (value, outcome) in join_all(waiting).await {
+        assert_eq!((value, outcome.kind), (1, OutcomeKind::Waited));
+    }
+    owner.await.unwrap();
+
+    // A server that refuses to announce: the same, after a warning.
+    server.command::<()>(&["ACL", "SETUSER", "default", "-client|tracking"]).await;
+    let refused = server.cache().await;
+    let key = fresh();
+    let owner = self::owner(&there, key).await;
+    let (value, outcome) = refused.scope(observe(slow(key))).await;
+    assert_eq!((value, outcome.kind), (1, OutcomeKind::Waited));
+    owner.await.unwrap();
+}
+
+#[cache_result(ttl = 60, wait = "1s")]
+async fn for_a_second(key: u32, seconds: u64) -> u64 {
+    sleep(Duration::from_secs(seconds)).await;
+    seconds
+}
+
+#[cache_result(ttl = 60, wait = 0)]
+async fn for_nobody(key: u32) -> u32 {
+    let run = RUNS.run(key);
+    sleep(Duration::from_millis(300)).await;
+    run
+}
+
+#[tokio::test]
+async fn after_wait_a_call_runs_plainly_and_stores_nothing() {
+    let server = Server::start().await;
+    let [here, there] = two(&server).await;
+    let owner = call(&there, for_a_second(1, 3));
+    eventually("it has its lease", || async { !server.entries().await.is_empty() }).await;
+    let begun = Instant::now();
+    let (_, outcome) = here.scope(observe(for_a_second(1, 3))).await;
+    assert_eq!(outcome.reason(), Some(Reason::WaitOver));
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    owner.await.unwrap();
+    assert_eq!(here.stats().prefixes.values().map(|prefix| prefix.populated).sum::<u64>(), 0);
+
+    let key = fresh();
+    let calls = [&there, &here, &here].map(|cache| cache.scope(observe(for_nobody(key))));
+    let outcomes = join_all(calls).await;
+    assert_eq!(RUNS.of(key), 3, "nobody waits for anybody");
+    let computed = outcomes.iter().filter(|(_, outcome)| outcome.is_computed()).count();
+    assert_eq!(computed, 1, "{outcomes:?}");
+}
+
+static FAILING: Runs = Runs::new();
+
+#[cache_result(ttl = 60)]
+async fn fails_once(key: u32) -> Result<u32, String> {
+    let run = FAILING.run(key);
+    sleep(Duration::from_millis(300)).await;
+    if run == 1 { Err("the first run fails".to_owned()) } else { Ok(run) }
+}
+
+#[tokio::test]
+async fn when_an_owner_gives_up_one_of_those_who_wait_takes_over() {
+    let server = Server::start().await;
+    let [here, there] = two(&server).await;
+    let key = fresh();
+    let owner = call(&there, fails_once(key));
+    eventually("it runs", || async { FAILING.of(key) > 0 }).await;
+    let waiting = (0..20).map(|_| here.scope(observe(fails_once(key))));
+    let mut kinds: BTreeMap<String, u32> = BTreeMap::new();
+    for (value, outcome) in join_all(waiting).await {
+        assert_eq!(value, Ok(2));
+        *kinds.entry(outcome.to_string()).or_default() += 1;
+    }
+    assert!(owner.await.unwrap().is_err());
+    assert_eq!(FAILING.of(key), 2, "{kinds:?}");
+    assert_eq!(kinds["computed"], 1, "{kinds:?}");
+
+    // The same where it is dropped.
+    let key = fresh();
+    let owner = self::owner(&there, key).await;
+    let waiting = call(&here, observe(slow(key)));
+    sleep(Duration::from_millis(100)).await;
+    owner.abort();
+    let (value, outcome) = timeout(LONG, waiting).await.unwrap().unwrap();
+    assert_eq!((value, outcome.kind), (2, OutcomeKind::Computed));
+}
+
+#[tokio::test]
+async fn an_invalidation_wakes_those_who_wait_for_what_it_has_overtaken() {
+    let server = Server::start().await;
+    let [here, there] = two(&server).await;
+    for prefix in [false, true] {
+        let key = fresh();
+        let owner = owner(&there, key).await;
+        let waiting = call(&here, slow(key));
+        sleep(Duration::from_millis(100)).await;
+        if prefix {
+            let path = explain(slow(key)).await.unwrap().prefix;
+            there.invalidate_prefix(&path).await.unwrap();
+        } else {
+            there.scope(cache_runtime::invalidate(slow(key))).await.unwrap();
+        }
+        assert_eq!(timeout(LONG, waiting).await.unwrap().unwrap(), 2, "a run of its own");
+        assert_eq!(owner.await.unwrap(), 1);
+        landed(&here).await;
+        assert_eq!(here.scope(async { hit!(slow(key)) }).await, 2);
+    }
+}
+
+#[tokio::test]
+async fn those_who_wait_outlast_the_loss_of_their_connections() {
+    let server = Server::start().await;
+    let [here, there] = two(&server).await;
+    for _ in 0..3 {
+        let key = fresh();
+        let owner = owner(&there, key).await;
+        let waiting = (0..10).map(|_| call(&here, observe(slow(key))));
+        let waiting: Vec<_> = waiting.collect();
+        sleep(Duration::from_millis(200)).await;
+        let _: i64 = server.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+        for waiting in waiting {
+            let (_, outcome) = timeout(LONG, waiting).await.unwrap().unwrap();
+            // Without a store they share a run of their own.
+            assert!(outcome.is_waited() || outcome.is_computed() || outcome.is_bypassed());
+        }
+        owner.await.unwrap();
+        eventually("both are connected", || async {
+            here.health().lanes == 2 && there.health().lanes == 2
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn those_who_wait_are_woken_by_an_outage() {
+    let mut server = Server::start().await;
+    let config = Config::redis(&server.url()).unwrap().wait(Duration::from_secs(60));
+    let (here, there) = (Cache::new(config), server.cache().await);
+    let owner = call(&there, for_ever());
+    eventually("it has its lease", || async { !server.entries().await.is_empty() }).await;
+    let waiting: Vec<_> = (0..20).map(|_| call(&here, observe(for_ever()))).collect();
+    sleep(Duration::from_millis(300)).await;
+    server.kill();
+    for waiting in waiting {
+        let (_, outcome) = timeout(LONG, waiting).await.expect("nobody hangs").unwrap();
+        assert!(outcome.is_bypassed(), "{outcome:?}");
+    }
+    assert_eq!(BRIEF.lock().unwrap().len(), 2, "one run a process");
+    owner.abort();
+}
+
+static BRIEF: Mutex<Vec<()>> = Mutex::new(Vec::new());
+
+#[cache_result(ttl = 60)]
+async fn for_ever() -> u32 {
+    let first = {
+        let mut runs = BRIEF.lock().unwrap();
+        runs.push(());
+        runs.len() == 1
+    };
+    sleep(Duration::from_millis(if first { 60_000 } else { 300 })).await;
+    1
+}
+
+#[tokio::test]
+async fn a_refresh_waits_for_the_run_of_another_then_runs() {
+    let server = Server::start().await;
+    let [here, there] = two(&server).await;
+    let key = fresh();
+    let owner = owner(&there, key).await;
+    assert_eq!(here.scope(cache_runtime::refresh(slow(key))).await, 2);
+    assert_eq!(owner.await.unwrap(), 1);
+    landed(&here).await;
+    assert_eq!(there.scope(async { hit!(slow(key)) }).await, 2);
+    // One of this process is no better: it began before the refresh was asked for.
+    let key = fresh();
+    let running = self::owner(&here, key).await;
+    assert_eq!(here.scope(cache_runtime::refresh(slow(key))).await, 2);
+    running.await.unwrap();
+    landed(&here).await;
+    assert_eq!(here.scope(async { hit!(slow(key)) }).await, 2);
+}
+
+#[tokio::test]
+async fn a_lease_lasts_as_long_as_its_function_and_no_longer() {
+    #[cache_result(ttl = 60, lease = "300ms")]
+    async fn longer_than_its_lease(key: u32) -> u32 {
+        let run = RUNS.run(key);
+        sleep(Duration::from_secs(2)).await;
+        run
+    }
+    let server = Server::start().await;
+    let [here, there] = two(&server).await;
+    let key = fresh();
+    let owner = call(&there, longer_than_its_lease(key));
+    eventually("it runs", || async { RUNS.of(key) > 0 }).await;
+    let lease = server.entries().await.remove(0);
+    assert!((1..=300).contains(&server.command::<i64>(&["PTTL", &lease]).await));
+    let (value, outcome) = here.scope(observe(longer_than_its_lease(key))).await;
+    assert_eq!((value, outcome.kind), (1, OutcomeKind::Waited));
+    assert_eq!((owner.await.unwrap(), RUNS.of(key)), (1, 1));
+}
