@@ -143,7 +143,7 @@ impl Search {
         if recursion::is_computing(self.id) {
             return Step::Run(Role::alone(Reason::Recursion));
         }
-        if self.inner().tombstones.bind(&self.key) {
+        if self.inner().tombstones.binds(&self.key) {
             return Step::Run(Role::alone(Reason::Invalidated));
         }
         loop {

@@ -45,7 +45,7 @@ enum Batch {
 
 impl Tombstones {
     /// Whether a call must not use what is stored.
-    pub(crate) fn bind(&self, key: &Key) -> bool {
+    pub(crate) fn binds(&self, key: &Key) -> bool {
         self.some.load(Ordering::Acquire) && self.state().binds(key)
     }
 
@@ -174,16 +174,16 @@ mod tests {
     #[test]
     fn a_tombstone_binds_what_it_names_until_it_is_delivered() {
         let tombstones = Tombstones::default();
-        assert!(!tombstones.bind(&Key::named("one")));
+        assert!(!tombstones.binds(&Key::named("one")));
         assert!(tombstones.add(names(&["one", "~two"])));
         assert!(!tombstones.add(names(&["three"])), "somebody delivers already");
         for (name, bound) in [("one", true), ("two", true), ("three", true), ("four", false)] {
-            assert_eq!(tombstones.bind(&Key::named(name)), bound, "{name}");
+            assert_eq!(tombstones.binds(&Key::named(name)), bound, "{name}");
         }
         let batch = tombstones.next().unwrap();
         tombstones.delivered(batch);
         assert!(tombstones.next().is_none());
-        assert!(!tombstones.bind(&Key::named("one")));
+        assert!(!tombstones.binds(&Key::named("one")));
         assert!(tombstones.add(names(&["one"])), "nobody delivers any more");
     }
 
@@ -194,26 +194,26 @@ mod tests {
         let batch = tombstones.next().unwrap();
         tombstones.add(names(&["one"]));
         tombstones.delivered(batch);
-        assert!(tombstones.bind(&Key::named("one")));
-        assert!(!tombstones.bind(&Key::named("two")));
+        assert!(tombstones.binds(&Key::named("one")));
+        assert!(!tombstones.binds(&Key::named("two")));
     }
 
     #[test]
     fn a_full_table_binds_everything() {
         let tombstones = Tombstones::default();
         tombstones.add((0..MOST).map(|n| n.to_string()).collect());
-        assert!(!tombstones.bind(&Key::named("another")));
+        assert!(!tombstones.binds(&Key::named("another")));
         tombstones.add(names(&["0", "1"]));
-        assert!(!tombstones.bind(&Key::named("another")), "those were there");
+        assert!(!tombstones.binds(&Key::named("another")), "those were there");
         tombstones.add(names(&["one too many"]));
-        assert!(tombstones.bind(&Key::named("another")));
+        assert!(tombstones.binds(&Key::named("another")));
         let batch = tombstones.next().unwrap();
         tombstones.add(names(&["later"]));
         tombstones.delivered(batch);
-        assert!(tombstones.bind(&Key::named("another")), "the later one was not covered");
+        assert!(tombstones.binds(&Key::named("another")), "the later one was not covered");
         let batch = tombstones.next().unwrap();
         tombstones.delivered(batch);
-        assert!(!tombstones.bind(&Key::named("another")));
+        assert!(!tombstones.binds(&Key::named("another")));
         assert_eq!(tombstones.len(), 0);
     }
 }

@@ -64,25 +64,33 @@ async fn another_process_is_waited_for_and_its_value_served() {
     assert_eq!(stats.prefixes.values().map(|prefix| prefix.waited).sum::<u64>(), 200);
 }
 
+#[cache_result(ttl = 60, lease = "30s")]
+async fn never_extended(key: u32) -> u32 {
+    let run = RUNS.run(key);
+    sleep(Duration::from_millis(1500)).await;
+    run
+}
+
 #[tokio::test]
-async fn while_it_listens_a_process_that_waits_asks_once() {
+async fn while_it_listens_a_process_that_waits_asks_twice() {
     let server = Server::start().await;
     let [here, there] = two(&server).await;
+    // The first who waits has the lane dialled that listens.
     let first = fresh();
     let first = (owner(&there, first).await, here.scope(slow(first)).await);
     assert_eq!((first.0.await.unwrap(), first.1), (1, 1));
     let key = fresh();
-    let owner = owner(&there, key).await;
-    sleep(Duration::from_millis(50)).await;
+    let owner = call(&there, never_extended(key));
+    eventually("it runs", || async { RUNS.of(key) > 0 }).await;
     let before = (server.calls("mget").await, server.calls("pttl").await);
-    let waiting = (0..50).map(|_| here.scope(slow(key)));
+    let waiting = (0..50).map(|_| here.scope(never_extended(key)));
     assert_eq!(join_all(waiting).await, [1; 50]);
     owner.await.unwrap();
-    let reads = server.calls("mget").await - before.0;
-    // Each before it waits and after; those who wait, together: once, once after the extension of
-    // the lease, and once when it has changed.
-    assert!((101..=104).contains(&reads), "{reads}");
-    assert!(server.calls("pttl").await - before.1 <= 4);
+    landed(&there).await;
+    // Each before it waits and after; all who wait together, when they begin and when it changes.
+    assert_eq!(server.calls("mget").await - before.0, 50 + 50 + 2);
+    // One more for the token of the populated entry.
+    assert_eq!(server.calls("pttl").await - before.1, 2 + 1);
 }
 
 #[tokio::test]

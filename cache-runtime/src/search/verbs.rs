@@ -22,7 +22,7 @@ impl Search {
 
     async fn live(mut self) -> Option<Entry> {
         let off = !self.call.wants_key() || !self.call.cache.is_enabled();
-        if off || self.inner().tombstones.bind(&self.key) {
+        if off || self.inner().tombstones.binds(&self.key) {
             return None;
         }
         let mut look = self.look().await;
@@ -106,7 +106,7 @@ impl Search {
         let mut entry = None;
         if self.call.skip.is_none() {
             (explanation.verdict, entry) = match found {
-                _ if self.inner().tombstones.bind(&self.key) => {
+                _ if self.inner().tombstones.binds(&self.key) => {
                     (Verdict::Bypass(Reason::Invalidated), None)
                 }
                 Err(fault) => (Verdict::Bypass(fault.reason()), None),
