@@ -44,6 +44,10 @@
 //! most [`Config::wait`], for another run of the same function. Redis can be off, down, hung, slow,
 //! full or wrong: the function then simply runs.
 //!
+//! An invalidation that has returned `Ok` is seen by every call that begins afterwards, in any
+//! process, whatever was under way. What that does not cover, and how it works, is in
+//! `docs/coherence.md` of the repository.
+//!
 //! # Crate features
 //!
 //! - `axum`: functions may return `axum::Json<T>`.
@@ -107,3 +111,7 @@ fn contained<T>(run: impl FnOnce() -> T) -> Option<T> {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/coherence.md")]
+struct Coherence;
