@@ -30,10 +30,13 @@ where
         // Boxed: only verbs come here, and every call would carry its size.
         (Some(verb), _) if verb.names_a_key() => Box::pin(answer(verb, codec, call)).await,
         (verb, Some(reason)) => plain(verb, &call, reason, body).await,
-        (_, None) => match find(codec, call, false).await {
-            Next::Return(output, _) => output,
-            Next::Run(run) => run.run(body).await,
-        },
+        (_, None) => {
+            let run = match find(codec, call, false).await {
+                Next::Return(output, _) => return output,
+                Next::Run(run) => run,
+            };
+            run.run(body).await
+        }
     }
 }
 
@@ -54,15 +57,18 @@ where
     match (call.verb, call.skip) {
         (Some(verb), _) if verb.names_a_key() => Box::pin(answer(verb, codec, call)).await,
         (verb, Some(reason)) => plain(verb, &call, reason, body.as_mut()).await,
-        (_, None) => match find(codec, call, true).await {
-            Next::Return(output, behind) => {
-                if let Some(behind) = behind {
-                    behind.spawn(body);
+        (_, None) => {
+            let run = match find(codec, call, true).await {
+                Next::Return(output, behind) => {
+                    if let Some(behind) = behind {
+                        behind.spawn(body);
+                    }
+                    return output;
                 }
-                output
-            }
-            Next::Run(run) => run.run(body.as_mut()).await,
-        },
+                Next::Run(run) => run,
+            };
+            run.run(body.as_mut()).await
+        }
     }
 }
 

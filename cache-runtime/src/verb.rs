@@ -441,15 +441,16 @@ impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = self.key.as_deref().unwrap_or("no key");
         write!(f, "{} [{key}]: ", self.function)?;
-        match self.verdict {
-            Verdict::Hit => f.write_str("would return the stored value")?,
-            Verdict::Compute => f.write_str("would run and store")?,
-            Verdict::Stale => {
-                f.write_str("would return the stored value, stale, and refresh it")?
-            }
-            Verdict::Wait => f.write_str("would wait for another process's run")?,
-            Verdict::Join => f.write_str("would share a run that is under way")?,
-            Verdict::Bypass(reason) => write!(f, "would run without the cache ({reason})")?,
+        if let Verdict::Bypass(reason) = self.verdict {
+            write!(f, "would run without the cache ({reason})")?;
+        } else {
+            f.write_str(match self.verdict {
+                Verdict::Hit => "would return the stored value",
+                Verdict::Stale => "would return the stored value, stale, and have it refreshed",
+                Verdict::Join => "would share a run that is under way",
+                Verdict::Wait => "would wait for another process's run",
+                Verdict::Compute | Verdict::Bypass(_) => "would run and store",
+            })?;
         }
         if let Some(stored) = &self.stored {
             write!(f, "; stored: {}, {} bytes", stored.kind, stored.size)?;

@@ -25,8 +25,11 @@ const POLLS: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(2
 /// Wakes those who wait when it is dropped.
 type Over = Arc<watch::Sender<()>>;
 
+/// By the key: what is waited for, and those who wait.
+type Table = HashMap<Box<str>, (EntryId, Weak<watch::Sender<()>>)>;
+
 #[derive(Default)]
-pub(crate) struct Waits(Mutex<HashMap<Box<str>, (EntryId, Weak<watch::Sender<()>>)>>);
+pub(crate) struct Waits(Mutex<Table>);
 
 impl Waits {
     /// Joins those who wait for `right`; ends with an error, or a change, when it is over.
@@ -64,7 +67,7 @@ impl Waits {
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<Box<str>, (EntryId, Weak<watch::Sender<()>>)>> {
+    fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -42,16 +42,16 @@ impl Invalidation {
 
     /// The entry of a call, which is not run.
     pub fn call<F: Future>(&mut self, call: F) {
-        match verb::target(call) {
-            Some(target) => {
-                if let Some(key) = target.key {
-                    self.add(&target.cache, key.entry().to_owned(), Some(target.group));
-                }
-            }
-            None => tracing::error!(
+        let Some(target) = verb::target(call) else {
+            tracing::error!(
                 "`#[cache_invalidate]` names a call that is not of a cached function: nothing is \
                  invalidated for it"
-            ),
+            );
+            return;
+        };
+        // What makes no key is not stored either.
+        if let Some(key) = target.key {
+            self.add(&target.cache, key.entry().to_owned(), Some(target.group));
         }
     }
 
@@ -115,7 +115,9 @@ impl Batch {
         let budget = cache.inner().config.budget;
         let sent = invalidate::invalidate(cache.inner(), names, budget).await;
         let what = if sent.is_ok() { Count::Invalidated } else { Count::Error };
-        groups.iter().for_each(|group| cache.counters(*group).count(what));
+        for group in groups {
+            cache.counters(group).count(what);
+        }
     }
 }
 

@@ -146,6 +146,19 @@ twins! {
         format!("{a}{b}{c}{d}")
     }
 
+    stale cached_stale
+    [stale_while_revalidate = 60, stale_if_error = 600, stale_if = |error| error.to_string() != "no", tags = ["{key}"]]
+    (key: u32) -> Result<u32, Failure> {
+        let large = [key; 1024];
+        yield_now().await;
+        Ok(large.iter().sum())
+    }
+
+    refreshed cached_refreshed [refresh_ahead = 1, lease = 1, wait = 0] (key: &str) -> Rc<u32> {
+        yield_now().await;
+        Rc::new(key.len() as u32)
+    }
+
     large_output cached_large_output [] (key: u32) -> Result<[[u64; 16]; 16], String> {
         yield_now().await;
         Ok([[u64::from(key); 16]; 16])
@@ -209,6 +222,8 @@ fn a_cached_future_is_send_where_the_plain_one_is() {
     is_send(cached_skipping(&lock, 1));
     is_send(large_body_with_rules(1));
     is_send(cached_large_body_with_rules(1));
+    is_send(cached_stale(1));
+    is_send(cached_refreshed(""));
     is_send(nested(1));
     is_send(cached_nested(1));
     is_send(Service.plain("1"));
@@ -245,6 +260,7 @@ fn the_futures_of_verbs_are_send_where_the_calls_are() {
     is_send(bypass(cached_boxed_error(1)));
     is_send(observe(cached_boxed_error(1)));
     is_send(explain(cached_boxed_error(1)));
+    is_send(invalidate((cached_boxed_error(1), cached_tiny(1))));
     is_send(put(cached_tiny(1), 1));
     is_send(put(cached_returns_cell(1), NotSync(Cell::new(1))));
     let cache = in_memory();
@@ -287,6 +303,8 @@ fn a_cached_future_is_hardly_larger_whatever_the_body() {
     hardly_larger(&optional_boxed_error(1), &cached_optional_boxed_error(1));
     hardly_larger(&large_body(1), &cached_large_body(1));
     hardly_larger(&large_body_with_rules(1), &cached_large_body_with_rules(1));
+    hardly_larger(&stale(1), &cached_stale(1));
+    hardly_larger(&refreshed(""), &cached_refreshed(""));
     hardly_larger(&nested(1), &cached_nested(1));
     hardly_larger(&Service.plain("1"), &Service.cached("1"));
 }

@@ -14,7 +14,7 @@ use integration_tests::{
 };
 use tokio::time::sleep;
 
-const TTL: Duration = Duration::from_millis(1000);
+const TTL: Duration = Duration::from_secs(1);
 
 /// Past the ttl of what has just been stored.
 async fn age() {

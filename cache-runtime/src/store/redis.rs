@@ -195,7 +195,7 @@ impl Redis {
         for (name, left) in key.names.tokens.iter().zip(&replies) {
             // Without an expiry is too long.
             if let Value::Int(left @ -1..) = left
-                && *left < in_redis(tokens_for) as i64
+                && *left < in_redis(tokens_for).cast_signed()
             {
                 renew.cmd("PEXPIRE").arg(name).arg(in_redis(tokens_for.saturating_mul(2)));
             }

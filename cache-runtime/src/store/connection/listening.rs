@@ -40,7 +40,9 @@ impl Ears {
                         && let Ok(name) = std::str::from_utf8(name)
                         && let Some(changes) = listeners.get(name)
                     {
-                        changes.iter().for_each(|change| change.notify_one());
+                        for change in changes {
+                            change.notify_one();
+                        }
                     }
                 }
             }
@@ -52,7 +54,9 @@ impl Ears {
 
     /// Nothing is known any more.
     pub(crate) fn everything(&self) {
-        self.listeners().values().flatten().for_each(|change| change.notify_one());
+        for change in self.listeners().values().flatten() {
+            change.notify_one();
+        }
     }
 
     fn listeners(&self) -> MutexGuard<'_, HashMap<Box<str>, Vec<Arc<Notify>>>> {
