@@ -124,6 +124,12 @@ impl Case {
         self.near || self.has(Flaw::TokensHeldLocally)
     }
 
+    /// How many processes take part.
+    pub(crate) fn processes(&self) -> usize {
+        let invalidating = self.invalidations.iter().map(|&(at, _)| at);
+        self.calls.iter().copied().chain(invalidating).max().map_or(0, |last| last + 1)
+    }
+
     /// Indices of the calls of a process.
     pub(crate) fn calls_of(&self, process: usize) -> impl Iterator<Item = usize> + use<> {
         let calls = self.calls;

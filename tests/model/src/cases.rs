@@ -74,12 +74,12 @@ impl Flaw {
                 Case { calls: &[0, 1, 1], invalidations: &[(1, Key)], faults, ..nothing }
             }
             Self::FillIgnoresMarks => Case { calls: &[0, 0], invalidations: &[(1, Key)], ..near },
-            Self::TombstoneIgnored => {
+            Self::TombstoneIgnored | Self::TombstoneLiftedEarly => {
                 let faults = Faults { unreachable: 1, ..NONE };
                 Case { calls: &[0, 0], invalidations: &[(0, Key)], faults, ..near }
             }
             Self::TokenReadAfterRun => {
-                Case { calls: &[0, 1, 1], invalidations: &[(1, Token)], ..nothing }
+                Case { calls: &[0, 1], invalidations: &[(1, Token)], ..nothing }
             }
             Self::LeadersStaleShared => {
                 let faults = Faults { failures: 1, ..NONE };

@@ -50,6 +50,9 @@ pub enum Flaw {
     FillIgnoresMarks,
     /// The near cache, flights and Redis are asked before the tombstone.
     TombstoneIgnored,
+    /// A tombstone is lifted when Redis has unlinked, before the answer is there: what was filled
+    /// into the near cache meanwhile has not been dropped yet.
+    TombstoneLiftedEarly,
     /// The token that a value is stored under is read after the function has read the database.
     TokenReadAfterRun,
     /// A lease carries no token, and so cannot be dead: calls join what an invalidation overtook.
@@ -64,7 +67,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::TokensHeldLocally,
         Self::WriterInstallsToken,
         Self::SeederInstallsToken,
@@ -84,6 +87,7 @@ impl Flaw {
         Self::PlainRunStores,
         Self::FillIgnoresMarks,
         Self::TombstoneIgnored,
+        Self::TombstoneLiftedEarly,
         Self::TokenReadAfterRun,
         Self::LeaseWithoutToken,
         Self::LeadersStaleShared,

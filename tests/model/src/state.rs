@@ -60,8 +60,6 @@ pub(crate) enum Phase {
     Idle,
     /// Reads the key and the token, then decides.
     Reading,
-    /// The token is missing: sets it.
-    Seeding,
     /// Leads a flight: its compare-and-set for a lease or a claim is on its way.
     Sending,
     /// Leads a flight: Redis has granted or refused, and the call has not seen it yet.

@@ -5,6 +5,7 @@ mod environment;
 mod flight;
 mod invalidation;
 mod process;
+mod read;
 
 use crate::case::{Case, Faults};
 use crate::check::{self, Violation};
@@ -45,7 +46,7 @@ pub(crate) fn moves(case: &Case, state: &State, narrated: bool) -> Vec<Move> {
             call::steps(&mut moves, call);
         }
     }
-    for process in 0..state.processes.len() {
+    for process in 0..case.processes() {
         process::steps(&mut moves, process);
     }
     for invalidation in 0..case.invalidations.len() {

@@ -1,22 +1,17 @@
-//! One call, up to its value, its place in a flight, or its asking for a lease.
+//! The beginning of a call, its waiting, and its run without a lease.
 
 use crate::case::Case;
 use crate::check::Source;
-use crate::entry::{Age, Entry, Id, NOBODY};
+use crate::entry::Entry;
 use crate::flaw::Flaw;
-use crate::inbox::Message;
-use crate::next::{Ending, Next};
-use crate::state::{Call, Lane, MISSING, Phase, Read, Reply, Token};
-use crate::step::{Moves, flight};
-
-/// How often others may take the key first before a call runs plainly.
-const ATTEMPTS: u8 = 3;
+use crate::next::Ending;
+use crate::state::{Call, Phase};
+use crate::step::{Moves, flight, read};
 
 pub(crate) fn steps(moves: &mut Moves<'_>, call: usize) {
     match moves.from.calls[call].phase {
         Phase::Idle => begin(moves, call),
-        Phase::Reading => read(moves, call),
-        Phase::Seeding => seed(moves, call),
+        Phase::Reading => read::steps(moves, call),
         Phase::Waiting => wait(moves, call),
         Phase::Joined(_) => wait_is_over(moves, call),
         Phase::Plain => run_plainly(moves, call),
@@ -49,15 +44,19 @@ fn begin(moves: &mut Moves<'_>, call: usize) {
             .possible(next, || format!("call {call} begins at {at}: near hit, version {version}"));
     }
     for leader in case.calls_of(at) {
-        if !can_be_joined_at_once(case, from.calls[leader].phase) {
-            continue;
+        if can_be_joined_at_once(case, from.calls[leader].phase) {
+            let mut next = next;
+            flight::join(&mut next, call, leader);
+            moves.possible(next, || format!("call {call} begins at {at}: joins call {leader}"));
         }
-        let mut next = next;
-        flight::join(&mut next, call, leader);
-        moves.possible(next, || format!("call {call} begins at {at}: joins call {leader}"));
     }
     next.calls[call].read_again(case.near);
-    moves.possible(next, || format!("call {call} begins at {at}"));
+    if !reads_as_it_begins(case) {
+        return moves.possible(next, || format!("call {call} begins at {at}"));
+    }
+    if let Some(reply) = read::send(&mut next, call, true, true) {
+        moves.possible(next, || format!("call {call} begins at {at}, reads: {reply}"));
+    }
 }
 
 /// Rule J, first half: the function of the flight has not begun.
@@ -70,193 +69,13 @@ fn can_be_joined_at_once(case: &Case, leader: Phase) -> bool {
     }
 }
 
-/// `MGET` of the key and its token, or one `GET` for each.
-fn read(moves: &mut Moves<'_>, call: usize) {
-    let (case, read) = (moves.case, moves.from.calls[call].read);
-    if let (Some(entry), Some(token)) = (read.entry.here(), read.token.here()) {
-        return decide(moves, call, entry, token);
-    }
-    let unsent = (read.entry == Reply::Unsent, read.token == Reply::Unsent);
-    if !case.cluster && !case.has(Flaw::TokensHeldLocally) {
-        return if unsent.0 {
-            send(moves, call, true, true)
-        };
-    }
-    if unsent.0 {
-        send(moves, call, true, false);
-    }
-    if unsent.1 {
-        send(moves, call, false, true);
-    }
-}
-
-fn send(moves: &mut Moves<'_>, call: usize, key: bool, token: bool) {
-    let at = moves.case.calls[call];
-    let mut next = moves.next();
-    let held = token && !key && moves.case.has(Flaw::TokensHeldLocally);
-    let known = next.processes[at].known_token;
-    if held && known != MISSING {
-        next.calls[call].read.token = Reply::Here(known);
-        return moves.sure(next, || format!("call {call} knows the token: {known}"));
-    }
-    if key {
-        next.touch();
-    }
-    let entry = key.then_some(next.redis.entry);
-    let current = token.then_some(next.redis.token);
-    let shown = || match (entry, current) {
-        (Some(entry), Some(token)) => format!("{entry}; token {token}"),
-        (Some(entry), None) => format!("{entry}"),
-        (None, token) => format!("token {}", token.unwrap_or(MISSING)),
-    };
-    let listens = next.calls[call].read.tracked || held;
-    match next.processes[at].lane {
-        // No reply will come: the call reads again once the loss has been noticed.
-        Lane::Cut if listens => {}
-        Lane::Up if listens => {
-            send_tracked(&mut next, call, entry, current);
-            moves.sure(next, || format!("call {call} reads, tracked: {}", shown()));
-        }
-        _ => {
-            let read = &mut next.calls[call].read;
-            read.tracked &= moves.case.has(Flaw::WaitIgnoresLane);
-            read.entry = entry.map_or(read.entry, Reply::Here);
-            read.token = current.map_or(read.token, Reply::Here);
-            note_order(read, key, token);
-            moves.sure(next, || format!("call {call} reads: {}", shown()));
-        }
-    }
-}
-
-fn send_tracked(next: &mut Next<'_>, call: usize, entry: Option<Entry>, token: Option<Token>) {
-    let process = &mut next.state.processes[next.case.calls[call]];
-    process.key_tracked |= entry.is_some();
-    process.token_tracked |= token.is_some();
-    process.inbox.push(Message::Reply { call: call as u8, entry, token });
-    let read = &mut next.state.calls[call].read;
-    if entry.is_some() {
-        read.entry = Reply::OnItsWay;
-    }
-    if token.is_some() {
-        read.token = Reply::OnItsWay;
-    }
-    note_order(read, entry.is_some(), token.is_some());
-}
-
-fn note_order(read: &mut Read, key: bool, token: bool) {
-    read.in_order = token && (key || read.entry != Reply::Unsent);
-}
-
-/// The row of the state table that the call has read.
-fn decide(moves: &mut Moves<'_>, call: usize, entry: Entry, token: Token) {
-    let case = moves.case;
-    if token == MISSING && !case.has(Flaw::MissingTokenMatches) {
-        let mut next = moves.next();
-        next.calls[call].phase = Phase::Seeding;
-        return moves.sure(next, || format!("call {call} finds no token"));
-    }
-    let live = entry.token() == token;
-    match entry {
-        Entry::Value { version, age: Age::Fresh | Age::Stale, .. } if live => {
-            hit(moves, call, entry, version);
-        }
-        Entry::Value { id, claim: Some(claim), .. } if live && !claim.run_out => {
-            join_or_wait(moves, call, id);
-        }
-        Entry::Lease { id, .. } if live || case.has(Flaw::LeaseWithoutToken) => {
-            join_or_wait(moves, call, id);
-        }
-        // Absent is absent under any token.
-        Entry::Lease { .. } | Entry::Value { .. } if !live && must_confirm(moves, call) => {
-            let mut next = moves.next();
-            next.calls[call].read.token = Reply::Unsent;
-            moves.sure(next, || format!("call {call} has to see a later token than {token}"));
-        }
-        // Absent, dead, or too old: to be leased, or claimed.
-        _ => flight::join_or_lead(moves, call, ATTEMPTS),
-    }
-}
-
-/// In a cluster the token that makes an entry dead may be older than the entry.
-fn must_confirm(moves: &Moves<'_>, call: usize) -> bool {
-    let in_order = moves.from.calls[call].read.in_order;
-    moves.case.cluster && !in_order && !moves.case.has(Flaw::DeadByAnEarlierToken)
-}
-
-fn hit(moves: &mut Moves<'_>, call: usize, entry: Entry, version: u8) {
-    let case = moves.case;
-    let mut next = moves.next();
-    next.serve(call, version, Source::Redis);
-    next.end_flight(call, Ending::Value(version));
-    fill(&mut next, call, entry, version);
-    let Entry::Value { age, claim, .. } = entry else { return };
-    let free = claim.is_none_or(|claim| claim.run_out);
-    if age == Age::Stale && free && !moves.from.calls[call].behind {
-        if case.has(Flaw::RefreshWithoutClaim) {
-            next.calls[call].right = entry.id();
-            next.calls[call].phase = Phase::Answered(true);
-        } else {
-            flight::ask_behind(&mut next, call);
-        }
-        return moves.sure(next, || format!("call {call} serves version {version} and refreshes"));
-    }
-    if age == Age::Fresh && free {
-        if let Some(mut next) = moves.fault(|faults| &mut faults.refreshes_ahead) {
-            next.serve(call, version, Source::Redis);
-            flight::ask_behind(&mut next, call);
-            moves.possible(next, || format!("call {call} hits version {version}, refreshes ahead"));
-        }
-    }
-    next.calls[call] = Call::ended(Phase::Done);
-    moves.sure(next, || format!("call {call} hits version {version}"));
-}
-
-/// Rule L: only from the reply of a tracked read whose mark is untouched.
-fn fill(next: &mut Next<'_>, call: usize, entry: Entry, version: u8) {
-    let read = next.calls[call].read;
-    let untouched = !read.key_touched || next.case.has(Flaw::FillIgnoresMarks);
-    let fresh = matches!(entry, Entry::Value { age: Age::Fresh, .. });
-    let process = &mut next.state.processes[next.case.calls[call]];
-    if next.case.near && fresh && read.tracked && untouched && process.lane != Lane::Down {
-        process.near = Some((version, entry.token()));
-    }
-}
-
-/// Rule J, second half: the call has itself read the live lease or claim of a flight.
-fn join_or_wait(moves: &mut Moves<'_>, call: usize, id: Id) {
-    let at = moves.case.calls[call];
-    let leader = flight::of_right(moves, at, id);
-    let mut next = moves.next();
-    if let Some(leader) = leader {
-        flight::join(&mut next, call, leader);
-        return moves.sure(next, || format!("call {call} joins call {leader} by its right {id}"));
-    }
-    let read = next.calls[call].read;
-    let touched = read.key_touched || read.token_touched;
-    if read.tracked && !touched && next.processes[at].lane != Lane::Down {
-        next.calls[call].phase = Phase::Waiting;
-        next.calls[call].right = NOBODY;
-        return moves.sure(next, || format!("call {call} waits for {id}"));
-    }
-    next.calls[call].read_again(true);
-    moves.sure(next, || format!("call {call} has to listen before it waits for {id}"));
-}
-
-fn seed(moves: &mut Moves<'_>, call: usize) {
-    let at = moves.case.calls[call];
-    let mut next = moves.next();
-    if next.redis.token == MISSING {
-        let token = next.fresh_token();
-        next.set_token(token, Some(at));
-    }
-    let token = next.redis.token;
-    next.calls[call].read.token = Reply::Here(token);
-    next.calls[call].read.in_order = true;
-    next.calls[call].phase = Phase::Reading;
-    if moves.case.has(Flaw::SeederInstallsToken) {
-        next.processes[at].known_token = token;
-    }
-    moves.sure(next, || format!("call {call} seeds the token: {token}"));
+/// A call that has begun and has not yet read might as well begin later, when more is promised to
+/// it: that is all that is looked at. Not so where its beginning looks at a near cache or at a
+/// tombstone, where it reads more than once, or where it could be joined meanwhile.
+fn reads_as_it_begins(case: &Case) -> bool {
+    let looks = case.near || case.faults.unreachable > 0;
+    let reads_twice = case.cluster || case.has(Flaw::TokensHeldLocally);
+    !looks && !reads_twice && !case.has(Flaw::JoinsReadingFlight)
 }
 
 /// A push wakes a waiter where it is delivered; here are its timers.

@@ -7,6 +7,9 @@ use crate::next::{Ending, Next};
 use crate::state::{Call, Lane, Late, Phase, Token, Version};
 use crate::step::Moves;
 
+/// How often others may take the key first before a call runs plainly.
+const ATTEMPTS: u8 = 3;
+
 pub(crate) fn steps(moves: &mut Moves<'_>, call: usize) {
     match moves.from.calls[call].phase {
         Phase::Sending => {
@@ -33,10 +36,10 @@ pub(crate) fn steps(moves: &mut Moves<'_>, call: usize) {
 }
 
 /// Joins a flight of this process whose function has not begun, or leads one that asks.
-pub(crate) fn join_or_lead(moves: &mut Moves<'_>, call: usize, attempts: u8) {
+pub(crate) fn join_or_lead(moves: &mut Moves<'_>, call: usize) {
     let at = moves.case.calls[call];
     let mut next = moves.next();
-    if next.calls[call].attempts >= attempts {
+    if next.calls[call].attempts >= ATTEMPTS {
         next.run_plainly(call);
         return moves.sure(next, || format!("call {call} was refused too often"));
     }

@@ -31,7 +31,9 @@ pub(crate) fn steps(moves: &mut Moves<'_>, invalidation: usize) {
         }
         Stage::Undelivered => {
             let mut next = reach(moves, invalidation);
-            next.invalidations[invalidation].stage = Stage::Delivered;
+            if !case.has(Flaw::TombstoneLiftedEarly) {
+                next.invalidations[invalidation].stage = Stage::Delivered;
+            }
             moves.sure(next, || unlinks(case, invalidation));
         }
         Stage::Reached | Stage::Delivered => return_ok(moves, invalidation),

@@ -13,7 +13,9 @@ pub(crate) fn steps(moves: &mut Moves<'_>, at: usize) {
     match moves.from.processes[at].lane {
         Lane::Up => {
             hear(moves, at);
-            cut(moves, at);
+            if moves.case.calls_of(at).next().is_some() {
+                cut(moves, at);
+            }
         }
         Lane::Cut => notice(moves, at),
         Lane::Down => {
