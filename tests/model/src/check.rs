@@ -55,8 +55,9 @@ pub(crate) fn served(
 
 /// Whether local tables will be corrected, if they have to be.
 pub(crate) fn local_tables(case: &Case, state: &State) -> Option<Violation> {
-    let listening = |process: &&Process| process.alive && process.lane == Lane::Up;
-    for (at, process) in state.processes.iter().enumerate().filter(|(_, p)| listening(&p)) {
+    let processes = state.processes.iter().enumerate();
+    for (at, process) in processes.filter(|(_, process)| process.alive && process.lane == Lane::Up)
+    {
         let messages = process.inbox.as_slice();
         let corrected = messages.contains(&Message::TokenChanged);
         let known = process.known_token;

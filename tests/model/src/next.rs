@@ -8,7 +8,7 @@ use crate::check::{self, Source, Violation};
 use crate::entry::{Claim, Entry, Id, NOBODY};
 use crate::flaw::Flaw;
 use crate::inbox::Message;
-use crate::state::{Call, Lane, Late, MISSING, Phase, Reply, State, Token, Version};
+use crate::state::{Call, Lane, Late, MISSING, Marks, Phase, Reply, State, Token, Version};
 
 /// What becomes of a flight.
 #[derive(Clone, Copy)]
@@ -20,7 +20,7 @@ pub(crate) enum Ending {
     Dissolved,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Next<'a> {
     pub(crate) case: &'a Case,
     pub(crate) state: State,
@@ -226,16 +226,16 @@ impl Next<'_> {
         self.processes[process].near = None;
         self.processes[process].known_token = MISSING;
         for call in self.case.calls_of(process) {
-            self.touch_marks(call, true, true);
+            self.touch_marks(call, Marks { key: true, token: true });
         }
     }
 
-    pub(crate) fn touch_marks(&mut self, call: usize, key: bool, token: bool) {
-        let call = &mut self.calls[call];
-        // Only reads through the listening lane have marks.
-        let marked = call.read.tracked && matches!(call.phase, Phase::Reading);
-        let sent = call.read.entry != Reply::Unsent || call.read.token != Reply::Unsent;
-        call.read.key_touched |= key && marked && sent;
-        call.read.token_touched |= token && marked && sent;
+    pub(crate) fn touch_marks(&mut self, call: usize, changed: Marks) {
+        let Call { phase, read, .. } = &mut self.calls[call];
+        let sent = read.entry != Reply::Unsent || read.token != Reply::Unsent;
+        if *phase == Phase::Reading && read.tracked && sent {
+            read.touched.key |= changed.key;
+            read.touched.token |= changed.token;
+        }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) type Version = u8;
 pub(crate) type Token = u8;
 pub(crate) const MISSING: Token = 0;
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct State {
     pub(crate) redis: Redis,
     pub(crate) database: Version,
@@ -87,9 +87,15 @@ pub(crate) struct Read {
     pub(crate) tracked: bool,
     /// The token was read after the entry, or together with it.
     pub(crate) in_order: bool,
-    /// The marks of rule L: the near cache is filled only where they are untouched.
-    pub(crate) key_touched: bool,
-    pub(crate) token_touched: bool,
+    pub(crate) touched: Marks,
+}
+
+/// Whether the key or the token may have changed since it was read. Only what is untouched may
+/// be remembered in the process, or relied upon by a waiter.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct Marks {
+    pub(crate) key: bool,
+    pub(crate) token: bool,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

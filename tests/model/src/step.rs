@@ -78,7 +78,7 @@ fn hit(case: &Case, state: &State) -> Option<usize> {
 
 impl<'a> Moves<'a> {
     fn next(&self) -> Next<'a> {
-        Next { case: self.case, state: *self.from, violation: None }
+        Next { case: self.case, state: self.from.clone(), violation: None }
     }
 
     /// What follows a fault, if it may still happen.

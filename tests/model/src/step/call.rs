@@ -45,7 +45,7 @@ fn begin(moves: &mut Moves<'_>, call: usize) {
     }
     for leader in case.calls_of(at) {
         if can_be_joined_at_once(case, from.calls[leader].phase) {
-            let mut next = next;
+            let mut next = next.clone();
             flight::join(&mut next, call, leader);
             moves.possible(next, || format!("call {call} begins at {at}: joins call {leader}"));
         }

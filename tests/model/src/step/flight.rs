@@ -196,9 +196,9 @@ fn populate(next: &mut Next<'_>, call: usize, version: Version) -> bool {
     let at = next.case.calls[call];
     next.touch();
     let right = next.calls[call].right;
-    let owned = right != NOBODY && next.redis.entry.id() == right;
-    let unfenced = next.case.has(Flaw::PlainRunStores) && right == NOBODY;
-    if !owned && !(unfenced && next.redis.entry == Entry::Absent) {
+    let unfenced = right == NOBODY && next.case.has(Flaw::PlainRunStores);
+    // Absent has nobody's id.
+    if next.redis.entry.id() != right || (right == NOBODY && !unfenced) {
         return false;
     }
     let (_, mut token) = seen(&next.calls[call]);

@@ -3,7 +3,7 @@
 use crate::entry::Id;
 use crate::inbox::{Inbox, Message};
 use crate::next::Next;
-use crate::state::{Call, Lane, Late, MISSING, Phase, Reply};
+use crate::state::{Call, Lane, Late, MISSING, Marks, Phase, Reply};
 use crate::step::Moves;
 
 pub(crate) fn steps(moves: &mut Moves<'_>, at: usize) {
@@ -46,7 +46,7 @@ fn hear(moves: &mut Moves<'_>, at: usize) {
             let read = &mut next.state.calls[call].read;
             read.entry = entry.map_or(read.entry, Reply::Here);
             read.token = token.map_or(read.token, Reply::Here);
-            let untouched = !read.token_touched || moves.case.has(crate::Flaw::FillIgnoresMarks);
+            let untouched = !read.touched.token || moves.case.has(crate::Flaw::FillIgnoresMarks);
             if let Some(token) = token.filter(|_| keeps && untouched) {
                 next.processes[at].known_token = token;
             }
@@ -61,7 +61,7 @@ fn hear_push(next: &mut Next<'_>, at: usize, key: bool) {
         if next.calls[call].phase == Phase::Waiting {
             next.calls[call].read_again(true);
         } else {
-            next.touch_marks(call, key, !key);
+            next.touch_marks(call, Marks { key, token: !key });
         }
     }
 }

@@ -149,12 +149,13 @@ fn hit(moves: &mut Moves<'_>, call: usize, entry: Entry, version: Version) {
         }
         return moves.sure(next, || format!("call {call} serves version {version} and refreshes"));
     }
-    if age == Age::Fresh && free {
-        if let Some(mut next) = moves.fault(|faults| &mut faults.refreshes_ahead) {
-            next.serve(call, version, Source::Redis);
-            flight::ask_behind(&mut next, call);
-            moves.possible(next, || format!("call {call} hits version {version}, refreshes ahead"));
-        }
+    if age == Age::Fresh
+        && free
+        && let Some(mut next) = moves.fault(|faults| &mut faults.refreshes_ahead)
+    {
+        next.serve(call, version, Source::Redis);
+        flight::ask_behind(&mut next, call);
+        moves.possible(next, || format!("call {call} hits version {version}, refreshes ahead"));
     }
     next.calls[call] = Call::ended(Phase::Done);
     moves.sure(next, || format!("call {call} hits version {version}"));
@@ -163,7 +164,7 @@ fn hit(moves: &mut Moves<'_>, call: usize, entry: Entry, version: Version) {
 /// Rule L: only from the reply of a tracked read whose mark is untouched.
 fn fill(next: &mut Next<'_>, call: usize, entry: Entry, version: Version) {
     let read = next.calls[call].read;
-    let untouched = !read.key_touched || next.case.has(Flaw::FillIgnoresMarks);
+    let untouched = !read.touched.key || next.case.has(Flaw::FillIgnoresMarks);
     let fresh = matches!(entry, Entry::Value { age: Age::Fresh, .. });
     let process = &mut next.state.processes[next.case.calls[call]];
     if next.case.near && fresh && read.tracked && untouched && process.lane != Lane::Down {
@@ -180,7 +181,7 @@ fn join_or_wait(moves: &mut Moves<'_>, call: usize, id: Id) {
         return moves.sure(next, || format!("call {call} joins call {leader} by its right {id}"));
     }
     let read = next.calls[call].read;
-    let touched = read.key_touched || read.token_touched;
+    let touched = read.touched.key || read.touched.token;
     if read.tracked && !touched && next.processes[at].lane != Lane::Down {
         next.calls[call].phase = Phase::Waiting;
         next.calls[call].right = NOBODY;
