@@ -22,6 +22,8 @@ pub struct Case {
     pub near: bool,
     /// The key and its token live on different nodes: two reads, in any order.
     pub cluster: bool,
+    /// Looks at every order, even where another is known to end in the same.
+    pub every_order: bool,
     /// The one mistake that this protocol makes, if any.
     pub flaw: Option<Flaw>,
 }

@@ -63,7 +63,11 @@ pub(crate) fn moves(case: &Case, state: &State, narrated: bool) -> Vec<Move> {
 /// before it can as well happen after it. Not so where a near cache is filled, where a claim may
 /// follow, or where a call that still reads can be joined.
 fn hit(case: &Case, state: &State) -> Option<usize> {
-    if case.near || case.faults.refreshes_ahead > 0 || case.has(Flaw::JoinsReadingFlight) {
+    if case.every_order
+        || case.near
+        || case.faults.refreshes_ahead > 0
+        || case.has(Flaw::JoinsReadingFlight)
+    {
         return None;
     }
     (0..case.calls.len()).find(|&call| {

@@ -15,6 +15,18 @@ fn breaks(flaw: Flaw, expected: Violation) {
     assert!(sound.exhausted && sound.broken.is_none(), "without {flaw}: {sound}");
 }
 
+#[test]
+fn what_the_search_leaves_out_hides_nothing() {
+    for flaw in Flaw::ALL {
+        let case = Case { every_order: true, ..flaw.case() };
+        let (flawed, sound) = (case.search(), Case { flaw: None, ..case }.search());
+        println!("{flaw}, in every order: {} states; without it: {sound}", flawed.states);
+        let expected = flaw.case().search().broken.map(|(violation, _)| violation);
+        assert_eq!(flawed.broken.map(|(violation, _)| violation), expected, "{flaw}");
+        assert!(sound.broken.is_none(), "without {flaw}: {sound}");
+    }
+}
+
 macro_rules! holes {
     ($($fact:ident: $flaw:ident => $violation:expr;)*) => {
         $(

@@ -26,7 +26,8 @@ fn begin(moves: &mut Moves<'_>, call: usize) {
     let (case, from) = (moves.case, moves.from);
     let at = case.calls[call];
     // Calls of one process are interchangeable: they begin in order.
-    if case.calls_of(at).any(|other| other < call && from.calls[other].phase == Phase::Idle) {
+    let first = case.calls_of(at).find(|&call| from.calls[call].phase == Phase::Idle);
+    if first != Some(call) && !case.every_order {
         return;
     }
     let mut next = moves.next();
@@ -75,7 +76,8 @@ fn can_be_joined_at_once(case: &Case, leader: Phase) -> bool {
 fn reads_as_it_begins(case: &Case) -> bool {
     let looks = case.near || case.faults.unreachable > 0;
     let reads_twice = case.cluster || case.has(Flaw::TokensHeldLocally);
-    !looks && !reads_twice && !case.has(Flaw::JoinsReadingFlight)
+    let matters = looks || reads_twice || case.has(Flaw::JoinsReadingFlight);
+    !matters && !case.every_order
 }
 
 /// A push wakes a waiter where it is delivered; here are its timers.
