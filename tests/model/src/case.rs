@@ -80,6 +80,8 @@ pub struct Faults {
     pub claims_run_out: u8,
     /// A fresh value is refreshed ahead of time.
     pub refreshes_ahead: u8,
+    /// The caller of a flight's leader goes away while the function runs.
+    pub drops: u8,
 }
 
 impl Faults {
@@ -97,6 +99,7 @@ impl Faults {
         extensions: 0,
         claims_run_out: 0,
         refreshes_ahead: 0,
+        drops: 0,
     };
 
     /// Everything goes wrong once.
@@ -113,6 +116,7 @@ impl Faults {
         extensions: 1,
         claims_run_out: 1,
         refreshes_ahead: 1,
+        drops: 1,
     };
 }
 

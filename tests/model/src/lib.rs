@@ -27,7 +27,7 @@
 //!
 //! Several keys, and cached functions that call others. Several tokens of one entry. Replicas, and a
 //! Redis that loses what it has acknowledged. Runs that are shared while Redis cannot be reached.
-//! Leaders that are dropped or stall, and hand over. Real time: the heartbeat's bound, and the
+//! Leaders that stall and are overtaken. Real time: the heartbeat's bound, and the
 //! arithmetic of times to live. A push of a change is not lost while the lane is up.
 //!
 //! # What it proves

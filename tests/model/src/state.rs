@@ -48,6 +48,8 @@ pub(crate) struct Call {
     pub(crate) attempts: u8,
     /// The lease or claim that it has asked for, or holds.
     pub(crate) right: Id,
+    /// The token that its lease or claim carries, which was read before the function began.
+    pub(crate) token: Token,
     /// The caller has been served a stale value: this refreshes behind the call.
     pub(crate) behind: bool,
 }

@@ -49,6 +49,14 @@ fn a_dead_owner_keeps_nobody_waiting() {
 }
 
 #[test]
+fn a_dropped_leader_hands_over_or_gives_up() {
+    let faults = Faults { drops: 2, failures: 1, ..NONE };
+    holds(Case { calls: &[0, 0, 0], invalidations: &[(1, Key)], faults, ..Case::default() });
+    let start = Start::Old;
+    holds(Case { calls: &[0, 0], invalidations: &[(1, Token)], start, faults, ..Case::default() });
+}
+
+#[test]
 fn a_lost_lane_keeps_nobody_waiting() {
     let faults = Faults { cuts: 2, crashes: 1, ..NONE };
     holds(Case { calls: &[0, 1], invalidations: &[(1, Key)], faults, ..Case::default() });

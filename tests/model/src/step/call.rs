@@ -108,7 +108,7 @@ fn run_plainly(moves: &mut Moves<'_>, call: usize) {
     next.end_flight(call, Ending::Value(version));
     next.calls[call] = Call::ended(Phase::Done);
     if moves.case.has(Flaw::PlainRunStores) {
-        next.calls[call].read.token = moves.from.calls[call].read.token;
+        next.calls[call].token = moves.from.calls[call].read.token.here().unwrap_or_default();
         next.calls[call].phase = Phase::Settling(Some(version));
     }
     moves.sure(next, || format!("call {call} runs plainly, returns version {version}"));

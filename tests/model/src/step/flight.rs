@@ -4,7 +4,7 @@ use crate::check::Source;
 use crate::entry::{Age, Claim, Entry, Id, NOBODY};
 use crate::flaw::Flaw;
 use crate::next::{Ending, Next};
-use crate::state::{Call, Lane, Late, Phase, Token, Version};
+use crate::state::{Call, Lane, Late, Phase, Version};
 use crate::step::Moves;
 
 /// How often others may take the key first before a call runs plainly.
@@ -20,6 +20,7 @@ pub(crate) fn steps(moves: &mut Moves<'_>, call: usize) {
             run(moves, call);
             lose_answer(moves, call);
             extend(moves, call);
+            drop_leader(moves, call);
         }
         Phase::Answered(false) => refused(moves, call),
         Phase::Settling(result) => {
@@ -51,17 +52,23 @@ pub(crate) fn join_or_lead(moves: &mut Moves<'_>, call: usize) {
         next.calls[call].phase = Phase::Joined(leader as u8);
         return moves.sure(next, || format!("call {call} misses, joins call {leader}"));
     }
-    next.calls[call].right = next.fresh_id();
-    next.calls[call].phase = Phase::Sending;
-    let right = next.calls[call].right;
+    let right = lead(&mut next, call);
     moves.sure(next, || format!("call {call} asks for {right}"));
 }
 
 /// A refresh behind a caller that has been served.
 pub(crate) fn ask_behind(next: &mut Next<'_>, call: usize) {
-    next.calls[call].right = next.fresh_id();
     next.calls[call].behind = true;
-    next.calls[call].phase = Phase::Sending;
+    lead(next, call);
+}
+
+fn lead(next: &mut Next<'_>, call: usize) -> Id {
+    let right = next.fresh_id();
+    let call = &mut next.calls[call];
+    call.right = right;
+    call.token = call.read.token.here().unwrap_or_default();
+    call.phase = Phase::Sending;
+    right
 }
 
 /// The flight of this process that has, or had until now, this right.
@@ -88,14 +95,14 @@ pub(crate) fn join(next: &mut Next<'_>, call: usize, leader: usize) {
     }
 }
 
-fn seen(call: &Call) -> (Entry, Token) {
-    (call.read.entry.here().unwrap_or_default(), call.read.token.here().unwrap_or_default())
+fn seen(call: &Call) -> Entry {
+    call.read.entry.here().unwrap_or_default()
 }
 
 fn ask(moves: &mut Moves<'_>, call: usize) {
     let mut next = moves.next();
     let id = next.calls[call].right;
-    let (entry, token) = seen(&next.calls[call]);
+    let (entry, token) = (seen(&next.calls[call]), next.calls[call].token);
     let granted = next.take(entry, token, id, moves.case.calls[call]);
     next.calls[call].phase = Phase::Answered(granted);
     moves.sure(next, || {
@@ -125,7 +132,7 @@ fn time_out(moves: &mut Moves<'_>, call: usize) {
     let Some(mut next) = moves.fault(|faults| &mut faults.timeouts) else { return };
     let process = moves.case.calls[call] as u8;
     let id = next.calls[call].right;
-    let (seen, token) = seen(&next.calls[call]);
+    let (seen, token) = (seen(&next.calls[call]), next.calls[call].token);
     next.late = Some(Late::OnItsWay { process, seen, new: Entry::Lease { id, token } });
     if moves.case.has(Flaw::UnknownLeaseCounts) {
         next.calls[call].phase = Phase::Answered(true);
@@ -141,6 +148,26 @@ fn lose_answer(moves: &mut Moves<'_>, call: usize) {
     next.late = Some(Late::GiveUp { process, id });
     run_without_right(&mut next, call);
     moves.possible(next, || format!("the answer to call {call}'s {id} is lost"));
+}
+
+/// A leader that is dropped hands over to a member, under the same right; without members it gives
+/// up. What the leader has read is not handed over: its stale value may be too old for the member.
+fn drop_leader(moves: &mut Moves<'_>, call: usize) {
+    let Some(mut next) = moves.fault(|faults| &mut faults.drops) else { return };
+    let joined = Phase::Joined(call as u8);
+    let member = (0..next.calls.len()).find(|&member| next.calls[member].phase == joined);
+    let Some(heir) = member else {
+        next.calls[call].phase = Phase::Settling(None);
+        return moves.possible(next, || format!("call {call} is dropped, and gives up"));
+    };
+    let Call { right, token, .. } = next.calls[call];
+    next.calls[call] = Call::ended(Phase::Done);
+    let phase = Phase::Answered(true);
+    next.calls[heir] = Call { phase, right, token, ..next.calls[heir] };
+    for member in next.calls.iter_mut().filter(|member| member.phase == joined) {
+        member.phase = Phase::Joined(heir as u8);
+    }
+    moves.possible(next, || format!("call {call} is dropped, and hands over to call {heir}"));
 }
 
 fn run_without_right(next: &mut Next<'_>, call: usize) {
@@ -201,7 +228,7 @@ fn populate(next: &mut Next<'_>, call: usize, version: Version) -> bool {
     if next.redis.entry.id() != right || (right == NOBODY && !unfenced) {
         return false;
     }
-    let (_, mut token) = seen(&next.calls[call]);
+    let mut token = next.calls[call].token;
     if next.case.has(Flaw::TokenReadAfterRun) {
         token = next.redis.token;
     }
@@ -218,7 +245,7 @@ fn extend(moves: &mut Moves<'_>, call: usize) {
     let Some(mut next) = moves.fault(|faults| &mut faults.extensions) else { return };
     next.touch();
     let right = next.calls[call].right;
-    let (_, token) = seen(&next.calls[call]);
+    let token = next.calls[call].token;
     let extended = match next.redis.entry {
         Entry::Value { id, claim: Some(claim), .. } if id == right => {
             let claim = Claim { mark: claim.mark + 1, run_out: false };

@@ -143,6 +143,7 @@ fn hit(moves: &mut Moves<'_>, call: usize, entry: Entry, version: Version) {
     if age == Age::Stale && free {
         if case.has(Flaw::RefreshWithoutClaim) {
             next.calls[call].right = entry.id();
+            next.calls[call].token = entry.token();
             next.calls[call].phase = Phase::Answered(true);
         } else {
             flight::ask_behind(&mut next, call);
