@@ -16,7 +16,8 @@
 //! |---|---|
 //! | what the key holds, live and dead | `entry.rs` |
 //! | what a call reads, and what it does then | `step/read.rs` |
-//! | leases and claims: asked for, extended, populated, given up | `step/flight.rs` |
+//! | leases and claims: asked for | `step/flight.rs` |
+//! | extended, populated, given up | `step/run.rs` |
 //! | joining | `step/call.rs` before a read, `step/read.rs` after it |
 //! | `UNLINK` of key or token, tombstones | `step/invalidation.rs` |
 //! | time | `step/environment.rs` |

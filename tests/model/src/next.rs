@@ -149,6 +149,7 @@ impl State {
         for call in &self.calls {
             let seen = call.read.entry.here().unwrap_or_default();
             used |= 1 << seen.token() | 1 << call.read.token.here().unwrap_or(MISSING);
+            used |= 1 << call.token;
         }
         for process in &self.processes {
             used |= 1 << process.known_token | 1 << process.near.map_or(MISSING, |near| near.1);

@@ -6,6 +6,7 @@ mod flight;
 mod invalidation;
 mod process;
 mod read;
+mod run;
 
 use crate::case::{Case, Faults};
 use crate::check::{self, Violation};

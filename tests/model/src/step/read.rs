@@ -7,7 +7,7 @@ use crate::entry::{Age, Entry, Id, NOBODY};
 use crate::flaw::Flaw;
 use crate::inbox::Message;
 use crate::next::{Ending, Next};
-use crate::state::{Call, Lane, MISSING, Phase, Read, Reply, Token, Version};
+use crate::state::{Call, Lane, MISSING, Phase, Reply, Token, Version};
 use crate::step::{Moves, flight};
 
 /// `MGET` of the key and its token, or one `GET` for each; then the decision.
@@ -119,7 +119,8 @@ fn seed(moves: &mut Moves<'_>, call: usize) {
     }
     let token = next.redis.token;
     let read = &mut next.calls[call].read;
-    *read = Read { token: Reply::Here(token), in_order: true, ..*read };
+    read.token = Reply::Here(token);
+    read.in_order = true;
     if moves.case.has(Flaw::SeederInstallsToken) {
         next.processes[at].known_token = token;
     }
