@@ -20,7 +20,8 @@ pub struct Case {
     pub start: Start,
     /// The function has a near cache.
     pub near: bool,
-    /// The key and its token live on different nodes: two reads, in any order.
+    /// The key and its token live on different nodes: two reads, in any order. Not together with
+    /// `near`: each node would need a listening lane of its own.
     pub cluster: bool,
     /// Looks at every order, even where another is known to end in the same.
     pub every_order: bool,

@@ -13,7 +13,7 @@ use crate::check::{self, Violation};
 use crate::entry::{Age, Entry};
 use crate::flaw::Flaw;
 use crate::next::Next;
-use crate::state::{Phase, State};
+use crate::state::{MISSING, Phase, State};
 
 /// Something that can happen next.
 #[derive(Clone)]
@@ -77,7 +77,10 @@ fn hit(case: &Case, state: &State) -> Option<usize> {
             return false;
         };
         let fresh = matches!(entry, Entry::Value { age: Age::Fresh, .. });
-        state.calls[call].phase == Phase::Reading && fresh && entry.token() == token && token != 0
+        state.calls[call].phase == Phase::Reading
+            && fresh
+            && entry.token() == token
+            && token != MISSING
     })
 }
 
