@@ -153,8 +153,9 @@ impl Config {
         self
     }
 
-    /// How long a call waits for another run of the same function before it runs by itself.
-    /// Default: 5 s.
+    /// How long a call waits for another run of the same function, in this process or another,
+    /// before it runs by itself and stores nothing; zero is not at all. A function's own `wait` goes
+    /// before it. Default: 5 s.
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;

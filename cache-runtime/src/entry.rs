@@ -18,7 +18,8 @@
 //! | 64..72 | stale window at the end of the lifetime, in milliseconds |
 //! | 72.. | tokens that the entry depends on, 16 bytes each |
 //!
-//! Numbers are little-endian. Compare-and-set compares the bytes up to the id, which says it all.
+//! Numbers are little-endian. Compare-and-set compares the bytes up to the id, which says it all;
+//! and those up to the claim mark where there is one.
 
 use std::time::Duration;
 
@@ -28,8 +29,10 @@ use smallvec::SmallVec;
 
 const HEADER: usize = 72;
 const TOKEN: usize = 16;
-/// As much of an entry as tells it from every other.
+/// As much of an entry as tells it from every other: to the end of its id.
 const STAMP: usize = 32;
+/// To the end of the claim mark, which an extension changes under the same id.
+const MARKED: usize = 64;
 const MAGIC: [u8; 2] = *b"fc";
 const FORMAT: u8 = 1;
 const COMPRESSED: u8 = 1;
@@ -136,9 +139,10 @@ impl Entry {
         })
     }
 
-    /// The bytes that compare-and-set compares.
+    /// The bytes that compare-and-set compares. Whoever takes over a claim that has run out must
+    /// not have missed its extension.
     pub(crate) fn seen(&self) -> Seen {
-        Seen(self.bytes.slice(..STAMP))
+        Seen(self.bytes.slice(..if self.claim.is_some() { MARKED } else { STAMP }))
     }
 
     /// Whether the entry depends on exactly these tokens; one that is missing matches nothing.

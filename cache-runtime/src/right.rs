@@ -148,3 +148,95 @@ impl crate::flight::Owner for Holding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{Kind, Token};
+    use crate::store::{Memory, Read};
+
+    const LIFE: Duration = Duration::from_secs(60);
+    const OWNER: Owner = Owner { function: 1, arguments: 2, version: 3 };
+
+    fn id() -> EntryId {
+        EntryId::fresh().unwrap()
+    }
+
+    fn value(tokens: &[Token]) -> Write {
+        let draft = Draft {
+            kind: Kind::Value,
+            id: id(),
+            owner: OWNER,
+            cost: Duration::ZERO,
+            life: LIFE,
+            window: LIFE / 2,
+            tokens,
+            body: b"value",
+            compress_above: usize::MAX,
+        };
+        Write::Whole { bytes: draft.encode(), life: LIFE }
+    }
+
+    struct Shelf {
+        store: Store,
+        key: Key,
+        tokens: Tokens,
+    }
+
+    impl Shelf {
+        async fn new() -> Self {
+            let (store, key) = (Store::Memory(Memory::new(1 << 20)), Key::named("k"));
+            let tokens = store.seed(&key, &[None], LIFE, LIFE).await.unwrap();
+            Self { store, key, tokens }
+        }
+
+        async fn set(&self, seen: &Seen, write: Write) -> bool {
+            self.store.compare_and_set(&self.key, seen, write, LIFE).await.unwrap()
+        }
+
+        async fn entry(&self) -> Entry {
+            let found = self.store.read(&self.key, Read::Timed, LIFE).await.unwrap();
+            Entry::parse(found.bytes.unwrap()).unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_has_been_extended_is_not_taken_over() {
+        let shelf = Shelf::new().await;
+        assert!(shelf.set(&Seen::absent(), value(&shelf.tokens)).await);
+        let entry = shelf.entry().await;
+        let ours = Right::claim(id(), entry.clone(), LIFE / 3, LIFE / 30);
+        assert!(shelf.set(&entry.seen(), ours.taking()).await);
+        // To somebody it seems to have run out; then its owner extends it.
+        let claimed = shelf.entry().await;
+        assert_eq!(claimed_for(&claimed, LIFE / 4, LIFE / 30), None);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(shelf.set(&ours.seen(), ours.extension()).await);
+        let theirs = Right::claim(id(), claimed.clone(), LIFE / 4, LIFE / 30);
+        assert!(!shelf.set(&claimed.seen(), theirs.taking()).await);
+        // The owner need not know which of its extensions has arrived.
+        assert!(shelf.set(&ours.seen(), value(&shelf.tokens)).await);
+        assert_eq!(shelf.entry().await.claim, None);
+    }
+
+    #[tokio::test]
+    async fn giving_up_leaves_a_claimed_value_and_removes_a_lease() {
+        let shelf = Shelf::new().await;
+        assert!(shelf.set(&Seen::absent(), value(&shelf.tokens)).await);
+        let entry = shelf.entry().await;
+        let claim = Right::claim(id(), entry.clone(), LIFE, LIFE);
+        assert!(shelf.set(&entry.seen(), claim.taking()).await);
+        claim.give_up(&shelf.store, &shelf.key).await;
+        let after = shelf.entry().await;
+        assert!(after.claim.is_none() && after.id != entry.id && after.id != claim.id);
+        assert_eq!(after.body(100).unwrap(), "value");
+        // The claim is spent.
+        assert!(!shelf.set(&claim.seen(), value(&shelf.tokens)).await);
+
+        let lease = Right::lease(id(), OWNER, shelf.tokens.clone(), LIFE);
+        assert!(shelf.set(&after.seen(), lease.taking()).await);
+        assert_eq!(shelf.entry().await.kind, Kind::Lease);
+        lease.give_up(&shelf.store, &shelf.key).await;
+        assert!(shelf.store.read(&shelf.key, Read::Plain, LIFE).await.unwrap().bytes.is_none());
+    }
+}

@@ -1,8 +1,8 @@
 //! Values past their ttl: who is served them, who refreshes, and what a failure does.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use cache_runtime::{
@@ -384,6 +384,35 @@ async fn what_goes_into_an_entry_is_not_stale() {
         assert_eq!(cache_runtime::bypass(outer(key, 2)).await, 2);
     })
     .await;
+}
+
+static DOWN: OnceLock<Cache> = OnceLock::new();
+
+#[cache_result(ttl = 60, cache = DOWN.get().unwrap())]
+async fn inner_without_a_store(key: u32) -> u32 {
+    let run = INNER.run(key);
+    sleep(Duration::from_millis(500)).await;
+    run
+}
+
+#[cache_result(ttl = 60)]
+async fn outer_with_a_store(key: u32) -> u32 {
+    inner_without_a_store(key).await
+}
+
+#[tokio::test]
+async fn what_goes_into_an_entry_does_not_come_from_a_run_that_began_before() {
+    let (_folder, url) = Server::absent();
+    let down = Cache::new(cache_runtime::Config::redis(&url).unwrap());
+    DOWN.get_or_init(|| down);
+    let cache = integration_tests::in_memory();
+    let key = fresh();
+    let running = tokio::spawn(inner_without_a_store(key));
+    eventually("it runs", || async { INNER.of(key) > 0 }).await;
+    // Without a store a run is shared, however old; what is stored must not share it.
+    let (shared, stored) =
+        tokio::join!(inner_without_a_store(key), cache.scope(outer_with_a_store(key)));
+    assert_eq!((running.await.unwrap(), shared, stored), (1, 1, 2));
 }
 
 #[tokio::test]

@@ -81,6 +81,9 @@ impl Search {
     pub(crate) fn begin_claim(&mut self, hit: &Hit) -> Option<Lead> {
         let left = hit.refresh?;
         let inner = self.inner().clone();
+        if inner.store.is_write_paused() {
+            return None;
+        }
         let lead = inner.flights.lead_if_idle(self.id, || self.holding())?;
         self.ask(&lead, Want::Claim(hit.entry.clone(), left));
         Some(lead)
