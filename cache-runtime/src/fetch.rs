@@ -1,21 +1,24 @@
 //! One cached call, from top to bottom.
 
-use std::future::{Future, pending, poll_fn};
+mod answer;
+mod behind;
+mod serve;
+
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::time::Instant;
 
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::call::Call;
-use crate::entry::{Entry, Kind};
-use crate::error::{self, Error};
 use crate::outcome::{Outcome, Reason};
-use crate::returns::{Codec, Opened, Payload, Rule, Shape};
-use crate::search::{Hit, Lead, Role, Search, Step};
-use crate::stats::Count;
-use crate::verb::{self, Target, Verb, Verdict};
-use crate::{cache, contained, recursion, settle};
+use crate::returns::{Codec, Rule, Shape};
+use crate::search::{Role, Search, Step};
+use crate::verb::{self, Verb};
+use crate::{recursion, settle};
+use answer::answer;
+use behind::Behind;
+use serve::{forgives, in_place_of_an_error, receive, serve};
 
 /// What an annotated function does: return what is stored, or run `body` and store what it returns.
 #[doc(hidden)]
@@ -158,155 +161,4 @@ impl<S: Shape, R: Rule<S>> Run<S, R> {
         settle::settle(&codec, &search, role, &output, started.elapsed(), forgiven);
         forgiven.then(|| in_place_of_an_error(&codec, &search)).flatten().unwrap_or(output)
     }
-}
-
-/// A refresh behind the call, whose claim is on its way.
-struct Behind<S: Shape, R> {
-    codec: Codec<S, R>,
-    search: Search,
-    lead: Lead,
-    permit: OwnedSemaphorePermit,
-}
-
-impl<S: Shape, R: Rule<S>> Behind<S, R> {
-    /// `None` where somebody in this process is at it, or too many refreshes are going on.
-    fn begin(codec: Codec<S, R>, mut search: Search, hit: &Hit) -> Option<Box<Self>> {
-        let permit = search.inner().refreshes.clone().try_acquire_owned().ok()?;
-        search.detach();
-        let lead = search.begin_claim(hit)?;
-        Some(Box::new(Self { codec, search, lead, permit }))
-    }
-
-    fn spawn<F>(self: Box<Self>, body: Pin<Box<F>>)
-    where
-        S: 'static,
-        S::Return: 'static,
-        R: Send + 'static,
-        F: Future<Output = S::Return> + Send + 'static,
-    {
-        let scope = cache::scoped();
-        let refresh = self.refresh(body);
-        if let Ok(runtime) = Handle::try_current() {
-            match scope {
-                Some(cache) => drop(runtime.spawn(async move { cache.scope(refresh).await })),
-                None => drop(runtime.spawn(refresh)),
-            }
-        }
-    }
-
-    async fn refresh<F: Future<Output = S::Return>>(self: Box<Self>, mut body: Pin<Box<F>>) {
-        let Self { codec, mut search, lead, permit } = *self;
-        if let Some(role) = search.granted(lead).await {
-            search.counters().count(Count::Refresh);
-            Box::new(Run { codec, search, role }).run(body.as_mut()).await;
-        }
-        drop(permit);
-    }
-}
-
-/// What another run of the function returned, or what is served in its place.
-fn receive<S: Shape, R: Rule<S>>(
-    codec: &Codec<S, R>,
-    search: &Search,
-    payload: &Payload,
-) -> Option<S::Return> {
-    if matches!(payload, Payload::Forgiven) {
-        return in_place_of_an_error(codec, search);
-    }
-    let output = contained(|| codec.receive(payload)).flatten()?;
-    let old = forgives(codec, search, &output).then(|| in_place_of_an_error(codec, search));
-    old.flatten().or_else(|| {
-        search.joined();
-        Some(output)
-    })
-}
-
-/// Whether the function has failed and an older value is to be served instead.
-fn forgives<S: Shape, R: Rule<S>>(
-    codec: &Codec<S, R>,
-    search: &Search,
-    output: &S::Return,
-) -> bool {
-    match (S::open(output), search.kept()) {
-        (Opened::Error(error), Some(kept)) => {
-            // What could have been served without running needs no leave.
-            kept.refresh.is_some() || contained(|| codec.forgives(error)) == Some(true)
-        }
-        _ => false,
-    }
-}
-
-fn in_place_of_an_error<S: Shape, R>(codec: &Codec<S, R>, search: &Search) -> Option<S::Return> {
-    let kept = search.kept()?;
-    let old = decode(codec, search.max_value(), &kept.entry)?;
-    search.forgave(kept);
-    Some(old)
-}
-
-/// Decodes an entry, or notes that it is dead.
-fn serve<S: Shape, R>(codec: &Codec<S, R>, search: &mut Search, hit: &Hit) -> Option<S::Return> {
-    let output = decode(codec, search.max_value(), &hit.entry);
-    if output.is_some() {
-        search.served(&hit.entry, hit.stale);
-    } else {
-        search.undecodable(&hit.entry);
-    }
-    output
-}
-
-fn decode<S: Shape, R>(codec: &Codec<S, R>, limit: usize, entry: &Entry) -> Option<S::Return> {
-    match entry.kind {
-        Kind::None if codec.none_ttl.is_some() => S::nothing(),
-        Kind::Value => {
-            let body = entry.body(limit)?;
-            contained(|| codec.decode(&body).ok()).flatten().map(S::value)
-        }
-        Kind::None | Kind::Lease => None,
-    }
-}
-
-/// Answers a verb that only names an entry, and never returns: the verb drops the call.
-async fn answer<S, R>(verb: Verb, codec: Codec<S, R>, call: Call) -> S::Return
-where
-    S: Shape,
-    S::Return: 'static,
-    R: Rule<S>,
-{
-    match verb {
-        Verb::Peek => {
-            let limit = call.cache.inner().config.max_value;
-            let found = Search::new(call).peek().await;
-            let output = found.and_then(|entry| decode(&codec, limit, &entry));
-            verb::answer(output);
-        }
-        Verb::Put => {
-            // Encoded at once: the output is lent for this poll only.
-            let entry = match verb::lent::<S::Return>() {
-                Some(output) => settle::encode_for_put(&codec, &call, &output),
-                None => Err(Error::new(
-                    error::Kind::Value,
-                    "the output is not of the cached function's type: hand over the call itself",
-                )),
-            };
-            let stored = match entry {
-                Ok(entry) => Search::new(call).put(entry).await,
-                Err(error) => Err(error),
-            };
-            verb::answer(stored);
-        }
-        Verb::Explain => {
-            let limit = call.cache.inner().config.max_value;
-            let (mut explanation, entry) = Search::new(call).explain().await;
-            if entry.is_some_and(|entry| decode(&codec, limit, &entry).is_none()) {
-                explanation.verdict = Verdict::Compute;
-            }
-            verb::answer(explanation);
-        }
-        _ => {
-            let key = call.wants_key().then(|| call.key(call.id()));
-            let group = call.identity.group;
-            verb::answer(Target { cache: call.cache, key, group });
-        }
-    }
-    pending().await
 }

@@ -6,8 +6,9 @@ mod ask;
 mod judge;
 mod tell;
 mod verbs;
+mod wait;
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,16 +17,15 @@ use smallvec::SmallVec;
 
 use crate::call::Call;
 use crate::entry::{Entry, EntryId, Owner, Seen, Token};
-use crate::flight::{self, Answer, Entered, Joined, STALL, Terms};
+use crate::flight::{self, Entered};
 use crate::key::CallId;
 use crate::outcome::Reason;
 use crate::returns::Payload;
 use crate::right::Holding;
-use crate::site::Warning;
-use crate::stats::{Count, Counters};
+use crate::stats::Counters;
 use crate::store::{Fault, Found, Key, Read};
 use crate::verb::Verb;
-use crate::{background, clock, recursion};
+use crate::{background, recursion};
 
 /// How often others may take the key first before a call runs plainly.
 const ATTEMPTS: u8 = 3;
@@ -252,88 +252,6 @@ impl Search {
                 step.unwrap_or_else(|| Step::Run(Role::alone(reason)))
             }
         }
-    }
-
-    /// Waits for the answer about the right, within the budget.
-    async fn terms(&mut self, mut lead: Lead) -> Option<Step> {
-        let (began, limit) = (Instant::now(), self.limit());
-        let answered = poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx)));
-        let terms = background::timeout(limit, pin!(answered)).await;
-        self.spent += began.elapsed();
-        if terms.is_err() {
-            // Closes the flight to newcomers before the function begins; should the right be
-            // granted yet, it is given up.
-            let late = Answer::Unknown(Reason::Timeout);
-            self.inner().flights.settle(lead.flight(), late);
-        }
-        let reason = match terms.unwrap_or(Terms::Plain(Reason::Timeout)) {
-            Terms::Leased(_) => None,
-            Terms::Plain(reason) => Some(reason),
-            Terms::Dissolved => {
-                lead.leave();
-                return self.refused();
-            }
-        };
-        match reason {
-            Some(Reason::WrongType) => {
-                self.warn(Warning::WrongType, "the key holds another Redis type: left alone");
-            }
-            Some(_) => self.counters.count(Count::Error),
-            None => {}
-        }
-        Some(Step::Run(Role { lead: Some(lead), reason }))
-    }
-
-    /// Waits for a flight to end, for as long as `wait` allows.
-    async fn wait(&mut self, mut member: Member) -> Option<Step> {
-        if background::handle().is_none() {
-            // Without a clock there would be no end to it.
-            return Some(Step::Run(Role::alone(Reason::WaitOver)));
-        }
-        let began = Instant::now();
-        let rest = self.wait_left();
-        let joined = loop {
-            let left = rest.saturating_sub(began.elapsed());
-            // Looks up now and then whether the leader stalls.
-            let tick = left.min(STALL / 2);
-            let ended = poll_fn(|cx| member.poll(cx, clock::millis()));
-            match background::timeout(tick, pin!(ended)).await {
-                Ok(joined) => break Some(joined),
-                Err(_) if left <= tick => break None,
-                Err(_) => {}
-            }
-        };
-        self.waited += began.elapsed();
-        match joined {
-            None => Some(Step::Run(Role::alone(Reason::WaitOver))),
-            Some(Joined::Shared(payload)) => Some(Step::Joined(payload)),
-            Some(Joined::Alone) => Some(Step::Run(Role::alone(Reason::Unshared))),
-            Some(Joined::Again) => self.refused(),
-            Some(Joined::Promoted(lead)) => {
-                drop(member);
-                self.terms(lead).await
-            }
-        }
-    }
-
-    /// Waits until a right that is not this process's is gone, then has everything read again.
-    async fn wait_for_other(&mut self, right: EntryId) -> Option<Step> {
-        let (rest, inner) = (self.wait_left(), self.inner().clone());
-        let over = || Some(Step::Run(Role::alone(Reason::WaitOver)));
-        if rest.is_zero() || background::handle().is_none() {
-            return over();
-        }
-        let mut gone = inner.waits.join(&inner, &self.key, right, self.right_life());
-        let began = Instant::now();
-        let waited = background::timeout(rest, pin!(gone.changed())).await;
-        self.waited += began.elapsed();
-        // However it ended, there is something else to be read now.
-        if waited.is_ok() { None } else { over() }
-    }
-
-    fn wait_left(&self) -> Duration {
-        let wait = self.call.identity.wait().unwrap_or(self.inner().config.wait);
-        wait.saturating_sub(self.waited)
     }
 
     /// What is left of the budget for cache traffic, less a share for timers that fire late.

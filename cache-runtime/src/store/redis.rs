@@ -1,19 +1,21 @@
 //! Entries in Redis: a few commands over the lanes.
 
+mod clear;
+mod script;
+
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use deadpool_redis::redis::{self, Cmd, Pipeline, Value};
 
 use super::connection::{Lane, Lanes, Listening, Sent, State, WRONG_TYPE};
-use super::{Fault, Found, Key, Read, Write};
+use super::{Fault, Found, Key, Read};
 use crate::clock;
 use crate::config::{Config, Server};
-use crate::entry::{EntryId, Seen, Token, Tokens};
+use crate::entry::{EntryId, Token, Tokens};
 
 pub(super) const COMPARE_AND_SET: &str = include_str!("compare_and_set.lua");
 
@@ -166,88 +168,6 @@ impl Redis {
         tokens.collect()
     }
 
-    pub(crate) async fn compare_and_set(
-        &self,
-        key: &Key,
-        seen: &Seen,
-        write: &Write,
-        limit: Duration,
-    ) -> Result<bool, Fault> {
-        let replies = self.script(key, seen, write, limit, &redis::pipe()).await?;
-        Ok(replies.last() == Some(&Value::Int(1)))
-    }
-
-    /// Asks for the tokens' lifetimes on the way, and doubles those that are too short.
-    pub(crate) async fn populate(
-        &self,
-        key: &Key,
-        seen: &Seen,
-        write: &Write,
-        tokens_for: Duration,
-        limit: Duration,
-    ) -> Result<bool, Fault> {
-        let mut before = redis::pipe();
-        for name in &key.names.tokens {
-            before.cmd("PTTL").arg(name);
-        }
-        let replies = self.script(key, seen, write, limit, &before).await?;
-        let mut renew = redis::pipe();
-        for (name, left) in key.names.tokens.iter().zip(&replies) {
-            // Without an expiry is too long.
-            if let Value::Int(left @ -1..) = left
-                && *left < in_redis(tokens_for).cast_signed()
-            {
-                renew.cmd("PEXPIRE").arg(name).arg(in_redis(tokens_for.saturating_mul(2)));
-            }
-        }
-        if !renew.is_empty() {
-            // Failed, the next populate does it.
-            let _ = self.pipeline(self.lanes.lane(self.slot(key)), limit, &renew).await;
-        }
-        Ok(replies.last() == Some(&Value::Int(1)))
-    }
-
-    /// Sends the script behind `before`, in one round trip; a second one where Redis has forgotten
-    /// it.
-    async fn script(
-        &self,
-        key: &Key,
-        seen: &Seen,
-        write: &Write,
-        limit: Duration,
-        before: &Pipeline,
-    ) -> Result<Vec<Value>, Fault> {
-        // Deleting frees memory, and is not what was refused.
-        let frees = matches!(write, Write::Delete);
-        if !frees && self.is_write_paused() {
-            return Err(Fault::ReadOnly);
-        }
-        let began = Instant::now();
-        let slot = self.slot(key);
-        let by_hash = with_script(before, key, seen, write, ["EVALSHA", script_hash()]);
-        let replies = match self.pipeline(self.lanes.lane(slot), limit, &by_hash).await {
-            Err(Sent::Error { code: "NOSCRIPT", .. }) => {
-                let left = limit.saturating_sub(began.elapsed());
-                let by_text = with_script(before, key, seen, write, ["EVAL", COMPARE_AND_SET]);
-                self.pipeline(self.lanes.lane(slot), left, &by_text).await
-            }
-            replies => replies,
-        };
-        match replies {
-            Ok(replies) => {
-                if !frees && replies.last() == Some(&Value::Int(1)) {
-                    self.writes_go_on();
-                }
-                Ok(replies)
-            }
-            Err(Sent::Error { code, text }) if code != WRONG_TYPE => {
-                self.pause_writes(&text);
-                Err(Fault::ReadOnly)
-            }
-            Err(sent) => Err(fault(sent)),
-        }
-    }
-
     /// Removes entries and tokens in one command. Tried even while writes are refused: it frees
     /// memory.
     pub(crate) async fn unlink(&self, names: &[String], limit: Duration) -> Result<(), Fault> {
@@ -255,35 +175,6 @@ impl Redis {
         unlink.arg(names);
         let reply = self.send(self.lanes.any_lane(), limit, &unlink).await;
         reply.map(drop).map_err(fault)
-    }
-
-    /// `SCAN` and `UNLINK` on the connection for bulk work.
-    pub(crate) async fn clear(
-        &self,
-        start: &str,
-        progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<u64, Fault> {
-        let bulk = Key { bulk: true, ..Key::any() };
-        self.ready(&bulk).await;
-        let pattern = format!("{}*", literally(start));
-        let (mut cursor, mut removed) = (0_u64, 0);
-        loop {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1000);
-            let page = self.command(&bulk, self.timeout(), &scan).await?;
-            let page = redis::from_redis_value::<(u64, Vec<Vec<u8>>)>(page);
-            let (next, names) = page.map_err(|_| unexpected(&Value::Nil))?;
-            if !names.is_empty() {
-                let mut unlink = redis::cmd("UNLINK");
-                let reply = self.command(&bulk, self.timeout(), unlink.arg(names)).await?;
-                removed += if let Value::Int(count) = reply { count as u64 } else { 0 };
-            }
-            progress(removed);
-            cursor = next;
-            if cursor == 0 {
-                return Ok(removed);
-            }
-        }
     }
 
     async fn command(&self, key: &Key, limit: Duration, command: &Cmd) -> Result<Value, Fault> {
@@ -373,41 +264,9 @@ fn fault(sent: Sent) -> Fault {
     }
 }
 
-fn script_hash() -> &'static str {
-    static HASH: OnceLock<String> = OnceLock::new();
-    HASH.get_or_init(|| redis::Script::new(COMPARE_AND_SET).get_hash().to_owned())
-}
-
-fn with_script(
-    before: &Pipeline,
-    key: &Key,
-    seen: &Seen,
-    write: &Write,
-    [how, script]: [&str; 2],
-) -> Pipeline {
-    let (what, bytes, life) = match write {
-        Write::Whole { bytes, life } => ("whole", &bytes[..], Some(*life)),
-        Write::Header { bytes, life } => ("header", &bytes[..], *life),
-        Write::Delete => ("delete", &[][..], None),
-    };
-    let mut all = before.clone();
-    all.cmd(how).arg(script).arg(1).arg(key.entry());
-    all.arg(&seen.0[..]).arg(what).arg(bytes).arg(life.map_or(0, in_redis));
-    all
-}
-
 /// Milliseconds that Redis takes for a lifetime.
 fn in_redis(life: Duration) -> u64 {
     life.min(MAX_LIFE).as_millis().max(1) as u64
-}
-
-/// A text of which no character has a meaning in a pattern.
-fn literally(text: &str) -> String {
-    let escaped = text.chars().flat_map(|c| {
-        let escape = "*?[]^-\\".contains(c).then_some('\\');
-        escape.into_iter().chain([c])
-    });
-    escaped.collect()
 }
 
 fn found(reply: Value, left: Option<Duration>) -> Result<Found, Fault> {

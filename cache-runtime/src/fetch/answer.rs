@@ -1,0 +1,57 @@
+//! Verbs that only name an entry.
+
+use std::future::pending;
+
+use super::serve::decode;
+use crate::call::Call;
+use crate::error::{self, Error};
+use crate::returns::{Codec, Rule, Shape};
+use crate::search::Search;
+use crate::settle;
+use crate::verb::{self, Target, Verb, Verdict};
+
+/// Answers a verb that only names an entry, and never returns: the verb drops the call.
+pub(super) async fn answer<S, R>(verb: Verb, codec: Codec<S, R>, call: Call) -> S::Return
+where
+    S: Shape,
+    S::Return: 'static,
+    R: Rule<S>,
+{
+    match verb {
+        Verb::Peek => {
+            let limit = call.cache.inner().config.max_value;
+            let found = Search::new(call).peek().await;
+            let output = found.and_then(|entry| decode(&codec, limit, &entry));
+            verb::answer(output);
+        }
+        Verb::Put => {
+            // Encoded at once: the output is lent for this poll only.
+            let entry = match verb::lent::<S::Return>() {
+                Some(output) => settle::encode_for_put(&codec, &call, &output),
+                None => Err(Error::new(
+                    error::Kind::Value,
+                    "the output is not of the cached function's type: hand over the call itself",
+                )),
+            };
+            let stored = match entry {
+                Ok(entry) => Search::new(call).put(entry).await,
+                Err(error) => Err(error),
+            };
+            verb::answer(stored);
+        }
+        Verb::Explain => {
+            let limit = call.cache.inner().config.max_value;
+            let (mut explanation, entry) = Search::new(call).explain().await;
+            if entry.is_some_and(|entry| decode(&codec, limit, &entry).is_none()) {
+                explanation.verdict = Verdict::Compute;
+            }
+            verb::answer(explanation);
+        }
+        _ => {
+            let key = call.wants_key().then(|| call.key(call.id()));
+            let group = call.identity.group;
+            verb::answer(Target { cache: call.cache, key, group });
+        }
+    }
+    pending().await
+}

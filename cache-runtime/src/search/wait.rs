@@ -1,0 +1,97 @@
+//! Waiting: for the answer about a right, for a flight of this process, for another process.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use super::{Lead, Member, Role, Search, Step};
+use crate::entry::EntryId;
+use crate::flight::{Answer, Joined, STALL, Terms};
+use crate::outcome::Reason;
+use crate::site::Warning;
+use crate::stats::Count;
+use crate::{background, clock};
+
+impl Search {
+    /// Waits for the answer about the right, within the budget.
+    pub(super) async fn terms(&mut self, mut lead: Lead) -> Option<Step> {
+        let (began, limit) = (Instant::now(), self.limit());
+        let answered = poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx)));
+        let terms = background::timeout(limit, pin!(answered)).await;
+        self.spent += began.elapsed();
+        if terms.is_err() {
+            // Closes the flight to newcomers before the function begins; should the right be
+            // granted yet, it is given up.
+            let late = Answer::Unknown(Reason::Timeout);
+            self.inner().flights.settle(lead.flight(), late);
+        }
+        let reason = match terms.unwrap_or(Terms::Plain(Reason::Timeout)) {
+            Terms::Leased(_) => None,
+            Terms::Plain(reason) => Some(reason),
+            Terms::Dissolved => {
+                lead.leave();
+                return self.refused();
+            }
+        };
+        match reason {
+            Some(Reason::WrongType) => {
+                self.warn(Warning::WrongType, "the key holds another Redis type: left alone");
+            }
+            Some(_) => self.counters.count(Count::Error),
+            None => {}
+        }
+        Some(Step::Run(Role { lead: Some(lead), reason }))
+    }
+
+    /// Waits for a flight to end, for as long as `wait` allows.
+    pub(super) async fn wait(&mut self, mut member: Member) -> Option<Step> {
+        if background::handle().is_none() {
+            // Without a clock there would be no end to it.
+            return Some(Step::Run(Role::alone(Reason::WaitOver)));
+        }
+        let began = Instant::now();
+        let rest = self.wait_left();
+        let joined = loop {
+            let left = rest.saturating_sub(began.elapsed());
+            // Looks up now and then whether the leader stalls.
+            let tick = left.min(STALL / 2);
+            let ended = poll_fn(|cx| member.poll(cx, clock::millis()));
+            match background::timeout(tick, pin!(ended)).await {
+                Ok(joined) => break Some(joined),
+                Err(_) if left <= tick => break None,
+                Err(_) => {}
+            }
+        };
+        self.waited += began.elapsed();
+        match joined {
+            None => Some(Step::Run(Role::alone(Reason::WaitOver))),
+            Some(Joined::Shared(payload)) => Some(Step::Joined(payload)),
+            Some(Joined::Alone) => Some(Step::Run(Role::alone(Reason::Unshared))),
+            Some(Joined::Again) => self.refused(),
+            Some(Joined::Promoted(lead)) => {
+                drop(member);
+                self.terms(lead).await
+            }
+        }
+    }
+
+    /// Waits until a right that is not this process's is gone, then has everything read again.
+    pub(super) async fn wait_for_other(&mut self, right: EntryId) -> Option<Step> {
+        let (rest, inner) = (self.wait_left(), self.inner().clone());
+        let over = || Some(Step::Run(Role::alone(Reason::WaitOver)));
+        if rest.is_zero() || background::handle().is_none() {
+            return over();
+        }
+        let mut gone = inner.waits.join(&inner, &self.key, right, self.right_life());
+        let began = Instant::now();
+        let waited = background::timeout(rest, pin!(gone.changed())).await;
+        self.waited += began.elapsed();
+        // However it ended, there is something else to be read now.
+        if waited.is_ok() { None } else { over() }
+    }
+
+    fn wait_left(&self) -> Duration {
+        let wait = self.call.identity.wait().unwrap_or(self.inner().config.wait);
+        wait.saturating_sub(self.waited)
+    }
+}

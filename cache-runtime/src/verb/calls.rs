@@ -1,0 +1,152 @@
+//! Calls that are named and not made: which entries they would use, and removing those.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use super::ticket::{Driver, Verb};
+use crate::cache::Cache;
+use crate::error::{Error, Result};
+use crate::stats::Count;
+use crate::store::Key;
+
+/// The entry that a call would use.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) cache: Cache,
+    pub(crate) key: Option<Key>,
+    pub(crate) group: usize,
+}
+
+/// Finds the entry of a call in a single poll; `None` where the future reaches no cached function at
+/// once.
+pub(crate) fn target<F: Future>(call: F) -> Option<Target> {
+    let mut call = pin!(call);
+    let mut cx = Context::from_waker(Waker::noop());
+    let (_, answer) = Driver::new(Verb::Invalidate).poll(call.as_mut(), &mut cx, &mut None);
+    answer?.downcast().ok().map(|target| *target)
+}
+
+/// One call of a cached function, or several: a tuple, an array or a `Vec` of calls.
+///
+/// `Form` tells the compiler which; it is always inferred.
+pub trait Calls<Form> {
+    #[doc(hidden)]
+    fn targets(self) -> impl Future<Output = Targets>;
+}
+
+/// The entries of several calls.
+#[derive(Default)]
+#[doc(hidden)]
+#[allow(missing_debug_implementations)]
+pub struct Targets {
+    found: Vec<Target>,
+    /// Whether a future has run instead.
+    stranger: bool,
+}
+
+impl Targets {
+    async fn add<F: Future>(&mut self, call: F) {
+        match Driver::new(Verb::Invalidate).answer(call).await {
+            Some(target) => self.found.push(target),
+            None => self.stranger = true,
+        }
+    }
+}
+
+impl<F: Future> Calls<()> for F {
+    async fn targets(self) -> Targets {
+        let mut targets = Targets::default();
+        targets.add(self).await;
+        targets
+    }
+}
+
+impl<F: Future> Calls<Vec<()>> for Vec<F> {
+    async fn targets(self) -> Targets {
+        let mut targets = Targets::default();
+        for call in self {
+            targets.add(call).await;
+        }
+        targets
+    }
+}
+
+impl<F: Future, const N: usize> Calls<[(); N]> for [F; N] {
+    async fn targets(self) -> Targets {
+        let mut targets = Targets::default();
+        for call in self {
+            targets.add(call).await;
+        }
+        targets
+    }
+}
+
+macro_rules! tuples {
+    ($($($call:ident)+;)+) => {$(
+        impl<$($call: Future),+> Calls<($($call,)+)> for ($($call,)+) {
+            #[allow(non_snake_case)]
+            async fn targets(self) -> Targets {
+                let ($($call,)+) = self;
+                let mut targets = Targets::default();
+                $(targets.add($call).await;)+
+                targets
+            }
+        }
+    )+};
+}
+tuples! { A; A B; A B C; A B C D; A B C D E; A B C D E F; A B C D E F G; A B C D E F G H; }
+
+/// Removes what is stored for a call: `invalidate(areas("buy".into())).await?`, or for several at
+/// once: `invalidate((areas("buy".into()), search("buy".into()))).await?`.
+///
+/// The function does not run. A call that begins after this has returned `Ok` gets a value from a
+/// run of the function that began after the entry was removed, in any process; except in one that
+/// at that time cannot reach Redis, or cannot write to it: there it may share a run that is already
+/// going on. Several go out as one command, so that none is refilled from another in between.
+///
+/// # Errors
+///
+/// [`Error::is_unavailable`] or [`Error::is_refused`] where Redis did not confirm the removal. It
+/// is tried again in the background until it has been delivered, and until then this process runs
+/// the function without the cache. [`Error::is_not_cached`] where a future reached no cached
+/// function; it has then run, with its effects. [`Error::is_value`] where the arguments make no key.
+pub async fn invalidate<Form, C: Calls<Form>>(calls: C) -> Result<()> {
+    let Targets { found, stranger } = calls.targets().await;
+    let mut result = if stranger { Err(Error::not_cached()) } else { Ok(()) };
+    for (cache, names, groups) in together(found, &mut result) {
+        let first = groups.first().copied();
+        if let Err(error) = cache.invalidate(names, first).await {
+            result = Err(error);
+        } else {
+            let others = groups.iter().skip(1);
+            others.for_each(|group| cache.counters(*group).count(Count::Invalidated));
+        }
+    }
+    result
+}
+
+/// What goes to each cache, in one command.
+fn together(
+    targets: Vec<Target>,
+    result: &mut Result<()>,
+) -> Vec<(Cache, Vec<String>, Vec<usize>)> {
+    let mut all: Vec<(Cache, Vec<String>, Vec<usize>)> = Vec::new();
+    for Target { cache, key, group } in targets {
+        let Some(key) = key else {
+            if !cache.is_off() {
+                *result = Err(Error::no_key());
+            }
+            continue;
+        };
+        let name = key.entry().to_owned();
+        match all.iter_mut().find(|(other, ..)| other.is(&cache)) {
+            Some((_, names, groups)) => {
+                names.push(name);
+                groups.push(group);
+            }
+            None => all.push((cache, vec![name], vec![group])),
+        }
+    }
+    all
+}

@@ -1,0 +1,147 @@
+//! The ticket that a verb leaves in a thread-local for the length of a poll.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use crate::error::Error;
+use crate::outcome::Outcome;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Invalidate,
+    Peek,
+    Put,
+    Refresh,
+    Bypass,
+    Observe,
+    Explain,
+}
+
+impl Verb {
+    /// Whether the verb needs the call's key whatever the call itself would do.
+    pub(crate) fn names_a_key(self) -> bool {
+        matches!(self, Self::Invalidate | Self::Peek | Self::Put | Self::Explain)
+    }
+}
+
+struct Ticket {
+    verb: Verb,
+    taken: bool,
+    /// The value of `put`, lent for the length of a poll.
+    lent: Option<Box<dyn Any>>,
+    answer: Option<Box<dyn Any>>,
+    outcome: Option<Outcome>,
+}
+
+thread_local! {
+    /// Whether there is a ticket to take: all that an ordinary call looks at.
+    static OFFERED: Cell<bool> = const { Cell::new(false) };
+    static TICKET: RefCell<Option<Ticket>> = const { RefCell::new(None) };
+}
+
+/// Takes the verb, if this is the first cached function that it reaches.
+pub(crate) fn take() -> Option<Verb> {
+    if !OFFERED.replace(false) {
+        return None;
+    }
+    with(|ticket| {
+        ticket.taken = true;
+        ticket.verb
+    })
+}
+
+fn with<T>(act: impl FnOnce(&mut Ticket) -> T) -> Option<T> {
+    TICKET.with_borrow_mut(|ticket| ticket.as_mut().map(act))
+}
+
+/// Hands an answer to the verb that is polling, which then drops the call.
+pub(crate) fn answer<A: 'static>(answer: A) {
+    with(|ticket| ticket.answer = Some(Box::new(answer)));
+}
+
+/// The value that `put` lends; `None` where it is of another type.
+pub(crate) fn lent<R: 'static>() -> Option<R> {
+    let lent = with(|ticket| ticket.lent.take())??;
+    lent.downcast().ok().map(|value| *value)
+}
+
+pub(crate) fn observed(outcome: Outcome) {
+    with(|ticket| ticket.outcome = Some(outcome));
+}
+
+/// The polling side: everything that is kept between polls, none of it bound to a thread.
+pub(super) struct Driver {
+    verb: Verb,
+    taken: bool,
+    pub(super) outcome: Option<Outcome>,
+}
+
+/// Restores the ticket of a verb further out, also where the poll panics.
+struct Restore {
+    offered: bool,
+    ticket: Option<Ticket>,
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        OFFERED.set(self.offered);
+        TICKET.replace(self.ticket.take());
+    }
+}
+
+impl Driver {
+    pub(super) fn new(verb: Verb) -> Self {
+        Self { verb, taken: false, outcome: None }
+    }
+
+    /// Polls once; an answer goes before the output, and what was lent and not used comes back.
+    pub(super) fn poll<F: Future>(
+        &mut self,
+        call: Pin<&mut F>,
+        cx: &mut Context<'_>,
+        lent: &mut Option<Box<dyn Any>>,
+    ) -> (Poll<F::Output>, Option<Box<dyn Any>>) {
+        let ticket = Ticket {
+            verb: self.verb,
+            taken: self.taken,
+            lent: lent.take(),
+            answer: None,
+            outcome: None,
+        };
+        let restore =
+            Restore { offered: OFFERED.replace(!self.taken), ticket: TICKET.replace(Some(ticket)) };
+        let polled = call.poll(cx);
+        let Some(ticket) = TICKET.take() else { return (polled, None) };
+        drop(restore);
+        self.taken = ticket.taken;
+        self.outcome = ticket.outcome.or(self.outcome.take());
+        *lent = ticket.lent;
+        (polled, ticket.answer)
+    }
+
+    /// Drives the call until it answers; `None` where it has run instead.
+    pub(super) async fn answer<F: Future, A: 'static>(&mut self, call: F) -> Option<A> {
+        let mut call = pin!(call);
+        poll_fn(|cx| match self.poll(call.as_mut(), cx, &mut None) {
+            (_, Some(answer)) => Poll::Ready(answer.downcast().ok().map(|answer| *answer)),
+            (Poll::Ready(_), None) => Poll::Ready(None),
+            (Poll::Pending, None) => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Drives the call to its end.
+    pub(super) async fn run<F: Future>(&mut self, call: F) -> F::Output {
+        let mut call = pin!(call);
+        poll_fn(|cx| self.poll(call.as_mut(), cx, &mut None).0).await
+    }
+
+    pub(super) fn warn_unless_taken(&self, name: &str) {
+        if !self.taken {
+            tracing::warn!(verb = name, "{}", Error::not_cached());
+        }
+    }
+}
