@@ -110,12 +110,23 @@ impl Right {
         }
     }
 
-    /// Frees the key; otherwise others would wait until the right expires.
+    /// Frees the key, and leaves a claimed value as it was; otherwise others would wait until the
+    /// right expires.
     pub(crate) async fn give_up(&self, store: &Store, key: &Key) {
         if let Some(write) = self.giving_up() {
-            // Refused or failed: it is gone already, or it expires.
-            let _ = store.compare_and_set(key, &self.seen(), write, store.patience()).await;
+            self.write(store, key, write).await;
         }
+    }
+
+    /// Frees the key, and removes a claimed value: the function has returned something else, which
+    /// is not to be stored.
+    pub(crate) async fn remove(&self, store: &Store, key: &Key) {
+        self.write(store, key, Write::Delete).await;
+    }
+
+    async fn write(&self, store: &Store, key: &Key, write: Write) {
+        // Refused or failed: it is gone already, or it expires.
+        let _ = store.compare_and_set(key, &self.seen(), write, store.patience()).await;
     }
 }
 

@@ -86,7 +86,10 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
             (Some(right), Some(ready)) => write(search, &ready, cost, right, flown),
             (Some(right), None) => {
                 let (inner, key) = (search.inner().clone(), search.store_key().clone());
-                give_up(inner, key, right, Some(flown));
+                match opened {
+                    Opened::Error(_) => give_up(inner, key, right, Some(flown)),
+                    Opened::Value(_) | Opened::Nothing => remove(inner, key, right, flown),
+                }
             }
             (None, _) if stores => outcome = OutcomeKind::Bypassed(Reason::Overtaken),
             (None, _) => {}
@@ -296,6 +299,16 @@ fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flow
             right.give_up(store, &key).await;
         }
         flown.land(&inner);
+        drop(place);
+    });
+}
+
+/// Removes what was claimed, for the function has returned something that is not stored.
+fn remove(inner: Arc<Inner>, key: Key, right: Arc<Right>, flight: Flown) {
+    let place = inner.queue.enter(0);
+    background::spawn_begun(async move {
+        right.remove(&inner.store, &key).await;
+        flight.land(&inner);
         drop(place);
     });
 }

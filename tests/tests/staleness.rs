@@ -439,6 +439,35 @@ async fn a_refresh_that_is_abandoned_lets_another_begin() {
 }
 
 #[tokio::test]
+async fn a_refresh_that_finds_nothing_to_store_removes_what_was_stale() {
+    #[cache_result(
+        ttl = 1,
+        jitter = 0,
+        stale_while_revalidate = 60,
+        cache_if = |value| *value != 99
+    )]
+    async fn user(key: u32) -> Result<Option<u32>, Failure> {
+        match read(key) {
+            Err(Failure::NotFound) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+    over_both(|cache: Cache| async move {
+        for (changed, found) in [(Err(Failure::NotFound), None), (Ok(99), Some(99))] {
+            let key = fresh();
+            commit(key, Ok(1));
+            assert_eq!(computed!(cache, user(key)), Ok(Some(1)));
+            commit(key, changed);
+            age().await;
+            assert_eq!(kind(observe(user(key)).await), (Ok(Some(1)), OutcomeKind::Stale));
+            landed(&cache).await;
+            assert_eq!(kind(observe(user(key)).await), (Ok(found), OutcomeKind::Computed));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_refresh_that_panics_or_fails_leaves_the_value() {
     #[cache_result(ttl = 1, jitter = 0, stale_while_revalidate = 60)]
     async fn fragile(key: u32) -> Result<u32, Failure> {
