@@ -110,24 +110,26 @@ impl Right {
         }
     }
 
-    /// Frees the key, and leaves a claimed value as it was; otherwise others would wait until the
-    /// right expires.
-    pub(crate) async fn give_up(&self, store: &Store, key: &Key) {
-        if let Some(write) = self.giving_up() {
-            self.write(store, key, write).await;
+    /// Frees the key; otherwise others would wait until the right expires.
+    pub(crate) async fn give_up(&self, store: &Store, key: &Key, leaving: Leaving) {
+        let write = match leaving {
+            Leaving::TheValue => self.giving_up(),
+            Leaving::Nothing => Some(Write::Delete),
+        };
+        if let Some(write) = write {
+            // Refused or failed: it is gone already, or it expires.
+            let _ = store.compare_and_set(key, &self.seen(), write, store.patience()).await;
         }
     }
+}
 
-    /// Frees the key, and removes a claimed value: the function has returned something else, which
-    /// is not to be stored.
-    pub(crate) async fn remove(&self, store: &Store, key: &Key) {
-        self.write(store, key, Write::Delete).await;
-    }
-
-    async fn write(&self, store: &Store, key: &Key, write: Write) {
-        // Refused or failed: it is gone already, or it expires.
-        let _ = store.compare_and_set(key, &self.seen(), write, store.patience()).await;
-    }
+/// What becomes of a claimed value where nothing is populated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Leaving {
+    /// The function has not returned.
+    TheValue,
+    /// It has returned something else, which is not to be stored.
+    Nothing,
 }
 
 /// How long a right lasts. In the in-process store nobody else could be kept waiting by an owner
@@ -155,7 +157,8 @@ pub(crate) struct Holding {
 impl crate::flight::Owner for Holding {
     fn abandoned(&self, _: EntryId) {
         if let (Some(inner), Some(right)) = (self.inner.upgrade(), self.right.get()) {
-            crate::settle::give_up(inner, self.key.clone(), right.clone(), None);
+            let key = self.key.clone();
+            crate::settle::give_up(inner, key, right.clone(), Leaving::TheValue, None);
         }
     }
 }
@@ -237,7 +240,7 @@ mod tests {
         let entry = shelf.entry().await;
         let claim = Right::claim(id(), entry.clone(), LIFE, LIFE);
         assert!(shelf.set(&entry.seen(), claim.taking()).await);
-        claim.give_up(&shelf.store, &shelf.key).await;
+        claim.give_up(&shelf.store, &shelf.key, Leaving::TheValue).await;
         let after = shelf.entry().await;
         assert!(after.claim.is_none() && after.id != entry.id && after.id != claim.id);
         assert_eq!(after.body(100).unwrap(), "value");
@@ -247,7 +250,7 @@ mod tests {
         let lease = Right::lease(id(), OWNER, shelf.tokens.clone(), LIFE);
         assert!(shelf.set(&after.seen(), lease.taking()).await);
         assert_eq!(shelf.entry().await.kind, Kind::Lease);
-        lease.give_up(&shelf.store, &shelf.key).await;
+        lease.give_up(&shelf.store, &shelf.key, Leaving::TheValue).await;
         assert!(shelf.store.read(&shelf.key, Read::Plain, LIFE).await.unwrap().bytes.is_none());
     }
 }

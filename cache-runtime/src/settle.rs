@@ -15,7 +15,7 @@ use crate::error::{self, Error};
 use crate::flight::{Ending, Flight};
 use crate::outcome::{OutcomeKind, Reason};
 use crate::returns::{Codec, Opened, Payload, Rule, Shape, Unencoded};
-use crate::right::{EXTENDED, Holding, Right};
+use crate::right::{EXTENDED, Holding, Leaving, Right};
 use crate::search::{Role, Search};
 use crate::site::Warning;
 use crate::stats::Count;
@@ -86,10 +86,11 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
             (Some(right), Some(ready)) => write(search, &ready, cost, right, flown),
             (Some(right), None) => {
                 let (inner, key) = (search.inner().clone(), search.store_key().clone());
-                match opened {
-                    Opened::Error(_) => give_up(inner, key, right, Some(flown)),
-                    Opened::Value(_) | Opened::Nothing => remove(inner, key, right, flown),
-                }
+                let leaving = match opened {
+                    Opened::Error(_) => Leaving::TheValue,
+                    Opened::Value(_) | Opened::Nothing => Leaving::Nothing,
+                };
+                give_up(inner, key, right, leaving, Some(flown));
             }
             (None, _) if stores => outcome = OutcomeKind::Bypassed(Reason::Overtaken),
             (None, _) => {}
@@ -279,7 +280,7 @@ fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flow
     let entry = whole(search, ready, cost, &right.tokens);
     let (Some(place), Some(entry)) = (place, entry) else {
         counters.count(Count::PopulateDropped);
-        give_up(inner, key, right, Some(flown));
+        give_up(inner, key, right, Leaving::TheValue, Some(flown));
         return;
     };
     let identity = search.call.identity;
@@ -296,30 +297,26 @@ fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flow
             tracing::debug!(prefix, ?written, "cache error");
         }
         if written == Err(Fault::ReadOnly) {
-            right.give_up(store, &key).await;
+            right.give_up(store, &key, Leaving::TheValue).await;
         }
         flown.land(&inner);
         drop(place);
     });
 }
 
-/// Removes what was claimed, for the function has returned something that is not stored.
-fn remove(inner: Arc<Inner>, key: Key, right: Arc<Right>, flight: Flown) {
-    let place = inner.queue.enter(0);
-    background::spawn_begun(async move {
-        right.remove(&inner.store, &key).await;
-        flight.land(&inner);
-        drop(place);
-    });
-}
-
 /// Frees a right under which nobody will populate; otherwise it would delay others until it
 /// expires.
-pub(crate) fn give_up(inner: Arc<Inner>, key: Key, right: Arc<Right>, flight: Option<Flown>) {
+pub(crate) fn give_up(
+    inner: Arc<Inner>,
+    key: Key,
+    right: Arc<Right>,
+    leaving: Leaving,
+    flight: Option<Flown>,
+) {
     // Waited for by `flush`; where the queue is full it goes out all the same.
     let place = inner.queue.enter(0);
     background::spawn_begun(async move {
-        right.give_up(&inner.store, &key).await;
+        right.give_up(&inner.store, &key, leaving).await;
         if let Some(flight) = flight {
             flight.land(&inner);
         }

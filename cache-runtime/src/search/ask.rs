@@ -11,7 +11,7 @@ use crate::cache::Inner;
 use crate::entry::{EntryId, Owner, Token, Tokens};
 use crate::flight::{Answer, Terms};
 use crate::outcome::Reason;
-use crate::right::{self, EXTENDED, Holding, Right};
+use crate::right::{self, EXTENDED, Holding, Leaving, Right};
 use crate::store::{Fault, Key};
 
 /// What is needed to ask.
@@ -63,7 +63,7 @@ impl Search {
                 }
                 // It may have been taken all the same: on the same lane this comes after it.
                 (Err(Fault::Timeout | Fault::Down), Some(right)) => {
-                    right.give_up(&inner.store, key).await;
+                    right.give_up(&inner.store, key, Leaving::TheValue).await;
                 }
                 _ => {}
             }
