@@ -264,6 +264,67 @@ async fn for_ever() -> u32 {
     1
 }
 
+/// Ends the connections that Redis tells of changes, and says how many there were.
+async fn kill_listeners(server: &Server) -> usize {
+    let clients: String = server.command(&["CLIENT", "LIST"]).await;
+    let field = |client: &str, name: &str| {
+        let mut fields = client.split(' ');
+        fields.find_map(|field| field.strip_prefix(name).map(str::to_owned)).unwrap()
+    };
+    let listening = clients.lines().filter(|client| field(client, "flags=").contains('t'));
+    let listening: Vec<_> = listening.map(|client| field(client, "id=")).collect();
+    for id in &listening {
+        server.command::<i64>(&["CLIENT", "KILL", "ID", id]).await;
+    }
+    listening.len()
+}
+
+#[tokio::test]
+async fn what_happens_while_nothing_can_be_heard_is_not_missed() {
+    let server = Server::start().await;
+    let [here, there] = two(&server).await;
+    let first = fresh();
+    let first = (owner(&there, first).await, here.scope(slow(first)).await);
+    first.0.await.unwrap();
+    let key = fresh();
+    let owner = call(&there, never_extended(key));
+    eventually("it runs", || async { RUNS.of(key) > 0 }).await;
+    let waiting = call(&here, observe(never_extended(key)));
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(kill_listeners(&server).await, 1);
+    // The lease lasts for half a minute more; what is stored before is announced to nobody.
+    let (value, outcome) = timeout(LONG, waiting).await.expect("it is noticed").unwrap();
+    assert_eq!((value, outcome.kind), (1, OutcomeKind::Waited));
+    owner.await.unwrap();
+}
+
+#[tokio::test]
+async fn those_who_wait_do_not_wait_for_a_server_that_hangs() {
+    let server = Server::start().await;
+    let config = Config::redis(&server.url()).unwrap().wait(Duration::from_secs(60));
+    let (here, there) = (Cache::new(config), server.cache().await);
+    let first = fresh();
+    let first = (owner(&there, first).await, here.scope(slow(first)).await);
+    first.0.await.unwrap();
+    let key = fresh();
+    let owner = call(&there, never_extended(key));
+    eventually("it runs", || async { RUNS.of(key) > 0 }).await;
+    let waiting: Vec<_> = (0..20).map(|_| call(&here, observe(never_extended(key)))).collect();
+    sleep(Duration::from_millis(300)).await;
+    server.freeze();
+    // Others find out that it hangs.
+    for _ in 0..10 {
+        assert!(here.scope(observe(slow(fresh()))).await.1.is_bypassed());
+    }
+    for waiting in waiting {
+        let (_, outcome) = timeout(LONG, waiting).await.expect("nobody hangs").unwrap();
+        assert!(outcome.is_bypassed(), "{outcome:?}");
+    }
+    assert_eq!(RUNS.of(key), 2, "one run a process");
+    owner.abort();
+    server.thaw();
+}
+
 #[tokio::test]
 async fn a_refresh_waits_for_the_run_of_another_then_runs() {
     let server = Server::start().await;
