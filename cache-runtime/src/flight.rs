@@ -17,13 +17,14 @@ mod stamp;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use crate::entry::EntryId;
 use crate::key::CallId;
 use crate::outcome::Reason;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) use lead::{Lead, Terms};
 pub(crate) use member::{Joined, Member};
 use stamp::Stamp;

@@ -76,6 +76,7 @@ mod settle;
 mod site;
 mod stats;
 mod store;
+mod sync;
 mod tombstones;
 mod verb;
 mod waits;

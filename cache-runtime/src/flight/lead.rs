@@ -7,6 +7,7 @@ use super::stamp::{Stamp, Stamping};
 use super::{Ending, Flight, Flights, Owner, Phase, wake};
 use crate::entry::EntryId;
 use crate::outcome::Reason;
+use crate::sync::panicking;
 
 /// The right and the duty to run the function for a flight.
 ///
@@ -126,7 +127,7 @@ impl<P: Clone, O: Owner> Drop for Lead<P, O> {
         let latest = Arc::ptr_eq(&state.stamp, &self.stamp);
         if !matches!(state.phase, Phase::Sending | Phase::Running(_)) {
             drop(state);
-        } else if latest && std::thread::panicking() {
+        } else if latest && panicking() {
             state.phase = Phase::Ended(Ending::Alone);
             let lease = state.lease;
             wake(state);

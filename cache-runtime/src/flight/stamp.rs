@@ -1,10 +1,10 @@
 //! Whether a leader that was woken is being polled.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Wake, Waker};
 
 use super::STALL;
+use crate::sync::{AtomicU64, Ordering};
 
 /// When a leader was woken, in milliseconds; 0 while it need not be polled.
 #[derive(Default)]

@@ -1,0 +1,57 @@
+//! Whole calls, and a server that has one key.
+
+use flights_under_schedules::{End, Leader, World, check};
+
+#[test]
+fn calls_that_overlap_share_one_run() {
+    check(|| {
+        let world = World::new();
+        for _ in 0..3 {
+            let calling = world.clone();
+            world.spawn(move || calling.call(Leader::goes_on));
+        }
+        let ends = world.close();
+        assert_eq!(world.runs(), 1);
+        let others = ends.iter().filter(|end| matches!(end, End::Shared | End::Hit)).count();
+        assert_eq!(others, 2);
+    });
+}
+
+#[test]
+fn a_call_that_is_dropped_costs_the_others_no_more_than_one_run_of_the_function() {
+    for fate in [Leader::leaves, Leader::leaves_at_work] {
+        check(move || {
+            let world = World::new();
+            let dropped = world.clone();
+            world.spawn(move || dropped.call(fate));
+            for _ in 0..2 {
+                let calling = world.clone();
+                world.spawn(move || calling.call(Leader::goes_on));
+            }
+            let ends = world.close();
+            assert_eq!(ends.iter().filter(|end| **end == End::Populated).count(), 1);
+            assert!(world.runs() <= 2);
+        });
+    }
+}
+
+#[test]
+fn a_call_that_panics_leaves_the_key_to_others() {
+    for fate in [Leader::panics, Leader::panics_at_work] {
+        check(move || {
+            let world = World::new();
+            let panicking = world.clone();
+            world.spawn(move || panicking.call(fate));
+            for _ in 0..2 {
+                let calling = world.clone();
+                world.spawn(move || calling.call(Leader::goes_on));
+            }
+            let ends = world.close();
+            let served = |end: &&End| !matches!(end, End::Gone | End::Ran | End::Again);
+            assert!(ends.iter().filter(served).count() >= 2);
+            // Whoever comes later is served by a hit or a run that stores.
+            assert!(matches!(world.call(Leader::goes_on), End::Hit | End::Populated));
+            world.close();
+        });
+    }
+}
