@@ -18,7 +18,7 @@ mod stamp;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::entry::EntryId;
@@ -316,10 +316,11 @@ impl<P> State<P> {
         self.next
     }
 
-    /// Returns the waker of the last poll: dropping it may run code that locks the flight.
+    /// Returns the waker of the last poll: dropping it may run code that locks the flight, as
+    /// cloning one may.
     #[must_use]
-    fn wait(&mut self, ticket: u64, cx: &Context<'_>) -> Option<Waker> {
-        self.waiters.insert(ticket, cx.waker().clone())
+    fn wait(&mut self, ticket: u64, waker: Waker) -> Option<Waker> {
+        self.waiters.insert(ticket, waker)
     }
 
     /// Takes the leader's place where it is free, or where the leader is not being polled.

@@ -50,10 +50,11 @@ impl<P: Clone, O: Owner> Lead<P, O> {
 
     /// Waits for the answer about the lease.
     pub(crate) fn poll_terms(&mut self, cx: &Context<'_>) -> Poll<Terms> {
+        let waker = cx.waker().clone();
         let mut state = self.flight.state();
         match state.phase {
             Phase::Sending => {
-                let before = state.wait(self.ticket, cx);
+                let before = state.wait(self.ticket, waker);
                 drop(state);
                 drop(before);
                 Poll::Pending

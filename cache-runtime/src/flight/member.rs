@@ -31,6 +31,7 @@ impl<P: Clone, O: Owner> Member<P, O> {
 
     /// Waits for the end of the flight; `now` in milliseconds decides whether the leader stalls.
     pub(crate) fn poll(&mut self, cx: &Context<'_>, now: u64) -> Poll<Joined<P, O>> {
+        let waker = cx.waker().clone();
         let mut state = self.flight.state();
         let joined = match &state.phase {
             Phase::Ended(Ending::Shared(payload)) => Joined::Shared(payload.clone()),
@@ -38,7 +39,7 @@ impl<P: Clone, O: Owner> Member<P, O> {
             Phase::Dissolved => Joined::Again,
             Phase::Sending | Phase::Running(_) => match state.promote(now) {
                 None => {
-                    let before = state.wait(self.ticket, cx);
+                    let before = state.wait(self.ticket, waker);
                     drop(state);
                     drop(before);
                     return Poll::Pending;

@@ -3,6 +3,8 @@ use std::task::Poll;
 
 use proptest::prelude::*;
 
+use std::task::Context;
+
 use super::*;
 
 /// Counts the leases that were given up.
