@@ -5,9 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 /// Starts `redis-server`, or `valkey-server` where there is none.
 pub(crate) fn spawn(folder: &Path, options: &[String]) -> Child {
-    let program = ["redis-server", "valkey-server"].into_iter().find_map(find);
-    let program = program.expect("no redis-server on this machine: run ./scripts/test");
-    Command::new(program)
+    Command::new(program())
         .args(["--port", "0", "--save", "", "--appendonly", "no", "--daemonize", "no"])
         .args(["--unixsocket".as_ref(), folder.join("redis.sock").as_os_str()])
         .args(["--dir".as_ref(), folder.as_os_str()])
@@ -17,6 +15,19 @@ pub(crate) fn spawn(folder: &Path, options: &[String]) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .expect("redis-server starts")
+}
+
+fn program() -> PathBuf {
+    let program = ["redis-server", "valkey-server"].into_iter().find_map(find);
+    program.expect("no redis-server on this machine: run ./scripts/test")
+}
+
+/// The first number of its version.
+pub(crate) fn major() -> u32 {
+    let version = Command::new(program()).arg("--version").output().expect("it says its version");
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    let number = version.split("v=").nth(1).and_then(|version| version.split('.').next());
+    number.and_then(|number| number.parse().ok()).expect("a version")
 }
 
 fn find(program: &str) -> Option<PathBuf> {

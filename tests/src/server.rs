@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
 use crate::patient;
-use crate::program::spawn;
+use crate::program::{major, spawn};
 
 /// Commands that only the script of the cache and the tests' own scripts call.
 const SCRIPTED: [&str; 3] = ["getrange", "setrange", "pexpire"];
@@ -47,6 +47,20 @@ impl Server {
         let child = spawn(folder.path(), &options);
         let server = Self { folder, options, child, killed: false };
         server.wait_until_up().await;
+        server
+    }
+
+    /// Starts a server that removes what has expired only when somebody asks for it, as one with very
+    /// many keys may.
+    ///
+    /// # Panics
+    ///
+    /// As [`Server::start`].
+    pub async fn start_without_active_expiry() -> Self {
+        // Before version 7 there was no leave to ask for.
+        let leave: &[&str] = if major() < 7 { &[] } else { &["--enable-debug-command", "yes"] };
+        let server = Self::start_with(leave).await;
+        server.command::<()>(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]).await;
         server
     }
 

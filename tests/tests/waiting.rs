@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use cache_runtime::{Cache, Config, OutcomeKind, Reason, Verdict, cache_result, explain, observe};
 use futures::future::join_all;
-use integration_tests::{Runs, Server, eventually, fresh, hit, landed, patient};
+use integration_tests::{Runs, Server, eventually, fresh, hit, key_of, landed, patient};
 use tokio::time::{sleep, timeout};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -262,6 +262,31 @@ async fn for_ever() -> u32 {
     };
     sleep(Duration::from_millis(if first { 60_000 } else { 300 })).await;
     1
+}
+
+#[tokio::test]
+async fn the_end_of_a_lease_is_noticed_though_redis_does_not_announce_it() {
+    let server = Server::start_without_active_expiry().await;
+    let [here, there] = two(&server).await;
+    let first = fresh();
+    let first = (owner(&there, first).await, here.scope(slow(first)).await);
+    first.0.await.unwrap();
+    // The lease of an owner that is gone: nobody extends it, gives it up or populates.
+    let key = fresh();
+    let owner = owner(&there, key).await;
+    let name = here.scope(key_of(slow(key))).await;
+    let lease = server.entry(&name).await;
+    owner.abort();
+    landed(&there).await;
+    let mut client = server.client().await;
+    let mut set = redis::cmd("SET");
+    set.arg(&name).arg(&lease).arg("PX").arg(1500);
+    set.query_async::<()>(&mut client).await.unwrap();
+    let begun = Instant::now();
+    let waiting = timeout(LONG, here.scope(observe(slow(key)))).await;
+    let (value, outcome) = waiting.expect("its end is noticed");
+    assert_eq!((value, outcome.kind), (2, OutcomeKind::Computed));
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
 /// Ends the connections that Redis tells of changes, and says how many there were.
