@@ -285,7 +285,7 @@ impl Cache {
         self.invalidate(vec![key::tag_token(self.namespace(), tag)], None).await
     }
 
-    /// Removes `names` with the patience of an operator's call rather than a request's budget.
+    /// Removes `names`; a first dial may take as long as a dial may, rather than a request's budget.
     pub(crate) async fn invalidate(&self, names: Vec<String>, group: Option<usize>) -> Result<()> {
         let patience = self.0.config.connect_timeout.max(self.0.store.patience());
         let done = invalidate::invalidate(&self.0, names, patience).await;

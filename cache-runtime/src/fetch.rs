@@ -18,7 +18,7 @@ use crate::verb::{self, Verb};
 use crate::{recursion, settle};
 use answer::answer;
 use behind::Behind;
-use serve::{forgives, in_place_of_an_error, receive, serve};
+use serve::{forgive, in_place_of, receive, serve};
 
 /// What an annotated function does: return what is stored, or run `body` and store what it returns.
 #[doc(hidden)]
@@ -111,10 +111,10 @@ where
         match search.next().await {
             Step::Found(hit) => {
                 let behind = may_outlive && Handle::try_current().is_ok();
-                if hit.refresh.is_some() && !behind {
+                if let (Some(left), false) = (hit.refresh, behind) {
+                    search.keep(hit.entry.clone(), left);
                     // Boxed: rare, and every call would carry its size.
                     if let Some(role) = Box::pin(search.claim(&hit)).await {
-                        search.keep(hit);
                         break role;
                     }
                 }
@@ -157,8 +157,8 @@ impl<S: Shape, R: Rule<S>> Run<S, R> {
         })
         .await;
         let Self { codec, search, role } = *self;
-        let forgiven = forgives(&codec, &search, &output);
-        settle::settle(&codec, &search, role, &output, started.elapsed(), forgiven);
-        forgiven.then(|| in_place_of_an_error(&codec, &search)).flatten().unwrap_or(output)
+        let kept = in_place_of(&codec, &search, &output);
+        settle::settle(&codec, &search, role, &output, started.elapsed(), kept.is_some());
+        kept.and_then(|kept| forgive(&codec, &search, &kept)).unwrap_or(output)
     }
 }

@@ -2,12 +2,13 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use crate::cache::Inner;
 use crate::store::{Fault, Key};
+use crate::tombstones::Cause;
 use crate::{background, tombstones};
 
 /// Removes what `names` name, within `limit`; dropped or failed, it is made up for.
@@ -22,7 +23,7 @@ pub(crate) async fn invalidate(
     background::spawn_begun(async move {
         let sent = send(&ours, &names, limit).await;
         if sent.is_err() {
-            tombstones::bury(&ours, names);
+            tombstones::bury(&ours, names, Cause::Failed);
         }
         let _ = tell.send(sent);
     });
@@ -31,9 +32,9 @@ pub(crate) async fn invalidate(
 
 async fn send(inner: &Inner, names: &[String], limit: Duration) -> Result<(), Fault> {
     let store = &inner.store;
-    let any = Key::any();
+    let (any, began) = (Key::any(), Instant::now());
     if !store.is_ready(&any) {
         let _ = background::timeout(limit, pin!(store.ready(&any))).await;
     }
-    store.unlink(names, limit).await
+    store.unlink(names, limit.saturating_sub(began.elapsed())).await
 }

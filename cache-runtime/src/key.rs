@@ -64,7 +64,7 @@ pub(crate) fn tag_token(namespace: &str, tag: &str) -> String {
     if tag.len() <= MAX_TEXT {
         return format!("{namespace}:#{tag}");
     }
-    // Two marks, so that no short tag reads like it.
+    // Should a short tag read like it, too much is invalidated.
     format!("{namespace}:##{}", URL_SAFE_NO_PAD.encode(Sha256::digest(tag.as_bytes())))
 }
 

@@ -3,10 +3,13 @@
 //! Whoever holds it runs the function and populates; others wait, or serve what is stale. It is
 //! the fence: an invalidation takes it away, and what was computed under it is then not stored.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::select;
+use tokio::sync::Notify;
 
 use crate::background;
 use crate::cache::Inner;
@@ -26,6 +29,8 @@ pub(crate) struct Right {
     /// How long it lasts without an extension.
     life: Duration,
     kind: Kind,
+    /// Its function has ended, or will not.
+    over: Notify,
 }
 
 #[derive(Debug)]
@@ -37,13 +42,14 @@ enum Kind {
 impl Right {
     pub(crate) fn lease(id: EntryId, owner: Owner, tokens: Tokens, life: Duration) -> Self {
         let header = Draft::lease(id, owner, life, &tokens).encode();
-        Self { id, tokens, life, kind: Kind::Lease { header } }
+        Self { id, tokens, life, kind: Kind::Lease { header }, over: Notify::new() }
     }
 
     /// A claim over `entry`, which had `left` when it was read.
     pub(crate) fn claim(id: EntryId, entry: Entry, left: Duration, life: Duration) -> Self {
         let tokens = entry.tokens().collect();
-        Self { id, tokens, life, kind: Kind::Claim { entry, left, since: Instant::now() } }
+        let kind = Kind::Claim { entry, left, since: Instant::now() };
+        Self { id, tokens, life, kind, over: Notify::new() }
     }
 
     /// What takes it.
@@ -98,7 +104,7 @@ impl Right {
         let pause = (self.life / 3).max(Duration::from_millis(1));
         for _ in 0..EXTENDED.as_millis() / pause.as_millis() {
             let Some(pause) = background::sleep(pause) else { return };
-            pause.await;
+            select(pin!(pause), pin!(self.over.notified())).await;
             if !going_on() {
                 return;
             }
@@ -108,6 +114,11 @@ impl Right {
                 return;
             }
         }
+    }
+
+    /// Need not be extended any more.
+    pub(crate) fn end(&self) {
+        self.over.notify_one();
     }
 
     /// Frees the key; otherwise others would wait until the right expires.
@@ -158,6 +169,7 @@ impl crate::flight::Owner for Holding {
     fn abandoned(&self, _: EntryId) {
         if let (Some(inner), Some(right)) = (self.inner.upgrade(), self.right.get()) {
             let key = self.key.clone();
+            right.end();
             crate::settle::give_up(inner, key, right.clone(), Leaving::TheValue, None);
         }
     }

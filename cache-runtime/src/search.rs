@@ -50,6 +50,13 @@ pub(crate) struct Hit {
     pub(crate) refresh: Option<Duration>,
 }
 
+/// What a call has read and could serve, if the function fails in time.
+struct Kept {
+    entry: Entry,
+    left: Duration,
+    since: Instant,
+}
+
 /// How the function runs.
 pub(crate) struct Role {
     /// The flight that waits for it.
@@ -98,7 +105,7 @@ pub(crate) struct Search {
     /// An entry that turned out not to decode.
     dead: Option<Seen>,
     /// To be served if the function fails.
-    kept: Option<Hit>,
+    kept: Option<Kept>,
     timed: bool,
     missed: bool,
     attempts: u8,
@@ -240,7 +247,7 @@ impl Search {
 
     async fn share_without_store(&mut self, reason: Reason) -> Step {
         self.without_store = Some(reason);
-        if recursion::is_stored() {
+        if recursion::is_stored() || self.call.verb == Some(Verb::Refresh) {
             // What goes into an entry must not be older than the entry's own run.
             return Step::Run(Role::alone(reason));
         }

@@ -82,7 +82,11 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
         let ending = share(codec, &opened, ready.as_ref(), company.then_some(limit), forgiven);
         let right = flight.owner().right.get().cloned();
         let flown = Flown::new(flight, &ending);
-        match (lead.finish(ending).and(right), ready) {
+        let right = lead.finish(ending).and(right);
+        if let Some(right) = &right {
+            right.end();
+        }
+        match (right, ready) {
             (Some(right), Some(ready)) => write(search, &ready, cost, right, flown),
             (Some(right), None) => {
                 let (inner, key) = (search.inner().clone(), search.store_key().clone());

@@ -248,29 +248,37 @@ fn register(site: &'static Site, id: TypeId, name: &'static str) -> &'static Ide
     if let Some(known) = find(&registry) {
         return known;
     }
-    let identity = registry.add(site, id, name);
+    let clash = registry.identities.contains_key(name);
+    let why = if has_closure_parameter(name) {
+        Some("a type parameter is a closure or is local to one, and has no name")
+    } else {
+        clash.then_some("another function or type parameter has the same name; give it another")
+    };
+    let identity = registry.add(site, id, name, why.is_some());
     registry.identities.entry(name).or_default().push(identity);
+    // A subscriber may want to know something of the registry.
+    drop(registry);
+    if let Some(why) = why {
+        let function = path(name);
+        tracing::warn!(
+            function,
+            why,
+            "a function `{}` cannot be told apart: it runs without the cache",
+            site.name
+        );
+    }
     identity
 }
 
 impl Registry {
-    fn add(&mut self, site: &'static Site, id: TypeId, name: &'static str) -> &'static Identity {
-        let clash = self.identities.contains_key(name);
-        let anonymous = has_closure_parameter(name);
+    fn add(
+        &mut self,
+        site: &'static Site,
+        id: TypeId,
+        name: &'static str,
+        off: bool,
+    ) -> &'static Identity {
         let prefix = site.prefix.map_or_else(|| path(name), str::to_owned);
-        if clash || anonymous {
-            let why = if anonymous {
-                "a type parameter is a closure or is local to one, and has no name"
-            } else {
-                "another function or type parameter has the same name; give it another"
-            };
-            tracing::warn!(
-                function = path(name),
-                why,
-                "a function `{}` cannot be told apart: it runs without the cache",
-                site.name
-            );
-        }
         // As many as the program has functions: never freed.
         Box::leak(Box::new(Identity {
             id,
@@ -279,7 +287,7 @@ impl Registry {
             fingerprint: fingerprint(name),
             group: self.group(&prefix),
             prefix,
-            off: AtomicBool::new(clash || anonymous),
+            off: AtomicBool::new(off),
             proven: AtomicBool::new(false),
             bulk: AtomicBool::new(false),
             warned: AtomicU32::new(0),

@@ -13,11 +13,9 @@ use crate::background;
 use crate::cache::Inner;
 use crate::store::Key;
 
-/// Names that are remembered; with more than that, everything is to be invalidated.
-const MOST: usize = 1 << 16;
-
-/// Names in one command.
-const BATCH: usize = 500;
+/// Names that are remembered; with more than that, everything is to be invalidated. All of them go
+/// out in one command: an entry must not be refilled from another that is still to be removed.
+const MOST: usize = 1 << 15;
 
 const PAUSES: [Duration; 2] = [Duration::from_millis(25), Duration::from_secs(1)];
 
@@ -102,7 +100,7 @@ impl State {
         if let Some(number) = self.everything {
             return Some(Batch::Everything(number));
         }
-        let names: Vec<_> = self.names.iter().take(BATCH).map(|(n, at)| (n.clone(), *at)).collect();
+        let names: Vec<_> = self.names.iter().map(|(n, at)| (n.clone(), *at)).collect();
         (!names.is_empty()).then_some(Batch::Names(names))
     }
 
@@ -124,29 +122,44 @@ impl State {
     }
 }
 
-/// Binds this process to an invalidation that could not be delivered, and goes on trying.
-pub(crate) fn bury(inner: &Arc<Inner>, names: Vec<String>) {
-    if inner.tombstones.add(names) {
+/// Why nobody waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Failed,
+    /// The writer was dropped or has panicked.
+    Dropped,
+}
+
+/// Binds this process to an invalidation that has not been delivered, and tries until it has.
+pub(crate) fn bury(inner: &Arc<Inner>, names: Vec<String>, cause: Cause) {
+    let first = inner.tombstones.add(names);
+    if first && cause == Cause::Failed {
         tracing::warn!(
             "an invalidation could not be delivered: until it is, what it names is not served here"
         );
+    }
+    if first {
         // Strong: the obligation outlives the last handle.
-        background::spawn(deliver(inner.clone()));
+        background::spawn_begun(deliver(inner.clone(), cause));
     }
 }
 
-async fn deliver(inner: Arc<Inner>) {
+async fn deliver(inner: Arc<Inner>, mut cause: Cause) {
     let mut pause = PAUSES[0];
     while let Some(batch) = inner.tombstones.next() {
         if send(&inner, &batch).await {
             inner.tombstones.delivered(batch);
             pause = PAUSES[0];
         } else {
-            tokio::time::sleep(pause).await;
+            cause = Cause::Failed;
+            let Some(sleep) = background::sleep(pause) else { return };
+            sleep.await;
             pause = (pause * 2).min(PAUSES[1]);
         }
     }
-    tracing::info!("all invalidations have been delivered");
+    if cause == Cause::Failed {
+        tracing::info!("all invalidations have been delivered");
+    }
 }
 
 async fn send(inner: &Inner, batch: &Batch) -> bool {

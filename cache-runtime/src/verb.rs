@@ -22,8 +22,9 @@ pub use explain::{Explanation, Stored, Verdict, explain};
 use ticket::Driver;
 pub(crate) use ticket::{Verb, answer, lent, observed, take};
 
-/// What is stored for a call: `Some(output)` as the function would return it, `None` where nothing
-/// is stored or the store cannot be asked. The function never runs.
+/// What is stored for a call and would be served without a run, fresh or within
+/// `stale_while_revalidate`: `Some(output)` as the function would return it; `None` where there is
+/// nothing or the store cannot be asked. The function never runs.
 ///
 /// A future that reaches no cached function runs, with its effects; that gives `None` and one
 /// warning.
@@ -73,8 +74,9 @@ where
 /// Runs the function whatever is stored, and stores what it returns; unless the entry that was there
 /// has been invalidated, replaced or has expired meanwhile.
 ///
-/// Shares no run that began before it: where one is going on, in any process, it waits for its end, for
-/// [`Config::wait`](crate::Config::wait) at most, then runs.
+/// Shares no run that began before it: where one is going on, in any process, it waits for its end,
+/// then runs; after [`Config::wait`](crate::Config::wait), or without an answer from Redis, it runs and
+/// stores nothing.
 pub async fn refresh<F: Future>(call: F) -> F::Output {
     let mut driver = Driver::new(Verb::Refresh);
     let output = driver.run(call).await;

@@ -80,12 +80,15 @@ async fn stand_by(inner: &Inner, key: &Key, right: EntryId, life: Duration, over
     while !over.is_closed() {
         // Listens before it reads, so that no change falls in between.
         listening = listening.or_else(|| store.listen(key));
-        let how = if listening.is_some() { Read::Tracked } else { Read::Timed };
-        let found = match store.read(key, how, store.patience()).await {
-            Ok(found) => found,
-            Err(_) if listening.take().is_some() => continue,
-            Err(_) => return,
-        };
+        let mut found = None;
+        if listening.is_some() {
+            found = store.read(key, Read::Tracked, store.patience()).await.ok();
+        }
+        if found.is_none() {
+            listening = None;
+            found = store.read(key, Read::Timed, store.patience()).await.ok();
+        }
+        let Some(found) = found else { return };
         let Some(rest) = rest(found, right, life) else { return };
         let asleep = if listening.is_some() { rest } else { rest.min(pause) };
         pause = (pause * 2).min(POLLS[1]);
@@ -113,6 +116,6 @@ fn rest(found: Found, right: EntryId, life: Duration) -> Option<Duration> {
         Kind::Lease => left,
         Kind::Value | Kind::None => right::claimed_for(&entry, left, life)?,
     };
-    // Timers and `PTTL` cut off fractions of a millisecond.
-    Some(rest + Duration::from_millis(1))
+    // Never round and round: also where somebody has taken the expiry off.
+    Some(rest.max(POLLS[0]))
 }

@@ -9,7 +9,8 @@ use crate::cache::{self, Cache};
 use crate::call::KeyPart;
 use crate::returns::{Opened, Shape, Shaped};
 use crate::stats::Count;
-use crate::{contained, invalidate, key, site, verb};
+use crate::tombstones::Cause;
+use crate::{contained, invalidate, key, site, tombstones, verb};
 
 /// What a call of a writing function invalidates, as its expansion describes it.
 #[derive(Debug)]
@@ -102,6 +103,12 @@ impl Invalidation {
         self.batches[at].groups.extend(group);
     }
 
+    /// Nobody waits for it.
+    fn leave(mut self) {
+        self.end_tag();
+        self.batches.drain(..).for_each(Batch::leave);
+    }
+
     /// Sends everything, and waits within the budget. What fails is delivered later.
     async fn send(mut self) {
         self.end_tag();
@@ -110,6 +117,15 @@ impl Invalidation {
 }
 
 impl Batch {
+    /// Binds this process at once, and sends.
+    fn leave(self) {
+        let Self { cache, names, groups } = self;
+        for group in groups {
+            cache.counters(group).count(Count::Invalidated);
+        }
+        tombstones::bury(cache.inner(), names, Cause::Dropped);
+    }
+
     async fn send(self) {
         let Self { cache, names, groups } = self;
         let budget = cache.inner().config.budget;
@@ -127,7 +143,7 @@ struct Armed(Option<Invalidation>);
 impl Drop for Armed {
     fn drop(&mut self) {
         if let Some(writes) = self.0.take() {
-            crate::background::spawn_begun(writes.send());
+            writes.leave();
         }
     }
 }
@@ -148,8 +164,10 @@ where
 {
     let mut armed = Armed(Some(writes));
     let output = body.await;
-    if let (Opened::Value(value), Some(writes)) = (S::open(&output), &mut armed.0) {
-        after(value, writes);
+    if let (Opened::Value(value), Some(writes)) = (S::open(&output), &mut armed.0)
+        && contained(|| after(value, writes)).is_none()
+    {
+        tracing::error!("a closure of `#[cache_invalidate]` panicked: it invalidates nothing");
     }
     if let Some(writes) = armed.0.take() {
         writes.send().await;

@@ -12,36 +12,33 @@ pub(super) fn receive<S: Shape, R: Rule<S>>(
     payload: &Payload,
 ) -> Option<S::Return> {
     if matches!(payload, Payload::Forgiven) {
-        return in_place_of_an_error(codec, search);
+        // The leader's error is not to be had; its leave is.
+        let kept = search.in_place_of_an_error(|| true)?;
+        return forgive(codec, search, &kept);
     }
     let output = contained(|| codec.receive(payload)).flatten()?;
-    let old = forgives(codec, search, &output).then(|| in_place_of_an_error(codec, search));
-    old.flatten().or_else(|| {
+    let kept = in_place_of(codec, search, &output);
+    kept.and_then(|kept| forgive(codec, search, &kept)).or_else(|| {
         search.joined();
         Some(output)
     })
 }
 
-/// Whether the function has failed and an older value is to be served instead.
-pub(super) fn forgives<S: Shape, R: Rule<S>>(
+/// An older value that is to be served because the function has failed.
+pub(super) fn in_place_of<S: Shape, R: Rule<S>>(
     codec: &Codec<S, R>,
     search: &Search,
     output: &S::Return,
-) -> bool {
-    match (S::open(output), search.kept()) {
-        (Opened::Error(error), Some(kept)) => {
-            // What could have been served without running needs no leave.
-            kept.refresh.is_some() || contained(|| codec.forgives(error)) == Some(true)
-        }
-        _ => false,
-    }
+) -> Option<Hit> {
+    let Opened::Error(error) = S::open(output) else { return None };
+    search.in_place_of_an_error(|| contained(|| codec.forgives(error)) == Some(true))
 }
 
-pub(super) fn in_place_of_an_error<S: Shape, R>(
+pub(super) fn forgive<S: Shape, R>(
     codec: &Codec<S, R>,
     search: &Search,
+    kept: &Hit,
 ) -> Option<S::Return> {
-    let kept = search.kept()?;
     let old = decode(codec, search.max_value(), &kept.entry)?;
     search.forgave(kept);
     Some(old)

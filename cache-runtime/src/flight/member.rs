@@ -29,6 +29,11 @@ impl<P: Clone, O: Owner> Member<P, O> {
         Self { flights, flight, ticket, left: false }
     }
 
+    /// Whether the run of this flight goes into an entry.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.flight.state().lease.is_some()
+    }
+
     /// Waits for the end of the flight; `now` in milliseconds decides whether the leader stalls.
     pub(crate) fn poll(&mut self, cx: &Context<'_>, now: u64) -> Poll<Joined<P, O>> {
         let waker = cx.waker().clone();

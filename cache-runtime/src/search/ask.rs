@@ -93,7 +93,10 @@ impl Search {
     pub(crate) async fn granted(&mut self, mut lead: Lead) -> Option<Role> {
         let limit = self.limit();
         let terms = pin!(poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx))));
-        match background::timeout(limit, terms).await {
+        let began = Instant::now();
+        let terms = background::timeout(limit, terms).await;
+        self.spent += began.elapsed();
+        match terms {
             Ok(Terms::Leased(_)) => return Some(Role { lead: Some(lead), reason: None }),
             Ok(Terms::Dissolved) => lead.leave(),
             // Whoever has joined it goes on without this call.

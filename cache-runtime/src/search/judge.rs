@@ -1,10 +1,10 @@
 //! What lies under the key, and whether it counts: the table of states, read by a call.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Hit, Look, Search, Want};
+use super::{Hit, Kept, Look, Search, Want};
 use crate::entry::{Entry, EntryId, Kind, Seen};
 use crate::outcome::Reason;
 use crate::recursion;
@@ -74,12 +74,12 @@ impl Search {
             return hit(true, !claimed);
         }
         if tolerated && age < self.call.identity.stale_if_error() {
-            self.kept = Some(Hit { entry: entry.clone(), stale: true, refresh: None });
+            self.keep(entry.clone(), left);
         }
         free_unless(claimed, entry, left)
     }
 
-    /// The early refresh of Vattani, Chiera and Lowenstein, "Optimal Probabilistic Cache Stampede
+    /// The early refresh of Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache Stampede
     /// Prevention" (VLDB 2015): the nearer the end and the dearer the value, the likelier.
     fn is_early(&self, entry: &Entry, fresh: Duration) -> bool {
         let beta = self.call.identity.refresh_ahead();
@@ -88,6 +88,34 @@ impl Search {
         }
         let chance = EntryId::fresh().map_or(1.0, |random| 1.0 - random.fraction());
         entry.cost.as_secs_f64() * beta * -chance.ln() >= fresh.as_secs_f64()
+    }
+}
+
+impl Search {
+    /// Keeps what could be served, for the case that the function fails.
+    pub(crate) fn keep(&mut self, entry: Entry, left: Duration) {
+        self.kept = Some(Kept { entry, left, since: Instant::now() });
+    }
+
+    /// What was kept, if it may still be served; `forgives` is asked for leave where it takes some.
+    /// The function has had its time, and the value has aged meanwhile.
+    pub(crate) fn in_place_of_an_error(&self, forgives: impl FnOnce() -> bool) -> Option<Hit> {
+        let Kept { entry, left, since } = self.kept.as_ref()?;
+        let (identity, since) = (self.call.identity, since.elapsed());
+        // How long past its ttl, if it is.
+        let past = entry.window.saturating_add(since).checked_sub(*left);
+        let allowed = past.is_none_or(|past| {
+            past < identity.stale_while_revalidate()
+                || (past < identity.stale_if_error() && forgives())
+        });
+        let hit = || Hit { entry: entry.clone(), stale: past.is_some(), refresh: None };
+        allowed.then(hit)
+    }
+
+    /// What an entry that was kept has left by now, for its age.
+    pub(crate) fn left_of_kept(&self) -> Option<Duration> {
+        let Kept { left, since, .. } = self.kept.as_ref()?;
+        Some(left.saturating_sub(since.elapsed()))
     }
 }
 

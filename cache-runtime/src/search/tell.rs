@@ -71,18 +71,10 @@ impl Search {
             self.counters.count(Count::StaleIfError);
             OutcomeKind::Stale
         } else {
+            self.counters.count(Count::Hit);
             OutcomeKind::Hit
         };
-        self.observe(kind, Some(hit.entry.cost), Some(hit.entry.life));
-    }
-
-    pub(crate) fn kept(&self) -> Option<&Hit> {
-        self.kept.as_ref()
-    }
-
-    /// Keeps what could have been served, for the case that the function fails.
-    pub(crate) fn keep(&mut self, hit: Hit) {
-        self.kept = Some(hit);
+        self.tell(kind, Some(hit.entry.cost), Some(hit.entry.life), self.left_of_kept());
     }
 
     pub(super) fn missed(&mut self) {
@@ -127,13 +119,23 @@ impl Search {
         cost: Option<Duration>,
         life: Option<Duration>,
     ) {
+        self.tell(kind, cost, life, self.left);
+    }
+
+    fn tell(
+        &self,
+        kind: OutcomeKind,
+        cost: Option<Duration>,
+        life: Option<Duration>,
+        left: Option<Duration>,
+    ) {
         if self.spent > self.inner().config.slow {
             self.counters.count(Count::Slow);
             let prefix = &self.call.identity.prefix;
             tracing::debug!(prefix, spent = ?self.spent, "cache slow");
         }
         if self.call.verb == Some(Verb::Observe) {
-            let age = life.zip(self.left).map(|(life, left)| life.saturating_sub(left));
+            let age = life.zip(left).map(|(life, left)| life.saturating_sub(left));
             let key = Some(self.key.entry().to_owned());
             verb::observed(Outcome { kind, key, age, cost });
         }

@@ -32,7 +32,7 @@ impl Search {
         }
         match look {
             Look::Serve(hit) => Some(hit.entry),
-            _ => self.kept.map(|hit| hit.entry),
+            _ => None,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::flight::{Answer, Joined, STALL, Terms};
 use crate::outcome::Reason;
 use crate::site::Warning;
 use crate::stats::Count;
-use crate::{background, clock};
+use crate::{background, clock, recursion};
 
 impl Search {
     /// Waits for the answer about the right, within the budget.
@@ -65,6 +65,10 @@ impl Search {
         self.waited += began.elapsed();
         match joined {
             None => Some(Step::Run(Role::alone(Reason::WaitOver))),
+            // A run that was not stored may have made use of what was stale.
+            Some(Joined::Shared(_)) if recursion::is_stored() && !member.is_stored() => {
+                Some(Step::Run(Role::alone(Reason::Unshared)))
+            }
             Some(Joined::Shared(payload)) => Some(Step::Joined(payload)),
             Some(Joined::Alone) => Some(Step::Run(Role::alone(Reason::Unshared))),
             Some(Joined::Again) => self.refused(),

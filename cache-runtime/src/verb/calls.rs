@@ -101,9 +101,9 @@ tuples! { A; A B; A B C; A B C D; A B C D E; A B C D E F; A B C D E F G; A B C D
 /// once: `invalidate((areas("buy".into()), search("buy".into()))).await?`.
 ///
 /// The function does not run. A call that begins after this has returned `Ok` gets a value from a
-/// run of the function that began after the entry was removed, in any process; except in one that
-/// at that time cannot reach Redis, or cannot write to it: there it may share a run that is already
-/// going on. Several go out as one command, so that none is refilled from another in between.
+/// run of the function that began after the entry was removed, in any process; except one that gets
+/// no answer from Redis in time, or cannot write to it: it may share a run that is already going on
+/// in its process. Several go out as one command, so that none is refilled from another in between.
 ///
 /// # Errors
 ///

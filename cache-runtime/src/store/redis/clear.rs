@@ -5,8 +5,12 @@ use deadpool_redis::redis::{self, Value};
 use super::{Redis, unexpected};
 use crate::store::{Fault, Key};
 
+/// One page of a scan, and where the next one begins.
+type Page = (u64, Vec<Vec<u8>>);
+
 impl Redis {
-    /// `SCAN` and `UNLINK` on the connection for bulk work.
+    /// `SCAN` and `UNLINK` on the connection for bulk work. The tokens of all prefixes go first and
+    /// together: with them all entries are dead, and none is refilled from another.
     pub(crate) async fn clear(
         &self,
         start: &str,
@@ -14,25 +18,42 @@ impl Redis {
     ) -> Result<u64, Fault> {
         let bulk = Key { bulk: true, ..Key::any() };
         self.ready(&bulk).await;
-        let pattern = format!("{}*", literally(start));
-        let (mut cursor, mut removed) = (0_u64, 0);
+        let start = literally(start);
+        let (mut cursor, mut tokens) = (0, Vec::new());
         loop {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(1000);
-            let page = self.command(&bulk, self.timeout(), &scan).await?;
-            let page = redis::from_redis_value::<(u64, Vec<Vec<u8>>)>(page);
-            let (next, names) = page.map_err(|_| unexpected(&Value::Nil))?;
-            if !names.is_empty() {
-                let mut unlink = redis::cmd("UNLINK");
-                let reply = self.command(&bulk, self.timeout(), unlink.arg(names)).await?;
-                removed += if let Value::Int(count) = reply { count as u64 } else { 0 };
+            let (next, names) = self.page(&bulk, cursor, &format!("{start}~*")).await?;
+            tokens.extend(names);
+            cursor = next;
+            if cursor == 0 {
+                break;
             }
+        }
+        let mut removed = self.remove(&bulk, tokens).await?;
+        loop {
+            let (next, names) = self.page(&bulk, cursor, &format!("{start}*")).await?;
+            removed += self.remove(&bulk, names).await?;
             progress(removed);
             cursor = next;
             if cursor == 0 {
                 return Ok(removed);
             }
         }
+    }
+
+    async fn page(&self, bulk: &Key, cursor: u64, pattern: &str) -> Result<Page, Fault> {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1000);
+        let page = self.command(bulk, self.timeout(), &scan).await?;
+        redis::from_redis_value(page).map_err(|_| unexpected(&Value::Nil))
+    }
+
+    async fn remove(&self, bulk: &Key, names: Vec<Vec<u8>>) -> Result<u64, Fault> {
+        if names.is_empty() {
+            return Ok(0);
+        }
+        let mut unlink = redis::cmd("UNLINK");
+        let reply = self.command(bulk, self.timeout(), unlink.arg(names)).await?;
+        Ok(if let Value::Int(count) = reply { count as u64 } else { 0 })
     }
 }
 
