@@ -1,0 +1,59 @@
+//! Random schedules: tasks that call and write, and tell everything with its times.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use integration_tests::{Dice, Function, Operation, Read, Unit, now};
+use tokio::task::JoinSet;
+
+use crate::Answer;
+use crate::calls::Order;
+use crate::writes::{self, ITEMS};
+
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Runs tasks until they are told to stop.
+pub(crate) async fn run(mut dice: Dice, tasks: u32, answer: &Answer) {
+    let mut running = JoinSet::new();
+    for _ in 0..tasks {
+        running.spawn(task(dice.split(), answer.clone()));
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.expect("no call panics");
+    }
+}
+
+/// Lets all tasks end after what they are at.
+pub(crate) fn stop() {
+    STOPPED.store(true, Ordering::Relaxed);
+}
+
+async fn task(mut dice: Dice, answer: Answer) {
+    while !STOPPED.load(Ordering::Relaxed) {
+        let item = dice.below(u64::from(ITEMS)) as u32;
+        let operation = if dice.below(8) == 0 {
+            Operation::Invalidation(writes::write(item, &mut dice).await)
+        } else {
+            Operation::Read(read(item, &mut dice).await)
+        };
+        answer.tell(&operation);
+        tokio::time::sleep(Duration::from_millis(dice.below(6))).await;
+    }
+}
+
+async fn read(item: u32, dice: &mut Dice) -> Read {
+    let function = Function::OF_ITEMS[dice.below(3) as usize];
+    let call = Order { function, item, ms: dawdling(dice), fails: false };
+    let begin = now();
+    let (value, outcome) = call.make().await;
+    Read { unit: Unit::new(function, item), begin, end: now(), outcome: outcome.to_string(), value }
+}
+
+/// How long a run takes: a moment, as long as a hiccup, or longer than a lease.
+fn dawdling(dice: &mut Dice) -> u64 {
+    match dice.below(40) {
+        0 => dice.within(350..600),
+        1..8 => dice.within(20..150),
+        _ => dice.below(10),
+    }
+}
