@@ -1,0 +1,186 @@
+//! Whether a history keeps what is promised: a pure function of what was recorded.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use integration_tests::{Bound, Function, Invalidation, Made, Operation, Read, Unit, Value};
+
+#[cfg(test)]
+mod tests;
+
+/// Something that a process has done.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub process: u32,
+    pub operation: Operation,
+}
+
+/// What a checked history amounts to.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// With the number of operations that had ended by then.
+    pub violations: Vec<(usize, String)>,
+    pub reads: usize,
+    pub invalidations: usize,
+    /// Calls that had no store to ask, and may share what is going on in their process.
+    pub excepted: usize,
+    /// Those among them that got an older value so.
+    pub excepted_old: usize,
+    pub outcomes: std::collections::BTreeMap<String, usize>,
+}
+
+/// What a value must have, from the invalidations that had returned before its call began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Owed {
+    /// The run has begun after this.
+    began: u64,
+    version: u64,
+}
+
+impl Owed {
+    fn and(self, other: Self) -> Self {
+        Self { began: self.began.max(other.began), version: self.version.max(other.version) }
+    }
+}
+
+/// What is owed from when on, for each entry: to everybody, or within one process.
+#[derive(Default)]
+struct Debts(HashMap<(Unit, Option<u32>), Vec<(u64, Owed)>>);
+
+impl Debts {
+    fn of(history: &[Event]) -> Self {
+        let mut debts = Self::default();
+        for Event { process, operation } in history {
+            let Operation::Invalidation(Invalidation { begin, end, bound, units, .. }) = operation
+            else {
+                continue;
+            };
+            let whom = (*bound == Bound::Own).then_some(*process);
+            for (unit, version) in units {
+                let owed = Owed { began: *begin, version: *version };
+                debts.0.entry((*unit, whom)).or_default().push((*end, owed));
+            }
+        }
+        for debts in debts.0.values_mut() {
+            debts.sort_unstable_by_key(|(end, _)| *end);
+            let mut all = Owed::default();
+            for (_, owed) in debts {
+                all = all.and(*owed);
+                *owed = all;
+            }
+        }
+        debts
+    }
+
+    fn at(&self, unit: Unit, process: u32, begin: u64) -> Owed {
+        let owed = |whom| {
+            let debts = self.0.get(&(unit, whom))?;
+            let before = debts.partition_point(|(end, _)| *end < begin);
+            Some(debts[before.checked_sub(1)?].1)
+        };
+        owed(None).unwrap_or_default().and(owed(Some(process)).unwrap_or_default())
+    }
+}
+
+/// Checks a history; `patience` is how long a call may take while its process is not frozen.
+pub fn check(
+    mut history: Vec<Event>,
+    frozen: &HashMap<u32, Vec<(u64, u64)>>,
+    patience: Duration,
+) -> Verdict {
+    history.sort_by_key(|event| match &event.operation {
+        Operation::Read(read) => read.end,
+        Operation::Invalidation(invalidation) => invalidation.end,
+    });
+    let debts = Debts::of(&history);
+    let mut verdict = Verdict::default();
+    for (number, Event { process, operation }) in history.iter().enumerate() {
+        let Operation::Read(read) = operation else {
+            verdict.invalidations += 1;
+            continue;
+        };
+        verdict.reads += 1;
+        *verdict.outcomes.entry(read.outcome.clone()).or_default() += 1;
+        let owed = debts.at(read.unit, *process, read.begin);
+        let pauses = frozen.get(process).map_or(&[][..], Vec::as_slice);
+        let took = awake(read, pauses);
+        let mut wrong = judge(read, *process, owed, &mut verdict);
+        if took > patience {
+            wrong = Some(format!("took {took:?}"));
+        }
+        if let Some(wrong) = wrong {
+            let because = because(&history, read, *process);
+            let text = format!("{wrong}: process {process}, {read:?}, {because}");
+            verdict.violations.push((number + 1, text));
+        }
+    }
+    verdict
+}
+
+/// How long a call took, less what its process was frozen for.
+fn awake(read: &Read, pauses: &[(u64, u64)]) -> Duration {
+    let frozen = |(from, to): &(u64, u64)| to.min(&read.end).saturating_sub(*from.max(&read.begin));
+    let frozen: u64 = pauses.iter().map(frozen).sum();
+    Duration::from_nanos((read.end - read.begin).saturating_sub(frozen))
+}
+
+fn judge(read: &Read, process: u32, owed: Owed, verdict: &mut Verdict) -> Option<String> {
+    let value = match &read.value {
+        Ok(value) => value,
+        Err(error) => return Some(format!("failed with {error}")),
+    };
+    if value.item != read.unit.item {
+        return Some("the value of another item".to_owned());
+    }
+    let nested = read.unit.function == Function::Nested;
+    if nested && value.made == Made::OfStale && went_through_the_store(&read.outcome) {
+        return Some("made to be stored, of a stale value".to_owned());
+    }
+    let old = old(read, value, owed);
+    if had_no_store(&read.outcome) {
+        verdict.excepted += 1;
+        verdict.excepted_old += usize::from(old.is_some());
+        // It may be shared, not fetched.
+        return old.filter(|_| !nested && value.process != process);
+    }
+    old
+}
+
+/// In what way a value is older than it may be.
+fn old(read: &Read, value: &Value, owed: Owed) -> Option<String> {
+    if value.began < owed.began {
+        return Some("from a run that began before an invalidation".to_owned());
+    }
+    // What a run got without a store was another's, and nothing was stored of it.
+    let shared = value.made == Made::WithoutStore && !went_through_the_store(&read.outcome);
+    (value.version < owed.version && !shared).then(|| {
+        format!("version {} after {} had been invalidated", value.version, owed.version)
+    })
+}
+
+fn had_no_store(outcome: &str) -> bool {
+    let reason = outcome.strip_prefix("bypassed (").and_then(|reason| reason.strip_suffix(')'));
+    let reasons = ["unavailable", "timeout", "busy", "writes-refused", "failed"];
+    reason.is_some_and(|reason| reasons.contains(&reason))
+}
+
+fn went_through_the_store(outcome: &str) -> bool {
+    ["hit", "stale", "waited", "computed"].contains(&outcome)
+}
+
+/// The last invalidation that the call came after.
+fn because(history: &[Event], read: &Read, process: u32) -> String {
+    let before = history.iter().filter_map(|event| match &event.operation {
+        Operation::Invalidation(invalidation) => Some((event.process, invalidation)),
+        Operation::Read(_) => None,
+    });
+    let binding = before.filter(|(other, invalidation)| {
+        invalidation.end < read.begin
+            && (invalidation.bound == Bound::All || *other == process)
+            && invalidation.units.iter().any(|(unit, _)| *unit == read.unit)
+    });
+    let last = binding.max_by_key(|(_, invalidation)| invalidation.begin);
+    last.map_or_else(String::new, |(other, Invalidation { names, begin, end, bound, .. })| {
+        format!("after process {other} had invalidated {names} for {bound:?} from {begin} to {end}")
+    })
+}

@@ -1,0 +1,146 @@
+//! What goes wrong while the members work.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use integration_tests::{Dice, Server};
+use redis::aio::MultiplexedConnection;
+
+use crate::seats::Seats;
+use crate::wire::Flow;
+
+/// Faults with how often they are chosen, in parts of all.
+const FAULTS: [(Fault, u64); 12] = [
+    (Fault::Kill, 2),
+    (Fault::Freeze, 3),
+    (Fault::HoldRequests, 8),
+    (Fault::HoldReplies, 4),
+    (Fault::Cut, 2),
+    (Fault::KillClients, 1),
+    (Fault::Pause, 3),
+    (Fault::FlushAll, 2),
+    (Fault::Delete, 10),
+    (Fault::Evict, 3),
+    (Fault::ForgetScripts, 1),
+    (Fault::Peace, 6),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    /// `kill -9` of a member, and another is started.
+    Kill,
+    /// A member stops for longer than a lease.
+    Freeze,
+    /// What a member sends arrives late.
+    HoldRequests,
+    /// A member hears of its answers late.
+    HoldReplies,
+    /// A member loses all connections.
+    Cut,
+    /// All lose theirs.
+    KillClients,
+    /// The server answers nobody for a while.
+    Pause,
+    FlushAll,
+    /// Somebody else removes an entry or a token.
+    Delete,
+    /// The server runs short of memory.
+    Evict,
+    ForgetScripts,
+    /// Nothing goes wrong for a while.
+    Peace,
+}
+
+pub struct Faults {
+    dice: Dice,
+    client: MultiplexedConnection,
+    counts: BTreeMap<Fault, u32>,
+}
+
+impl Faults {
+    pub async fn new(dice: Dice, cache: &Server) -> Self {
+        Self { dice, client: cache.client().await, counts: BTreeMap::new() }
+    }
+
+    /// Lets something go wrong, and waits until it is over.
+    pub async fn inject(&mut self, seats: &mut Seats) {
+        let fault = self.choose();
+        *self.counts.entry(fault).or_default() += 1;
+        let number = self.dice.below(seats.seats.len() as u64) as usize;
+        let wire = &seats.seats[number].wire;
+        match fault {
+            Fault::Kill => seats.replace(number).await,
+            Fault::Freeze => seats.freeze(number, self.millis(400..900)).await,
+            Fault::HoldRequests | Fault::HoldReplies => {
+                let requests = fault == Fault::HoldRequests;
+                wire.set(if requests { Flow::RequestsHeld } else { Flow::RepliesHeld });
+                tokio::time::sleep(self.millis(40..450)).await;
+                wire.set(Flow::Free);
+            }
+            Fault::Cut => wire.cut(),
+            Fault::KillClients => self.send(&["CLIENT", "KILL", "TYPE", "normal"]).await,
+            Fault::Pause => {
+                let pause = self.millis(30..250);
+                self.send(&["CLIENT", "PAUSE", &pause.as_millis().to_string()]).await;
+                tokio::time::sleep(pause).await;
+            }
+            Fault::FlushAll => self.send(&["FLUSHALL"]).await,
+            Fault::Delete => self.delete().await,
+            Fault::Evict => self.evict().await,
+            Fault::ForgetScripts => self.send(&["SCRIPT", "FLUSH"]).await,
+            Fault::Peace => tokio::time::sleep(Duration::from_secs(1)).await,
+        }
+        tokio::time::sleep(self.millis(20..250)).await;
+    }
+
+    fn choose(&mut self) -> Fault {
+        let all = FAULTS.iter().map(|(_, parts)| parts).sum();
+        let mut chosen = self.dice.below(all);
+        let fault = FAULTS.iter().find(|(_, parts)| {
+            let found = chosen < *parts;
+            chosen = chosen.saturating_sub(*parts);
+            found
+        });
+        fault.expect("less than all").0
+    }
+
+    fn millis(&mut self, range: std::ops::Range<u64>) -> Duration {
+        Duration::from_millis(self.dice.within(range))
+    }
+
+    async fn ask<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> Option<T> {
+        redis::cmd(words[0]).arg(&words[1..]).query_async(&mut self.client).await.ok()
+    }
+
+    async fn send(&mut self, words: &[&str]) {
+        let _: Option<redis::Value> = self.ask(words).await;
+    }
+
+    async fn delete(&mut self) {
+        for _ in 0..4 {
+            if let Some(Some(key)) = self.ask::<Option<String>>(&["RANDOMKEY"]).await {
+                self.send(&["DEL", &key]).await;
+            }
+        }
+    }
+
+    /// Leaves the server less memory than it needs, and fills it.
+    async fn evict(&mut self) {
+        let Some(info) = self.ask::<String>(&["INFO", "memory"]).await else { return };
+        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")?.parse().ok());
+        let used: u64 = used.expect("it says how much it uses");
+        let most = (used + (20 << 10)).to_string();
+        self.send(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", &most]).await;
+        let filler = "x".repeat(1 << 10);
+        for number in 0..200 {
+            self.send(&["SET", &format!("filler:{number}"), &filler, "PX", "1000"]).await;
+        }
+        self.send(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    }
+}
+
+impl std::fmt::Display for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.counts)
+    }
+}

@@ -1,0 +1,125 @@
+//! The processes of a run: each has a seat, which is filled again when it is killed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use integration_tests::{Dice, Member, Operation, Patience, Server, State, eventually, now};
+use tokio::process::Command;
+use tokio::task::JoinHandle;
+
+use crate::check::Event;
+use crate::wire::Wire;
+
+/// Tasks in each process.
+const TASKS: u32 = 6;
+
+/// How long processes wait for what; some are less patient than others.
+const PATIENCE: [Patience; 2] = [
+    Patience {
+        budget: Duration::from_millis(500),
+        timeout: Duration::from_millis(200),
+        wait: Duration::from_secs(2),
+    },
+    Patience {
+        budget: Duration::from_millis(150),
+        timeout: Duration::from_millis(50),
+        wait: Duration::from_millis(400),
+    },
+];
+
+/// What has been recorded so far.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<Recorded>>);
+
+#[derive(Default)]
+pub struct Recorded {
+    pub events: Vec<Event>,
+    /// When which process was frozen.
+    pub frozen: HashMap<u32, Vec<(u64, u64)>>,
+}
+
+impl Log {
+    pub fn lock(&self) -> MutexGuard<'_, Recorded> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A process, with its way to the server.
+pub struct Seat {
+    pub wire: Wire,
+    member: Member,
+    recording: JoinHandle<()>,
+}
+
+/// All processes.
+pub struct Seats {
+    pub seats: Vec<Seat>,
+    database: String,
+    pub log: Log,
+    dice: Dice,
+}
+
+impl Seats {
+    pub async fn fill(count: usize, cache: &Server, database: &Server, dice: Dice) -> Self {
+        let mut seats =
+            Self { seats: Vec::new(), database: database.url(), log: Log::default(), dice };
+        for number in 0..count {
+            let wire = Wire::new(cache.socket());
+            let (member, recording) = seats.start(&wire, number).await;
+            seats.seats.push(Seat { wire, member, recording });
+        }
+        seats
+    }
+
+    async fn start(&mut self, wire: &Wire, number: usize) -> (Member, JoinHandle<()>) {
+        let program = Command::new(env!("CARGO_BIN_EXE_member"));
+        let patience = PATIENCE[number % PATIENCE.len()];
+        let member = Member::start(program, &wire.url(), &self.database, patience).await;
+        let seed = self.dice.split().below(u64::MAX);
+        let mut told = member.order(format!("history {seed} {TASKS}"));
+        let (process, log) = (member.process(), self.log.clone());
+        let recording = tokio::spawn(async move {
+            while let Some(operation) = told.next::<Operation>().await {
+                log.lock().events.push(Event { process, operation });
+            }
+        });
+        (member, recording)
+    }
+
+    /// Ends a process as a crash would, and starts another in its place.
+    pub async fn replace(&mut self, number: usize) {
+        let mut seat = self.seats.remove(number);
+        seat.member.kill().await;
+        seat.recording.await.expect("it tells what it does");
+        (seat.member, seat.recording) = self.start(&seat.wire, number).await;
+        self.seats.insert(number, seat);
+    }
+
+    /// Stops a process for a while.
+    pub async fn freeze(&self, number: usize, pause: Duration) {
+        let member = &self.seats[number].member;
+        let begin = now();
+        member.freeze();
+        tokio::time::sleep(pause).await;
+        member.thaw();
+        let interval = (begin, now());
+        self.log.lock().frozen.entry(member.process()).or_default().push(interval);
+    }
+
+    /// Lets all tasks end; returns once nothing is left of what they did.
+    pub async fn end(self) -> Log {
+        for Seat { member, .. } in &self.seats {
+            let _ = member.order("stop");
+        }
+        for Seat { member, recording, .. } in self.seats {
+            recording.await.expect("every call ends");
+            let settled = || async {
+                let state: State = member.ask("state").await;
+                state == State { flights: 0, undelivered: 0 }
+            };
+            eventually("no flight and no tombstone is left", settled).await;
+        }
+        self.log
+    }
+}
