@@ -10,23 +10,23 @@ mod tests;
 
 /// Something that a process has done.
 #[derive(Clone, Debug)]
-pub struct Event {
-    pub process: u32,
-    pub operation: Operation,
+pub(crate) struct Event {
+    pub(crate) process: u32,
+    pub(crate) operation: Operation,
 }
 
 /// What a checked history amounts to.
 #[derive(Debug, Default)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// With the number of operations that had ended by then.
-    pub violations: Vec<(usize, String)>,
-    pub reads: usize,
-    pub invalidations: usize,
+    pub(crate) violations: Vec<(usize, String)>,
+    pub(crate) reads: usize,
+    pub(crate) invalidations: usize,
     /// Calls that had no store to ask, and may share what is going on in their process.
-    pub excepted: usize,
+    pub(crate) excepted: usize,
     /// Those among them that got an older value so.
-    pub excepted_old: usize,
-    pub outcomes: std::collections::BTreeMap<String, usize>,
+    pub(crate) excepted_old: usize,
+    pub(crate) outcomes: std::collections::BTreeMap<String, usize>,
 }
 
 /// What a value must have, from the invalidations that had returned before its call began.
@@ -83,7 +83,7 @@ impl Debts {
 }
 
 /// Checks a history; `patience` is how long a call may take while its process is not frozen.
-pub fn check(
+pub(crate) fn check(
     mut history: Vec<Event>,
     frozen: &HashMap<u32, Vec<(u64, u64)>>,
     patience: Duration,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures::future::join_all;
 use integration_tests::{Dice, Server};
 use redis::aio::MultiplexedConnection;
 
@@ -10,17 +11,18 @@ use crate::seats::Seats;
 use crate::wire::Flow;
 
 /// Faults with how often they are chosen, in parts of all.
-const FAULTS: [(Fault, u64); 12] = [
-    (Fault::Kill, 2),
+const FAULTS: [(Fault, u64); 13] = [
+    (Fault::Kill, 3),
     (Fault::Freeze, 3),
-    (Fault::HoldRequests, 8),
+    (Fault::HoldRequests, 4),
+    (Fault::HoldWrites, 16),
     (Fault::HoldReplies, 4),
     (Fault::Cut, 2),
     (Fault::KillClients, 1),
     (Fault::Pause, 3),
     (Fault::FlushAll, 2),
-    (Fault::Delete, 10),
-    (Fault::Evict, 3),
+    (Fault::Delete, 6),
+    (Fault::Evict, 2),
     (Fault::ForgetScripts, 1),
     (Fault::Peace, 6),
 ];
@@ -33,6 +35,8 @@ enum Fault {
     Freeze,
     /// What a member sends arrives late.
     HoldRequests,
+    /// What a member writes arrives late, and what it sends after that.
+    HoldWrites,
     /// A member hears of its answers late.
     HoldReplies,
     /// A member loses all connections.
@@ -51,19 +55,19 @@ enum Fault {
     Peace,
 }
 
-pub struct Faults {
+pub(crate) struct Faults {
     dice: Dice,
     client: MultiplexedConnection,
     counts: BTreeMap<Fault, u32>,
 }
 
 impl Faults {
-    pub async fn new(dice: Dice, cache: &Server) -> Self {
+    pub(crate) async fn new(dice: Dice, cache: &Server) -> Self {
         Self { dice, client: cache.client().await, counts: BTreeMap::new() }
     }
 
     /// Lets something go wrong, and waits until it is over.
-    pub async fn inject(&mut self, seats: &mut Seats) {
+    pub(crate) async fn inject(&mut self, seats: &mut Seats) {
         let fault = self.choose();
         *self.counts.entry(fault).or_default() += 1;
         let number = self.dice.below(seats.seats.len() as u64) as usize;
@@ -71,12 +75,9 @@ impl Faults {
         match fault {
             Fault::Kill => seats.replace(number).await,
             Fault::Freeze => seats.freeze(number, self.millis(400..900)).await,
-            Fault::HoldRequests | Fault::HoldReplies => {
-                let requests = fault == Fault::HoldRequests;
-                wire.set(if requests { Flow::RequestsHeld } else { Flow::RepliesHeld });
-                tokio::time::sleep(self.millis(40..450)).await;
-                wire.set(Flow::Free);
-            }
+            Fault::HoldRequests => self.hold(Flow::RequestsHeld, seats).await,
+            Fault::HoldWrites => self.hold_writes(seats).await,
+            Fault::HoldReplies => self.hold(Flow::RepliesHeld, seats).await,
             Fault::Cut => wire.cut(),
             Fault::KillClients => self.send(&["CLIENT", "KILL", "TYPE", "normal"]).await,
             Fault::Pause => {
@@ -90,7 +91,30 @@ impl Faults {
             Fault::ForgetScripts => self.send(&["SCRIPT", "FLUSH"]).await,
             Fault::Peace => tokio::time::sleep(Duration::from_secs(1)).await,
         }
-        tokio::time::sleep(self.millis(20..250)).await;
+        tokio::time::sleep(self.millis(20..180)).await;
+    }
+
+    /// Holds something up for each second member or so.
+    async fn hold(&mut self, flow: Flow, seats: &Seats) {
+        let mut held = Vec::new();
+        for seat in &seats.seats {
+            if self.dice.below(2) == 0 {
+                held.push(seat.wire.hold(flow, self.millis(40..350)));
+            }
+        }
+        join_all(held).await;
+    }
+
+    /// Holds writes up for a little longer than a command may take: they are given up, and arrive.
+    async fn hold_writes(&mut self, seats: &Seats) {
+        let mut held = Vec::new();
+        for seat in &seats.seats {
+            if self.dice.below(2) == 0 {
+                let pause = seat.patience.timeout + self.millis(10..100);
+                held.push(seat.wire.hold(Flow::WritesHeld, pause));
+            }
+        }
+        join_all(held).await;
     }
 
     fn choose(&mut self) -> Fault {

@@ -11,7 +11,7 @@ const MOST_EXCEPTED: usize = 50;
 /// Those that got an older value so.
 const MOST_OLD: usize = 2;
 
-pub fn print(verdict: &Verdict, faults: &Faults, took: Duration) {
+pub(crate) fn print(verdict: &Verdict, faults: &Faults, took: Duration) {
     let operations = verdict.reads + verdict.invalidations;
     let rate = operations as f64 / took.as_secs_f64();
     println!("{operations} operations in {took:.1?}, {rate:.0} a second");
@@ -21,7 +21,7 @@ pub fn print(verdict: &Verdict, faults: &Faults, took: Duration) {
     println!("faults: {faults}");
 }
 
-pub fn assert_kept(verdict: &Verdict) {
+pub(crate) fn assert_kept(verdict: &Verdict) {
     for (number, violation) in verdict.violations.iter().take(5) {
         println!("after {number} operations: {violation}");
     }

@@ -16,13 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// When a run has done enough.
 #[derive(Clone, Copy)]
-pub struct Size {
-    pub operations: usize,
-    pub longest: Duration,
+pub(crate) struct Size {
+    pub(crate) operations: usize,
+    pub(crate) longest: Duration,
 }
 
 /// Runs with the choices of a seed.
-pub async fn run(seed: u64, size: Size) {
+pub(crate) async fn run(seed: u64, size: Size) {
     println!("SEED={seed}");
     let begun = Instant::now();
     let mut dice = Dice::new(seed);

@@ -30,51 +30,53 @@ const PATIENCE: [Patience; 2] = [
 
 /// What has been recorded so far.
 #[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Recorded>>);
+pub(crate) struct Log(Arc<Mutex<Recorded>>);
 
 #[derive(Default)]
-pub struct Recorded {
-    pub events: Vec<Event>,
+pub(crate) struct Recorded {
+    pub(crate) events: Vec<Event>,
     /// When which process was frozen.
-    pub frozen: HashMap<u32, Vec<(u64, u64)>>,
+    pub(crate) frozen: HashMap<u32, Vec<(u64, u64)>>,
 }
 
 impl Log {
-    pub fn lock(&self) -> MutexGuard<'_, Recorded> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Recorded> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A process, with its way to the server.
-pub struct Seat {
-    pub wire: Wire,
+pub(crate) struct Seat {
+    pub(crate) wire: Wire,
+    pub(crate) patience: Patience,
     member: Member,
     recording: JoinHandle<()>,
 }
 
 /// All processes.
-pub struct Seats {
-    pub seats: Vec<Seat>,
+pub(crate) struct Seats {
+    pub(crate) seats: Vec<Seat>,
     database: String,
-    pub log: Log,
+    pub(crate) log: Log,
     dice: Dice,
 }
 
 impl Seats {
-    pub async fn fill(count: usize, cache: &Server, database: &Server, dice: Dice) -> Self {
+    pub(crate) async fn fill(count: usize, cache: &Server, database: &Server, dice: Dice) -> Self {
         let mut seats =
             Self { seats: Vec::new(), database: database.url(), log: Log::default(), dice };
         for number in 0..count {
             let wire = Wire::new(cache.socket());
             let (member, recording) = seats.start(&wire, number).await;
-            seats.seats.push(Seat { wire, member, recording });
+            let patience = patience_of(number);
+            seats.seats.push(Seat { wire, patience, member, recording });
         }
         seats
     }
 
     async fn start(&mut self, wire: &Wire, number: usize) -> (Member, JoinHandle<()>) {
         let program = Command::new(env!("CARGO_BIN_EXE_member"));
-        let patience = PATIENCE[number % PATIENCE.len()];
+        let patience = patience_of(number);
         let member = Member::start(program, &wire.url(), &self.database, patience).await;
         let seed = self.dice.split().below(u64::MAX);
         let mut told = member.order(format!("history {seed} {TASKS}"));
@@ -88,7 +90,7 @@ impl Seats {
     }
 
     /// Ends a process as a crash would, and starts another in its place.
-    pub async fn replace(&mut self, number: usize) {
+    pub(crate) async fn replace(&mut self, number: usize) {
         let mut seat = self.seats.remove(number);
         seat.member.kill().await;
         seat.recording.await.expect("it tells what it does");
@@ -97,7 +99,7 @@ impl Seats {
     }
 
     /// Stops a process for a while.
-    pub async fn freeze(&self, number: usize, pause: Duration) {
+    pub(crate) async fn freeze(&self, number: usize, pause: Duration) {
         let member = &self.seats[number].member;
         let begin = now();
         member.freeze();
@@ -108,7 +110,7 @@ impl Seats {
     }
 
     /// Lets all tasks end; returns once nothing is left of what they did.
-    pub async fn end(self) -> Log {
+    pub(crate) async fn end(self) -> Log {
         for Seat { member, .. } in &self.seats {
             let _ = member.order("stop");
         }
@@ -122,4 +124,8 @@ impl Seats {
         }
         self.log
     }
+}
+
+fn patience_of(number: usize) -> Patience {
+    PATIENCE[number % PATIENCE.len()]
 }

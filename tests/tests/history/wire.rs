@@ -1,6 +1,7 @@
 //! The way from one process to the server, which can be held up or cut.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -9,22 +10,24 @@ use tokio::sync::watch;
 
 /// What gets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
+pub(crate) enum Flow {
     Free,
     /// What the process sends arrives late, in its order.
     RequestsHeld,
+    /// The same, from a write on: what was read before it is known by then.
+    WritesHeld,
     RepliesHeld,
 }
 
 /// A socket in front of a server's.
-pub struct Wire {
+pub(crate) struct Wire {
     folder: TempDir,
     flow: watch::Sender<Flow>,
     cuts: watch::Sender<u32>,
 }
 
 impl Wire {
-    pub fn new(server: PathBuf) -> Self {
+    pub(crate) fn new(server: PathBuf) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listener = UnixListener::bind(folder.path().join("wire.sock")).expect("a socket");
         let (flow, _) = watch::channel(Flow::Free);
@@ -33,16 +36,19 @@ impl Wire {
         Self { folder, flow, cuts }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("unix://{}", self.folder.path().join("wire.sock").display())
     }
 
-    pub fn set(&self, flow: Flow) {
+    /// Holds something up for a while.
+    pub(crate) async fn hold(&self, flow: Flow, pause: Duration) {
         self.flow.send_replace(flow);
+        tokio::time::sleep(pause).await;
+        self.flow.send_replace(Flow::Free);
     }
 
     /// Ends all connections that there are.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 }
@@ -60,8 +66,8 @@ async fn accept(
             let (requests, to_client) = client.into_split();
             let (replies, to_server) = server.into_split();
             tokio::select! {
-                () = pump(requests, to_server, flow.subscribe(), Flow::RequestsHeld) => {}
-                () = pump(replies, to_client, flow.subscribe(), Flow::RepliesHeld) => {}
+                () = pump(requests, to_server, flow.subscribe(), holds_requests) => {}
+                () = pump(replies, to_client, flow.subscribe(), holds_replies) => {}
                 _ = cut.changed() => {}
             }
         });
@@ -72,15 +78,29 @@ async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut flow: watch::Receiver<Flow>,
-    held: Flow,
+    holds: fn(Flow, &[u8]) -> bool,
 ) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if flow.wait_for(|flow| *flow != held).await.is_err() {
+        let sent = &buffer[..read];
+        if flow.wait_for(|flow| !holds(*flow, sent)).await.is_err() {
             return;
         }
-        if to.write_all(&buffer[..read]).await.is_err() {
+        if to.write_all(sent).await.is_err() {
             return;
         }
     }
+}
+
+fn holds_requests(flow: Flow, sent: &[u8]) -> bool {
+    match flow {
+        Flow::RequestsHeld => true,
+        // All that writes but an invalidation is a script.
+        Flow::WritesHeld => sent.windows(7).any(|word| word == b"EVALSHA"),
+        Flow::Free | Flow::RepliesHeld => false,
+    }
+}
+
+fn holds_replies(flow: Flow, _: &[u8]) -> bool {
+    flow == Flow::RepliesHeld
 }

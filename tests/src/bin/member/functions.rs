@@ -40,7 +40,7 @@ pub(crate) async fn plain(item: Item, ms: u64) -> Result {
 }
 
 #[cache_result(
-    ttl = "300ms",
+    ttl = "150ms",
     prefix = "shared",
     lease = "300ms",
     stale_while_revalidate = "2s",

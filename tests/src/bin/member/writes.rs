@@ -7,7 +7,7 @@ use crate::database;
 use crate::functions::{Item, OUTER, SHARED, nested, plain, stale};
 
 /// How many items there are.
-pub(crate) const ITEMS: u32 = 6;
+pub(crate) const ITEMS: u32 = 5;
 
 /// One of each way of naming entries.
 #[derive(Clone, Copy, Debug)]
