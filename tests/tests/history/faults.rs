@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
-use integration_tests::{Dice, Server};
+use integration_tests::{Dice, Function, Server};
 use redis::aio::MultiplexedConnection;
 
 use crate::seats::Seats;
 use crate::wire::Flow;
+
+/// Items that the members' own tasks leave alone.
+const QUIET: std::ops::Range<u64> = 6..12;
 
 /// Faults with how often they are chosen, in parts of all.
 const FAULTS: [(Fault, u64); 13] = [
     (Fault::Kill, 3),
     (Fault::Freeze, 3),
     (Fault::HoldRequests, 4),
-    (Fault::HoldWrites, 16),
     (Fault::HoldReplies, 4),
+    (Fault::Overtake, 10),
     (Fault::Cut, 2),
     (Fault::KillClients, 1),
     (Fault::Pause, 3),
@@ -35,10 +38,10 @@ enum Fault {
     Freeze,
     /// What a member sends arrives late.
     HoldRequests,
-    /// What a member writes arrives late, and what it sends after that.
-    HoldWrites,
     /// A member hears of its answers late.
     HoldReplies,
+    /// Another member writes while a member is asking for its lease.
+    Overtake,
     /// A member loses all connections.
     Cut,
     /// All lose theirs.
@@ -76,8 +79,8 @@ impl Faults {
             Fault::Kill => seats.replace(number).await,
             Fault::Freeze => seats.freeze(number, self.millis(400..900)).await,
             Fault::HoldRequests => self.hold(Flow::RequestsHeld, seats).await,
-            Fault::HoldWrites => self.hold_writes(seats).await,
             Fault::HoldReplies => self.hold(Flow::RepliesHeld, seats).await,
+            Fault::Overtake => self.overtake(seats, number).await,
             Fault::Cut => wire.cut(),
             Fault::KillClients => self.send(&["CLIENT", "KILL", "TYPE", "normal"]).await,
             Fault::Pause => {
@@ -105,16 +108,25 @@ impl Faults {
         join_all(held).await;
     }
 
-    /// Holds writes up for a little longer than a command may take: they are given up, and arrive.
-    async fn hold_writes(&mut self, seats: &Seats) {
-        let mut held = Vec::new();
-        for seat in &seats.seats {
-            if self.dice.below(2) == 0 {
-                let pause = seat.patience.timeout + self.millis(10..100);
-                held.push(seat.wire.hold(Flow::WritesHeld, pause));
-            }
+    /// A lease that is asked for arrives only after another member's invalidation, of an item that
+    /// is otherwise left alone.
+    async fn overtake(&mut self, seats: &Seats, number: usize) {
+        let others = seats.seats.len() as u64 - 1;
+        let other = (number + 1 + self.dice.below(others) as usize) % seats.seats.len();
+        let function = Function::OF_ITEMS[self.dice.below(3) as usize];
+        let item = self.dice.within(QUIET);
+        let (timeout, runs) = (seats.seats[number].patience.timeout, self.dice.within(0..300));
+        let held = seats.seats[number].wire.hold(Flow::WritesHeld, timeout + self.millis(40..120));
+        let overtaken = seats.record(number, format!("read {function} {item} {runs}"));
+        let (write, late) = (self.dice.below(1000), timeout + self.millis(5..40));
+        let overtaking = async {
+            tokio::time::sleep(late).await;
+            seats.record(other, format!("write {item} {write}")).await;
+        };
+        tokio::join!(held, overtaken, overtaking);
+        for number in 0..seats.seats.len() {
+            seats.record(number, format!("read {function} {item} 0")).await;
         }
-        join_all(held).await;
     }
 
     fn choose(&mut self) -> Fault {

@@ -69,6 +69,7 @@ impl Seats {
             let wire = Wire::new(cache.socket());
             let (member, recording) = seats.start(&wire, number).await;
             let patience = patience_of(number);
+            tokio::spawn(wire.hiccups(patience.timeout, seats.dice.split()));
             seats.seats.push(Seat { wire, patience, member, recording });
         }
         seats
@@ -96,6 +97,13 @@ impl Seats {
         seat.recording.await.expect("it tells what it does");
         (seat.member, seat.recording) = self.start(&seat.wire, number).await;
         self.seats.insert(number, seat);
+    }
+
+    /// Has a process do one thing more.
+    pub(crate) async fn record(&self, number: usize, order: String) {
+        let member = &self.seats[number].member;
+        let operation = member.ask(order).await;
+        self.log.lock().events.push(Event { process: member.process(), operation });
     }
 
     /// Stops a process for a while.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use integration_tests::Dice;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -45,6 +46,21 @@ impl Wire {
         self.flow.send_replace(flow);
         tokio::time::sleep(pause).await;
         self.flow.send_replace(Flow::Free);
+    }
+
+    /// Now and then holds writes up for a little longer than a command may take, `timeout`: they
+    /// are given up, and arrive.
+    pub(crate) fn hiccups(&self, timeout: Duration, mut dice: Dice) -> impl Future<Output = ()> + use<> {
+        let flow = self.flow.clone();
+        let mut millis = move |range| Duration::from_millis(dice.within(range));
+        async move {
+            loop {
+                tokio::time::sleep(millis(400..2000)).await;
+                flow.send_replace(Flow::WritesHeld);
+                tokio::time::sleep(timeout + millis(10..120)).await;
+                flow.send_replace(Flow::Free);
+            }
+        }
     }
 
     /// Ends all connections that there are.

@@ -16,7 +16,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use cache_runtime::{Cache, Config};
-use integration_tests::{Dice, State};
+use integration_tests::{Dice, Operation, State};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -105,6 +105,14 @@ async fn carry_out(words: &[&str], answer: &Answer) {
         ["steady", function, item, ms, pause, calls] => {
             let call = calls::Order::new(function, item, ms);
             answer.tell(&call.steadily(millis(pause), number(calls)).await);
+        }
+        ["read", function, item, ms] => {
+            let read = schedule::read(calls::Order::new(function, item, ms)).await;
+            answer.tell(&Operation::Read(read));
+        }
+        ["write", item, seed] => {
+            let write = writes::write(number(item), &mut Dice::new(u64::from(number(seed)))).await;
+            answer.tell(&Operation::Invalidation(write));
         }
         ["commit", item] => answer.tell(&database::commit(number(item)).await),
         ["invalidate", what, item] => answer.tell(&writes::by_name(what, number(item)).await),

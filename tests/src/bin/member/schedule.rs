@@ -8,7 +8,10 @@ use tokio::task::JoinSet;
 
 use crate::Answer;
 use crate::calls::Order;
-use crate::writes::{self, ITEMS};
+use crate::writes;
+
+/// The items that tasks choose from; the others are left alone.
+const BUSY: u32 = 6;
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
@@ -30,11 +33,13 @@ pub(crate) fn stop() {
 
 async fn task(mut dice: Dice, answer: Answer) {
     while !STOPPED.load(Ordering::Relaxed) {
-        let item = dice.below(u64::from(ITEMS)) as u32;
-        let operation = if dice.below(8) == 0 && !is_quiet() {
+        let item = dice.below(u64::from(BUSY)) as u32;
+        let operation = if dice.below(10) == 0 && !is_quiet() {
             Operation::Invalidation(writes::write(item, &mut dice).await)
         } else {
-            Operation::Read(read(item, &mut dice).await)
+            let function = Function::OF_ITEMS[dice.below(3) as usize];
+            let ms = dawdling(&mut dice);
+            Operation::Read(read(Order { function, item, ms, fails: false }).await)
         };
         answer.tell(&operation);
         tokio::time::sleep(Duration::from_millis(dice.below(6))).await;
@@ -46,12 +51,12 @@ fn is_quiet() -> bool {
     now() / 600_000_000 % 3 == 0
 }
 
-async fn read(item: u32, dice: &mut Dice) -> Read {
-    let function = Function::OF_ITEMS[dice.below(3) as usize];
-    let call = Order { function, item, ms: dawdling(dice), fails: false };
+/// Makes a call, and records it.
+pub(crate) async fn read(call: Order) -> Read {
+    let unit = Unit::new(call.function, call.item);
     let begin = now();
     let (value, outcome) = call.make().await;
-    Read { unit: Unit::new(function, item), begin, end: now(), outcome: outcome.to_string(), value }
+    Read { unit, begin, end: now(), outcome: outcome.to_string(), value }
 }
 
 /// How long a run takes: a moment, as long as a hiccup, or longer than a lease.

@@ -7,7 +7,7 @@ use crate::database;
 use crate::functions::{Item, OUTER, SHARED, nested, plain, stale};
 
 /// How many items there are.
-pub(crate) const ITEMS: u32 = 5;
+const ITEMS: u32 = 12;
 
 /// One of each way of naming entries.
 #[derive(Clone, Copy, Debug)]
@@ -23,13 +23,13 @@ enum Naming {
 
 /// Commits an item and invalidates what is made of it.
 pub(crate) async fn write(item: u32, dice: &mut Dice) -> Invalidation {
-    let naming = match dice.below(16) {
-        0..3 => Naming::Key(Function::Plain),
-        3..6 => Naming::Key(Function::Stale),
-        6..9 => Naming::Several,
-        9..11 => Naming::Prefix,
-        11 => Naming::OuterPrefix,
-        12..14 => Naming::Tag,
+    let naming = match dice.below(30) {
+        0..6 => Naming::Key(Function::Plain),
+        6..12 => Naming::Key(Function::Stale),
+        12..24 => Naming::Several,
+        24 | 25 => Naming::Prefix,
+        26 => Naming::OuterPrefix,
+        27 | 28 => Naming::Tag,
         _ => Naming::Writer,
     };
     database::commit(item).await;
