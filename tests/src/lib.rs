@@ -22,7 +22,9 @@ pub use entries::{HEADER, key_of};
 pub use log::Log;
 pub use member::{Answers, Member, Patience};
 pub use monotonic::now;
-pub use operations::{Bound, Calls, Function, Invalidation, Made, Operation, Read, State, Unit, Value};
+pub use operations::{
+    Bound, Calls, Function, Invalidation, Made, Operation, Read, State, Unit, Value,
+};
 pub use runs::{Runs, fresh, run};
 pub use server::Server;
 pub use stores::{both_stores, in_memory, over_both, over_both_on_short_lived_runtimes, patient};

@@ -188,7 +188,8 @@ impl Answers {
     ///
     /// Where it does not come within a minute or two, or is none.
     pub async fn next<T: DeserializeOwned>(&mut self) -> Option<T> {
-        let line = tokio::time::timeout(DEADLINE, self.0.recv()).await.expect("the member hangs")?;
+        let line =
+            tokio::time::timeout(DEADLINE, self.0.recv()).await.expect("the member hangs")?;
         Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
     }
 

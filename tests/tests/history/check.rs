@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use integration_tests::{Bound, Function, Invalidation, Made, Operation, Read, Unit, Value};
 
-#[cfg(test)]
 mod tests;
 
 /// Something that a process has done.
@@ -153,9 +152,8 @@ fn old(read: &Read, value: &Value, owed: Owed) -> Option<String> {
     }
     // What a run got without a store was another's, and nothing was stored of it.
     let shared = value.made == Made::WithoutStore && !went_through_the_store(&read.outcome);
-    (value.version < owed.version && !shared).then(|| {
-        format!("version {} after {} had been invalidated", value.version, owed.version)
-    })
+    (value.version < owed.version && !shared)
+        .then(|| format!("version {} after {} had been invalidated", value.version, owed.version))
 }
 
 fn had_no_store(outcome: &str) -> bool {

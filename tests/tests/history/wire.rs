@@ -50,7 +50,11 @@ impl Wire {
 
     /// Now and then holds writes up for a little longer than a command may take, `timeout`: they
     /// are given up, and arrive.
-    pub(crate) fn hiccups(&self, timeout: Duration, mut dice: Dice) -> impl Future<Output = ()> + use<> {
+    pub(crate) fn hiccups(
+        &self,
+        timeout: Duration,
+        mut dice: Dice,
+    ) -> impl Future<Output = ()> + use<> {
         let flow = self.flow.clone();
         let mut millis = move |range| Duration::from_millis(dice.within(range));
         async move {

@@ -63,9 +63,7 @@ fn named(naming: Naming, item: u32) -> Vec<Unit> {
     let of = |function| move |item| Unit::new(function, item);
     match naming {
         Naming::Key(function) => vec![Unit::new(function, item)],
-        Naming::Several => {
-            Function::OF_ITEMS.map(|function| Unit::new(function, item)).to_vec()
-        }
+        Naming::Several => Function::OF_ITEMS.map(|function| Unit::new(function, item)).to_vec(),
         Naming::Prefix => {
             items.clone().map(of(Function::Plain)).chain(items.map(of(Function::Stale))).collect()
         }
