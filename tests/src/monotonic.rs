@@ -9,6 +9,6 @@ use nix::time::{ClockId, clock_gettime};
 /// Where the system has no such clock.
 pub fn now() -> u64 {
     let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a monotonic clock");
-    let [seconds, nanos] = [time.tv_sec(), time.tv_nsec()].map(|part| part.unsigned_abs());
+    let [seconds, nanos] = [time.tv_sec(), time.tv_nsec()].map(i64::unsigned_abs);
     seconds * 1_000_000_000 + nanos
 }

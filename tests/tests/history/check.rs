@@ -44,7 +44,10 @@ impl Owed {
 
 /// What is owed from when on, for each entry: to everybody, or within one process.
 #[derive(Default)]
-struct Debts(HashMap<(Unit, Option<u32>), Vec<(u64, Owed)>>);
+struct Debts(HashMap<Creditor, Vec<(u64, Owed)>>);
+
+/// An entry, and the process that alone is bound to it.
+type Creditor = (Unit, Option<u32>);
 
 impl Debts {
     fn of(history: &[Event]) -> Self {

@@ -19,7 +19,7 @@ const FAULTS: [(Fault, u64); 13] = [
     (Fault::Freeze, 3),
     (Fault::HoldRequests, 4),
     (Fault::HoldReplies, 4),
-    (Fault::Overtake, 10),
+    (Fault::Overtake, 14),
     (Fault::Cut, 2),
     (Fault::KillClients, 1),
     (Fault::Pause, 3),
@@ -73,8 +73,8 @@ impl Faults {
     pub(crate) async fn inject(&mut self, seats: &mut Seats) {
         let fault = self.choose();
         *self.counts.entry(fault).or_default() += 1;
-        let number = self.dice.below(seats.seats.len() as u64) as usize;
-        let wire = &seats.seats[number].wire;
+        let number = self.dice.below(seats.all.len() as u64) as usize;
+        let wire = &seats.all[number].wire;
         match fault {
             Fault::Kill => seats.replace(number).await,
             Fault::Freeze => seats.freeze(number, self.millis(400..900)).await,
@@ -100,7 +100,7 @@ impl Faults {
     /// Holds something up for each second member or so.
     async fn hold(&mut self, flow: Flow, seats: &Seats) {
         let mut held = Vec::new();
-        for seat in &seats.seats {
+        for seat in &seats.all {
             if self.dice.below(2) == 0 {
                 held.push(seat.wire.hold(flow, self.millis(40..350)));
             }
@@ -108,24 +108,22 @@ impl Faults {
         join_all(held).await;
     }
 
-    /// A lease that is asked for arrives only after another member's invalidation, of an item that
+    /// Leases that are asked for arrive only after another member's invalidation, of an item that
     /// is otherwise left alone.
     async fn overtake(&mut self, seats: &Seats, number: usize) {
-        let others = seats.seats.len() as u64 - 1;
-        let other = (number + 1 + self.dice.below(others) as usize) % seats.seats.len();
-        let function = Function::OF_ITEMS[self.dice.below(3) as usize];
-        let item = self.dice.within(QUIET);
-        let (timeout, runs) = (seats.seats[number].patience.timeout, self.dice.within(0..300));
-        let held = seats.seats[number].wire.hold(Flow::WritesHeld, timeout + self.millis(40..120));
-        let overtaken = seats.record(number, format!("read {function} {item} {runs}"));
+        let others = seats.all.len() as u64 - 1;
+        let other = (number + 1 + self.dice.below(others) as usize) % seats.all.len();
+        let (item, runs) = (self.dice.within(QUIET), self.dice.within(0..300));
+        let timeout = seats.all[number].patience.timeout;
+        let held = seats.all[number].wire.hold(Flow::WritesHeld, timeout + self.millis(40..120));
         let (write, late) = (self.dice.below(1000), timeout + self.millis(5..40));
         let overtaking = async {
             tokio::time::sleep(late).await;
             seats.record(other, format!("write {item} {write}")).await;
         };
-        tokio::join!(held, overtaken, overtaking);
-        for number in 0..seats.seats.len() {
-            seats.record(number, format!("read {function} {item} 0")).await;
+        tokio::join!(held, read(seats, number, item, runs), overtaking);
+        for number in 0..seats.all.len() {
+            read(seats, number, item, 0).await;
         }
     }
 
@@ -173,6 +171,12 @@ impl Faults {
         }
         self.send(&["CONFIG", "SET", "maxmemory", "0"]).await;
     }
+}
+
+/// Calls all functions of an item.
+async fn read(seats: &Seats, number: usize, item: u64, runs: u64) {
+    let orders = Function::OF_ITEMS.map(|function| format!("read {function} {item} {runs}"));
+    join_all(orders.map(|order| seats.record(number, order))).await;
 }
 
 impl std::fmt::Display for Faults {

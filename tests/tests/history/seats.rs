@@ -55,7 +55,7 @@ pub(crate) struct Seat {
 
 /// All processes.
 pub(crate) struct Seats {
-    pub(crate) seats: Vec<Seat>,
+    pub(crate) all: Vec<Seat>,
     database: String,
     pub(crate) log: Log,
     dice: Dice,
@@ -64,13 +64,13 @@ pub(crate) struct Seats {
 impl Seats {
     pub(crate) async fn fill(count: usize, cache: &Server, database: &Server, dice: Dice) -> Self {
         let mut seats =
-            Self { seats: Vec::new(), database: database.url(), log: Log::default(), dice };
+            Self { all: Vec::new(), database: database.url(), log: Log::default(), dice };
         for number in 0..count {
             let wire = Wire::new(cache.socket());
             let (member, recording) = seats.start(&wire, number).await;
             let patience = patience_of(number);
             tokio::spawn(wire.hiccups(patience.timeout, seats.dice.split()));
-            seats.seats.push(Seat { wire, patience, member, recording });
+            seats.all.push(Seat { wire, patience, member, recording });
         }
         seats
     }
@@ -92,23 +92,23 @@ impl Seats {
 
     /// Ends a process as a crash would, and starts another in its place.
     pub(crate) async fn replace(&mut self, number: usize) {
-        let mut seat = self.seats.remove(number);
+        let mut seat = self.all.remove(number);
         seat.member.kill().await;
         seat.recording.await.expect("it tells what it does");
         (seat.member, seat.recording) = self.start(&seat.wire, number).await;
-        self.seats.insert(number, seat);
+        self.all.insert(number, seat);
     }
 
     /// Has a process do one thing more.
     pub(crate) async fn record(&self, number: usize, order: String) {
-        let member = &self.seats[number].member;
+        let member = &self.all[number].member;
         let operation = member.ask(order).await;
         self.log.lock().events.push(Event { process: member.process(), operation });
     }
 
     /// Stops a process for a while.
     pub(crate) async fn freeze(&self, number: usize, pause: Duration) {
-        let member = &self.seats[number].member;
+        let member = &self.all[number].member;
         let begin = now();
         member.freeze();
         tokio::time::sleep(pause).await;
@@ -119,10 +119,10 @@ impl Seats {
 
     /// Lets all tasks end; returns once nothing is left of what they did.
     pub(crate) async fn end(self) -> Log {
-        for Seat { member, .. } in &self.seats {
+        for Seat { member, .. } in &self.all {
             let _ = member.order("stop");
         }
-        for Seat { member, recording, .. } in self.seats {
+        for Seat { member, recording, .. } in self.all {
             recording.await.expect("every call ends");
             let settled = || async {
                 let state: State = member.ask("state").await;

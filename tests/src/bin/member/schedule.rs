@@ -48,7 +48,7 @@ async fn task(mut dice: Dice, answer: Answer) {
 
 /// A third of the time nobody writes, in whatever process: values come of age.
 fn is_quiet() -> bool {
-    now() / 600_000_000 % 3 == 0
+    (now() / 600_000_000).is_multiple_of(3)
 }
 
 /// Makes a call, and records it.
