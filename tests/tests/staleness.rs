@@ -261,6 +261,50 @@ async fn each_window_ends_when_it_says() {
     .await;
 }
 
+#[cache_result(ttl = 1, jitter = 0, stale_if_error = 1)]
+async fn slow_to_fail(key: u32) -> Result<u32, Failure> {
+    let value = read(key);
+    if value.is_err() {
+        sleep(TTL * 2).await;
+    }
+    value
+}
+
+#[cache_result(ttl = 1, jitter = 0, refresh_ahead = 1_000_000_000)]
+async fn eager_and_slow_to_fail(key: &u32) -> Result<u32, Failure> {
+    sleep(Duration::from_millis(10)).await;
+    slow_to_fail_plainly(*key).await
+}
+
+async fn slow_to_fail_plainly(key: u32) -> Result<u32, Failure> {
+    let value = read(key);
+    if value.is_err() {
+        sleep(TTL * 2).await;
+    }
+    value
+}
+
+#[tokio::test]
+async fn what_stands_in_for_an_error_has_aged_while_the_function_ran() {
+    over_both(|cache: Cache| async move {
+        let key = fresh();
+        commit(key, Ok(1));
+        assert_eq!(computed!(cache, slow_to_fail(key)), Ok(1));
+        assert_eq!(computed!(cache, eager_and_slow_to_fail(&key)), Ok(1));
+        commit(key, Err(Failure::Down));
+        // Within its ttl when it is read, and past it when the refresh has failed.
+        assert_eq!(eager_and_slow_to_fail(&key).await, Err(Failure::Down));
+        commit(key, Ok(1));
+        assert_eq!(slow_to_fail(key).await, Ok(1));
+        landed(&cache).await;
+        commit(key, Err(Failure::Down));
+        age().await;
+        // Within its window when it is read, and past it when the function has failed.
+        assert_eq!(slow_to_fail(key).await, Err(Failure::Down));
+    })
+    .await;
+}
+
 mod without_windows {
     use super::*;
 
@@ -414,6 +458,43 @@ async fn what_goes_into_an_entry_does_not_come_from_a_run_that_began_before() {
     let (shared, stored) =
         tokio::join!(inner_without_a_store(key), cache.scope(outer_with_a_store(key)));
     assert_eq!((running.await.unwrap(), shared, stored), (1, 1, 2));
+}
+
+static SLOW_TO_WRITE: OnceLock<Cache> = OnceLock::new();
+
+#[cache_result(ttl = 60, cache = SLOW_TO_WRITE.get().unwrap())]
+async fn middle(key: u32) -> u32 {
+    inner(key).await
+}
+
+#[cache_result(ttl = 60)]
+async fn outermost(key: u32) -> u32 {
+    middle(key).await
+}
+
+#[tokio::test]
+async fn what_goes_into_an_entry_is_not_joined_where_it_is_not_stored_itself() {
+    let server = Server::start().await;
+    let hasty = server.config().budget(Duration::from_millis(400));
+    let hasty = Cache::connect(hasty).await.unwrap();
+    hasty.scope(feed(fresh())).await;
+    SLOW_TO_WRITE.get_or_init(|| hasty);
+    let cache = integration_tests::in_memory();
+    cache
+        .scope(async {
+            let key = fresh();
+            assert_eq!(computed!(cache, inner(key)), 1);
+            age().await;
+            // The lease of `middle` is not answered in time: it runs plainly, and is content with
+            // what is stale. Who has joined it meanwhile, for an entry, is not.
+            server.command::<()>(&["CLIENT", "PAUSE", "1500", "WRITE"]).await;
+            let late = async {
+                sleep(Duration::from_millis(100)).await;
+                outermost(key).await
+            };
+            assert_eq!(tokio::join!(middle(key), late), (1, 2));
+        })
+        .await;
 }
 
 #[tokio::test]

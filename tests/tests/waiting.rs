@@ -351,6 +351,48 @@ async fn those_who_wait_do_not_wait_for_a_server_that_hangs() {
 }
 
 #[tokio::test]
+async fn a_refresh_without_a_store_shares_no_run_that_began_before() {
+    let mut server = Server::start().await;
+    let cache = server.cache().await;
+    let key = fresh();
+    cache.scope(slow(fresh())).await;
+    server.kill();
+    let running = owner(&cache, key).await;
+    assert_eq!(cache.scope(cache_runtime::refresh(slow(key))).await, 2);
+    assert_eq!(running.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn those_who_wait_survive_a_flood_of_commands_that_are_not_answered() {
+    let server = Server::start().await;
+    let patience = Duration::from_secs(3);
+    let config = Config::redis(&server.url()).unwrap().timeout(patience).budget(patience);
+    let (here, there) = (Cache::connect(config).await.unwrap(), server.cache().await);
+    let first = fresh();
+    let first = (owner(&there, first).await, here.scope(slow(first)).await);
+    first.0.await.unwrap();
+    let key = fresh();
+    let owner = owner(&there, key).await;
+    let waiting = call(&here, slow(key));
+    sleep(Duration::from_millis(100)).await;
+    server.freeze();
+    // More than may be in flight; the end of the lease comes while they are.
+    let flood: Vec<_> = (0..4500).map(|_| call(&here, quick(fresh()))).collect();
+    sleep(Duration::from_millis(2300)).await;
+    server.thaw();
+    for call in flood {
+        timeout(LONG, call).await.expect("the thread that drives everything goes on").unwrap();
+    }
+    timeout(LONG, waiting).await.expect("nobody hangs").unwrap();
+    owner.await.unwrap();
+}
+
+#[cache_result(ttl = 60)]
+async fn quick(key: u32) -> u32 {
+    key
+}
+
+#[tokio::test]
 async fn a_refresh_waits_for_the_run_of_another_then_runs() {
     let server = Server::start().await;
     let [here, there] = two(&server).await;

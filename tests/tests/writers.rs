@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cache_runtime::{Cache, cache_invalidate, cache_result, observe, peek};
+use futures::FutureExt as _;
 use integration_tests::{
     Server, computed, eventually, hit, over_both, over_both_on_short_lived_runtimes, run, stored,
 };
@@ -135,6 +136,48 @@ fn a_writer_that_is_dropped_or_panics_invalidates_too() {
             })
             .await;
     });
+}
+
+#[cache_result(ttl = 60)]
+async fn at(place: usize) -> u64 {
+    run()
+}
+
+#[cache_invalidate(|ids| at(ids[0]), profile(id))]
+async fn write_none(id: u32) -> Vec<usize> {
+    Vec::new()
+}
+
+#[tokio::test]
+async fn a_closure_that_panics_does_not_undo_what_was_written() {
+    over_both(|cache: Cache| async move {
+        stored!(cache, profile(1));
+        assert_eq!(write_none(1).await, Vec::<usize>::new());
+        assert_eq!(peek(profile(1)).await, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_writer_that_is_dropped_binds_its_process_at_once() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    cache
+        .scope(async {
+            stored!(cache, profile(1));
+            let began = Arc::new(AtomicBool::new(false));
+            let mut writer = Box::pin(stuck(1, began.clone(), false));
+            assert!((&mut writer).now_or_never().is_none());
+            assert!(began.load(Ordering::SeqCst));
+            server.freeze();
+            drop(writer);
+            let (_, outcome) = observe(profile(1)).await;
+            assert_eq!(outcome.reason(), Some(cache_runtime::Reason::Invalidated));
+            server.thaw();
+            eventually("it is delivered", || async { cache.stats().undelivered == 0 }).await;
+            computed!(cache, profile(1));
+        })
+        .await;
 }
 
 #[tokio::test]
