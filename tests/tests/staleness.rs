@@ -486,13 +486,11 @@ async fn what_goes_into_an_entry_is_not_joined_where_it_is_not_stored_itself() {
             assert_eq!(computed!(cache, inner(key)), 1);
             age().await;
             // The lease of `middle` is not answered in time: it runs plainly, and is content with
-            // what is stale. Who has joined it meanwhile, for an entry, is not.
+            // what is stale. Who has joined it, for an entry, is not.
             server.command::<()>(&["CLIENT", "PAUSE", "1500", "WRITE"]).await;
-            let late = async {
-                sleep(Duration::from_millis(100)).await;
-                outermost(key).await
-            };
-            assert_eq!(tokio::join!(middle(key), late), (1, 2));
+            let (plain, stored) = tokio::join!(observe(middle(key)), outermost(key));
+            assert_eq!(plain.1.reason(), Some(cache_runtime::Reason::Timeout));
+            assert_eq!((plain.0, stored), (1, 2));
         })
         .await;
 }
