@@ -4,7 +4,11 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
-use syn::{Error, Expr, ExprClosure, Lit, LitStr, Path, Result, ReturnType, Token};
+use syn::visit::Visit;
+use syn::{
+    Error, Expr, ExprAsync, ExprAwait, ExprClosure, ExprReturn, ExprTry, Lit, LitStr, Path, Result,
+    ReturnType, Token,
+};
 
 use crate::errors::Errors;
 use crate::reading::{items, pass_over_value, value};
@@ -90,11 +94,40 @@ fn over_the_value(closure: ExprClosure) -> Result<ExprClosure> {
         let message = "a call has no type that could be written; leave it out";
         return Err(Error::new_spanned(closure.output, message));
     }
+    stays_here(&closure.body)?;
     of_one_argument(
         closure,
         "of `#[cache_invalidate]`",
         "the value that was returned: `|created| find(created.id)`",
     )
+}
+
+/// Refuses what would leave the function before it has run, or wait in its place.
+fn stays_here(call: &Expr) -> Result<()> {
+    struct Leaves(Option<Error>);
+    impl Leaves {
+        fn refuse(&mut self, at: impl ToTokens, word: &str) {
+            let message = format!("a call is named, not run: `{word}` has no place in it");
+            self.0.get_or_insert_with(|| Error::new_spanned(at, message));
+        }
+    }
+    impl Visit<'_> for Leaves {
+        fn visit_expr_try(&mut self, inner: &ExprTry) {
+            self.refuse(inner.question_token, "?");
+        }
+        fn visit_expr_await(&mut self, inner: &ExprAwait) {
+            self.refuse(inner.await_token, ".await");
+        }
+        fn visit_expr_return(&mut self, inner: &ExprReturn) {
+            self.refuse(inner.return_token, "return");
+        }
+        // What these do is their own affair.
+        fn visit_expr_closure(&mut self, _: &ExprClosure) {}
+        fn visit_expr_async(&mut self, _: &ExprAsync) {}
+    }
+    let mut leaves = Leaves(None);
+    leaves.visit_expr(call);
+    leaves.0.map_or(Ok(()), Err)
 }
 
 fn a_call(call: Expr) -> Result<Expr> {
@@ -109,7 +142,7 @@ fn a_call(call: Expr) -> Result<Expr> {
             "say what it is: `prefix = \"areas\"` or `tag = \"agent:{agent_id}\"`".into()
         }
         Expr::Lit(_) => "write a call, as in `areas(kind.clone())`".into(),
-        _ => return Ok(call),
+        _ => return stays_here(&call).map(|()| call),
     };
     Err(Error::new_spanned(call, message))
 }
