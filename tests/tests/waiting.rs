@@ -43,6 +43,14 @@ async fn two(server: &Server) -> [Cache; 2] {
     [server.cache().await, server.cache().await]
 }
 
+/// The first time that a cache waits, it has the lane dialled that listens.
+async fn listens(here: &Cache, there: &Cache) {
+    let key = fresh();
+    let owner = owner(there, key).await;
+    here.scope(slow(key)).await;
+    owner.await.unwrap();
+}
+
 #[tokio::test]
 async fn another_process_is_waited_for_and_its_value_served() {
     let server = Server::start().await;
@@ -75,10 +83,7 @@ async fn never_extended(key: u32) -> u32 {
 async fn while_it_listens_a_process_that_waits_asks_twice() {
     let server = Server::start().await;
     let [here, there] = two(&server).await;
-    // The first who waits has the lane dialled that listens.
-    let first = fresh();
-    let first = (owner(&there, first).await, here.scope(slow(first)).await);
-    assert_eq!((first.0.await.unwrap(), first.1), (1, 1));
+    listens(&here, &there).await;
     let key = fresh();
     let owner = call(&there, never_extended(key));
     eventually("it runs", || async { RUNS.of(key) > 0 }).await;
@@ -268,9 +273,7 @@ async fn for_ever() -> u32 {
 async fn the_end_of_a_lease_is_noticed_though_redis_does_not_announce_it() {
     let server = Server::start_without_active_expiry().await;
     let [here, there] = two(&server).await;
-    let first = fresh();
-    let first = (owner(&there, first).await, here.scope(slow(first)).await);
-    first.0.await.unwrap();
+    listens(&here, &there).await;
     // The lease of an owner that is gone: nobody extends it, gives it up or populates.
     let key = fresh();
     let owner = owner(&there, key).await;
@@ -308,9 +311,7 @@ async fn kill_listeners(server: &Server) -> usize {
 async fn what_happens_while_nothing_can_be_heard_is_not_missed() {
     let server = Server::start().await;
     let [here, there] = two(&server).await;
-    let first = fresh();
-    let first = (owner(&there, first).await, here.scope(slow(first)).await);
-    first.0.await.unwrap();
+    listens(&here, &there).await;
     let key = fresh();
     let owner = call(&there, never_extended(key));
     eventually("it runs", || async { RUNS.of(key) > 0 }).await;
@@ -328,9 +329,7 @@ async fn those_who_wait_do_not_wait_for_a_server_that_hangs() {
     let server = Server::start().await;
     let config = Config::redis(&server.url()).unwrap().wait(Duration::from_secs(60));
     let (here, there) = (Cache::new(config), server.cache().await);
-    let first = fresh();
-    let first = (owner(&there, first).await, here.scope(slow(first)).await);
-    first.0.await.unwrap();
+    listens(&here, &there).await;
     let key = fresh();
     let owner = call(&there, never_extended(key));
     eventually("it runs", || async { RUNS.of(key) > 0 }).await;
@@ -368,9 +367,7 @@ async fn those_who_wait_survive_a_flood_of_commands_that_are_not_answered() {
     let patience = Duration::from_secs(3);
     let config = Config::redis(&server.url()).unwrap().timeout(patience).budget(patience);
     let (here, there) = (Cache::connect(config).await.unwrap(), server.cache().await);
-    let first = fresh();
-    let first = (owner(&there, first).await, here.scope(slow(first)).await);
-    first.0.await.unwrap();
+    listens(&here, &there).await;
     let key = fresh();
     let owner = owner(&there, key).await;
     let waiting = call(&here, slow(key));
