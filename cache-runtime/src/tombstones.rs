@@ -134,14 +134,18 @@ pub(crate) enum Cause {
 pub(crate) fn bury(inner: &Arc<Inner>, names: Vec<String>, cause: Cause) {
     let first = inner.tombstones.add(names);
     if first && cause == Cause::Failed {
-        tracing::warn!(
-            "an invalidation could not be delivered: until it is, what it names is not served here"
-        );
+        warn();
     }
     if first {
         // Strong: the obligation outlives the last handle.
         background::spawn_begun(deliver(inner.clone(), cause));
     }
+}
+
+fn warn() {
+    tracing::warn!(
+        "an invalidation could not be delivered: until it is, what it names is not served here"
+    );
 }
 
 async fn deliver(inner: Arc<Inner>, mut cause: Cause) {
@@ -151,7 +155,10 @@ async fn deliver(inner: Arc<Inner>, mut cause: Cause) {
             inner.tombstones.delivered(batch);
             pause = PAUSES[0];
         } else {
-            cause = Cause::Failed;
+            if cause == Cause::Dropped {
+                cause = Cause::Failed;
+                warn();
+            }
             let Some(sleep) = background::sleep(pause) else { return };
             sleep.await;
             pause = (pause * 2).min(PAUSES[1]);
