@@ -335,11 +335,8 @@ async fn those_who_wait_do_not_wait_for_a_server_that_hangs() {
     eventually("it runs", || async { RUNS.of(key) > 0 }).await;
     let waiting: Vec<_> = (0..20).map(|_| call(&here, observe(never_extended(key)))).collect();
     sleep(Duration::from_millis(300)).await;
+    // Nobody else asks: that it hangs is found out by the lane that listens.
     server.freeze();
-    // Others find out that it hangs.
-    for _ in 0..10 {
-        assert!(here.scope(observe(slow(fresh()))).await.1.is_bypassed());
-    }
     for waiting in waiting {
         let (_, outcome) = timeout(LONG, waiting).await.expect("nobody hangs").unwrap();
         assert!(outcome.is_bypassed(), "{outcome:?}");

@@ -272,7 +272,10 @@ impl Lanes {
         let reply = connection.send_packed_command(&ping);
         let answer = tokio::time::timeout(self.timeout, reply).await;
         let strikes = match answer.map(|reply| reply.and_then(Value::extract_error)) {
-            Ok(Ok(_)) => return true,
+            Ok(Ok(_)) => {
+                lane.strikes.store(0, Ordering::Relaxed);
+                return true;
+            }
             Ok(Err(_)) => STRIKES,
             Err(_) => lane.strikes.fetch_add(1, Ordering::Relaxed) + 1,
         };

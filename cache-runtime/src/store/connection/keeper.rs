@@ -1,5 +1,6 @@
 //! Background tasks: redialling lanes, and probing while the breaker is open.
 
+use std::future::pending;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,6 +13,10 @@ use crate::entry::EntryId;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(25);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// How often the lane that listens is asked whether it still does: whoever waits for a push asks
+/// nothing.
+const HEARTBEAT: Duration = Duration::from_millis(250);
 
 /// How often a server that does not announce changes is asked to.
 const DEAF: Duration = Duration::from_secs(60);
@@ -62,8 +67,17 @@ async fn watch_over(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
     loop {
         let Some(here) = lanes.upgrade() else { return };
         let suspicion = here.suspicion.clone().notified_owned();
+        let beats = lane.index == here.listener();
         drop(here);
-        if let Either::Left(_) = select(gone.as_mut(), pin!(suspicion)).await {
+        let heartbeat = async {
+            if beats {
+                tokio::time::sleep(HEARTBEAT).await;
+            } else {
+                pending::<()>().await;
+            }
+        };
+        let (suspicion, heartbeat) = (pin!(suspicion), pin!(heartbeat));
+        if let Either::Left(_) = select(gone.as_mut(), select(suspicion, heartbeat)).await {
             return;
         }
         let Some(here) = lanes.upgrade() else { return };
