@@ -53,7 +53,8 @@ fn call(criterion: &mut Criterion) {
             }
         });
     });
-    runtime.block_on(async { drop(redis::cmd("PING").query_async::<String>(&mut connection).await) });
+    runtime
+        .block_on(async { drop(redis::cmd("PING").query_async::<String>(&mut connection).await) });
     group.finish();
 }
 

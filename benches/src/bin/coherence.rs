@@ -30,24 +30,32 @@ async fn fill(server: &Server, cache: &Cache, entries: usize) {
     }
 }
 
-async fn invalidations(server: &Server, cache: &Cache) -> [Duration; 3] {
-    let mut took = [const { Vec::new() }; 3];
-    for _ in 0..ROUNDS {
+/// A server with so many entries, and a cache over it.
+async fn filled(entries: usize) -> (Server, Cache) {
+    let server = Server::start().await;
+    let cache = Cache::connect(config(&server.url())).await.expect("the server answers");
+    cache.scope(area(1, 1)).await;
+    cache.flush().await;
+    fill(&server, &cache, entries).await;
+    (server, cache)
+}
+
+/// One invalidation of each kind: of a call, a prefix, a tag.
+async fn round(cache: &Cache) -> [Duration; 3] {
+    let mut took = [Duration::ZERO; 3];
+    for (kind, took) in took.iter_mut().enumerate() {
         cache.scope(area(1, 1)).await;
         cache.flush().await;
-        for (kind, took) in took.iter_mut().enumerate() {
-            let begun = Instant::now();
-            let done = match kind {
-                0 => cache.scope(cache_runtime::invalidate(area(1, 1))).await,
-                1 => cache.invalidate_prefix("areas").await,
-                _ => cache.invalidate_tag("agent:1").await,
-            };
-            took.push(begun.elapsed());
-            done.expect("it is delivered");
-        }
+        let begun = Instant::now();
+        let done = match kind {
+            0 => cache.scope(cache_runtime::invalidate(area(1, 1))).await,
+            1 => cache.invalidate_prefix("areas").await,
+            _ => cache.invalidate_tag("agent:1").await,
+        };
+        *took = begun.elapsed();
+        done.expect("it is delivered");
     }
-    assert_eq!(server.calls("scan").await, 0);
-    took.map(median)
+    took
 }
 
 fn config(url: &str) -> Config {
@@ -110,21 +118,29 @@ async fn main() {
     {
         return own(url, round.parse().expect("a number")).await;
     }
-    let server = Server::start().await;
-    let cache = Cache::connect(config(&server.url())).await.expect("the server answers");
+    let sizes = [10, 1_000_000];
+    let (few, many) = (filled(sizes[0]).await, filled(sizes[1]).await);
+    let mut took = [const { [const { Vec::new() }; 3] }; 2];
+    // In turns, so that what disturbs one disturbs the other.
+    for _ in 0..ROUNDS {
+        for ((_, cache), took) in [&few, &many].into_iter().zip(&mut took) {
+            let round = round(cache).await;
+            took.iter_mut().zip(round).for_each(|(took, one)| took.push(one));
+        }
+    }
+    let took = took.map(|kinds| kinds.map(median));
     println!("| entries under the prefix | invalidate a call | a prefix | a tag |");
     println!("|--:|--:|--:|--:|");
-    let mut rows = Vec::new();
-    for entries in [10, 1_000_000] {
-        cache.scope(area(1, 1)).await;
-        cache.flush().await;
-        fill(&server, &cache, entries).await;
-        let row = invalidations(&server, &cache).await;
+    for (entries, row) in sizes.iter().zip(&took) {
         println!("| {entries} | {:.0?} | {:.0?} | {:.0?} |", row[0], row[1], row[2]);
-        rows.push(row);
     }
-    let ratio = |kind: usize| rows[1][kind].as_secs_f64() / rows[0][kind].as_secs_f64();
+    let ratio = |kind: usize| took[1][kind].as_secs_f64() / took[0][kind].as_secs_f64();
     println!("| ratio | {:.2} | {:.2} | {:.2} |", ratio(0), ratio(1), ratio(2));
+    for (server, _) in [&few, &many] {
+        assert_eq!(server.calls("scan").await, 0);
+    }
+    drop(many);
+    let (server, cache) = few;
     cache.clear().await.expect("the server answers");
     let delays = deaths(&server, &cache).await;
     println!("\nFrom the death of an owner (lease 2 s) to the value of its heir: {delays:.1?}");

@@ -65,7 +65,9 @@ async fn recovery(cache: &Cache) -> Duration {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
-    println!("| fault, 64 callers, budget 100 ms | worst of the first wave | median once open | worst once open | calls |");
+    println!(
+        "| fault, 64 callers, budget 100 ms | worst of the first wave | median once open | worst once open | calls |"
+    );
     println!("|---|--:|--:|--:|--:|");
     let mut server = Server::start().await;
     let cache = Cache::new(Config::redis(&server.url()).expect("a well-formed URL"));
