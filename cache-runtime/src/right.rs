@@ -137,9 +137,9 @@ impl Right {
 /// What becomes of a claimed value where nothing is populated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Leaving {
-    /// The function has not returned.
+    /// The function has not returned a value under this right.
     TheValue,
-    /// It has returned something else, which is not to be stored.
+    /// It has returned one that is not to be stored.
     Nothing,
 }
 

@@ -90,9 +90,10 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
             (Some(right), Some(ready)) => write(search, &ready, cost, right, flown),
             (Some(right), None) => {
                 let (inner, key) = (search.inner().clone(), search.store_key().clone());
+                // Whoever did not wait for the right says nothing about what is to be stored.
                 let leaving = match opened {
-                    Opened::Error(_) => Leaving::TheValue,
-                    Opened::Value(_) | Opened::Nothing => Leaving::Nothing,
+                    Opened::Value(_) | Opened::Nothing if stores => Leaving::Nothing,
+                    _ => Leaving::TheValue,
                 };
                 give_up(inner, key, right, leaving, Some(flown));
             }
