@@ -6,6 +6,7 @@ mod warm;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 use crate::config::{Backend, Config};
 use crate::error::{Error, Kind, Result};
 use crate::flight::Flights;
+use crate::near::{Marks, Near};
 use crate::queue::Queue;
 use crate::returns::Payload;
 use crate::right::Holding;
@@ -44,11 +46,18 @@ pub(crate) struct Inner {
     pub(crate) flights: Arc<Flights<Payload, Holding>>,
     pub(crate) waits: Waits,
     pub(crate) tombstones: Tombstones,
+    pub(crate) near: Near,
     /// Places for refreshes behind a call.
     pub(crate) refreshes: Arc<Semaphore>,
     pub(crate) queue: Arc<Queue>,
     board: Board,
     enabled: AtomicBool,
+}
+
+impl Inner {
+    pub(crate) fn counters(&self, group: usize) -> &Counters {
+        self.board.group(group)
+    }
 }
 
 /// How the store does; from [`Cache::health`].
@@ -141,10 +150,11 @@ impl Cache {
 
     /// Makes a cache from settings, without connecting.
     pub fn new(config: Config) -> Self {
+        let marks = Arc::new(Marks::new(config.local_bytes));
         let store = match &config.backend {
             Backend::Off => Store::Off,
-            Backend::Memory => Store::Memory(Memory::new(config.local_bytes)),
-            Backend::Redis(server) => match Redis::new(server, &config) {
+            Backend::Memory => Store::Memory(Memory::new(config.local_bytes, marks.clone())),
+            Backend::Redis(server) => match Redis::new(server, &config, marks.clone()) {
                 Ok(redis) => Store::Redis(redis),
                 Err(problem) => {
                     tracing::error!(problem, "the cache is off: a setting is wrong");
@@ -157,6 +167,7 @@ impl Cache {
             flights: Flights::new(),
             waits: Waits::default(),
             tombstones: Tombstones::default(),
+            near: Near::new(config.local_bytes, config.max_value, marks),
             refreshes: Arc::new(Semaphore::new(REFRESHES)),
             queue: Arc::default(),
             board: Board::default(),
@@ -180,7 +191,7 @@ impl Cache {
     /// The cache that calls use outside a scope: the one given to [`init`], or one made from the
     /// environment now.
     pub fn global() -> Self {
-        GLOBAL.get_or_init(Self::from_env).clone()
+        global().clone()
     }
 
     /// Uses this cache for all cached calls that `future` makes on its own task.
@@ -200,8 +211,9 @@ impl Cache {
         self.0.enabled.store(false, Ordering::Relaxed);
     }
 
-    /// Undoes [`Cache::disable`].
+    /// Undoes [`Cache::disable`]. The near cache begins empty.
     pub fn enable(&self) {
+        self.0.near.clear();
         self.0.enabled.store(true, Ordering::Relaxed);
     }
 
@@ -217,10 +229,13 @@ impl Cache {
 
     /// What the cache has done so far.
     pub fn stats(&self) -> Stats {
+        let (local_entries, local_bytes) = self.0.near.size();
         Stats {
             prefixes: self.0.board.snapshot(),
             flights: self.0.flights.len(),
             undelivered: self.0.tombstones.len(),
+            local_entries,
+            local_bytes,
         }
     }
 
@@ -259,8 +274,8 @@ impl Cache {
         &self.0.config.namespace
     }
 
-    pub(crate) fn counters(&self, group: usize) -> Arc<Counters> {
-        self.0.board.group(group)
+    pub(crate) fn counters(&self, group: usize) -> &Counters {
+        self.0.counters(group)
     }
 
     /// Removes what a prefix groups: one command, however many entries there are.
@@ -353,9 +368,31 @@ thread_local! {
     static SCOPE: RefCell<Option<Cache>> = const { RefCell::new(None) };
 }
 
+/// The cache that a call uses. The global one is not counted as a handle: a hit has no time for it.
+#[derive(Debug, Clone)]
+pub(crate) enum Chosen {
+    Global(&'static Cache),
+    Given(Cache),
+}
+
+impl Deref for Chosen {
+    type Target = Cache;
+
+    fn deref(&self) -> &Cache {
+        match self {
+            Self::Global(cache) => cache,
+            Self::Given(cache) => cache,
+        }
+    }
+}
+
+fn global() -> &'static Cache {
+    GLOBAL.get_or_init(Cache::from_env)
+}
+
 /// The cache of the innermost scope, or the global one.
-pub(crate) fn current() -> Cache {
-    scoped().unwrap_or_else(Cache::global)
+pub(crate) fn current() -> Chosen {
+    scoped().map_or_else(|| Chosen::Global(global()), Chosen::Given)
 }
 
 /// The cache of the innermost scope, for what is spawned out of it.

@@ -7,12 +7,14 @@ use std::time::Duration;
 use serde::Serialize;
 use smallvec::smallvec;
 
-use crate::cache::{self, Cache};
+use crate::cache::{self, Cache, Chosen};
 use crate::contained;
 use crate::entry::Owner;
 use crate::key::{self, Buffer, CallId};
 use crate::outcome::Reason;
+use crate::recursion;
 use crate::site::{Identity, Warning};
+use crate::stats::Counters;
 use crate::store::{Key, Names};
 use crate::verb::{self, Verb};
 
@@ -23,11 +25,12 @@ use crate::verb::{self, Verb};
 #[doc(hidden)]
 pub struct Call {
     pub(crate) identity: &'static Identity,
-    pub(crate) cache: Cache,
+    pub(crate) cache: Chosen,
     pub(crate) verb: Option<Verb>,
     /// Why the function simply runs.
     pub(crate) skip: Option<Reason>,
     pub(crate) ttl: Option<Duration>,
+    /// The function's fingerprint, then the arguments: what names the call within this process.
     parts: Buffer,
     text: Option<String>,
     tags: Vec<String>,
@@ -70,7 +73,7 @@ impl IntoTtl for u64 {
 
 impl Call {
     pub(crate) fn new(identity: &'static Identity, cache: Option<&Cache>) -> Self {
-        let cache = cache.cloned().unwrap_or_else(cache::current);
+        let cache = cache.cloned().map_or_else(cache::current, Chosen::Given);
         let verb = verb::take();
         let skip = if verb == Some(Verb::Bypass) {
             Some(Reason::Asked)
@@ -87,7 +90,7 @@ impl Call {
             verb,
             skip,
             ttl: None,
-            parts: Buffer::new(),
+            parts: Buffer::from_slice(&identity.fingerprint.to_le_bytes()),
             text: None,
             tags: Vec::new(),
         }
@@ -189,7 +192,29 @@ impl Call {
     }
 
     pub(crate) fn id(&self) -> CallId {
-        CallId::new(self.identity.fingerprint, &self.parts)
+        CallId::of(&self.parts)
+    }
+
+    pub(crate) fn parts(&self) -> &[u8] {
+        &self.parts
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        self.cache.counters(self.identity.group)
+    }
+
+    /// Whether the call may be answered from a copy in this process, and leave one.
+    pub(crate) fn is_local(&self) -> bool {
+        self.skip.is_none()
+            && self.local_for().is_some()
+            && matches!(self.verb, None | Some(Verb::Observe))
+            // An old copy would stay for as long as what is being computed from it.
+            && !recursion::is_stored()
+    }
+
+    /// For how long a copy may be used at most; `None` where there is to be none.
+    pub(crate) fn local_for(&self) -> Option<Duration> {
+        self.cache.inner().config.local.of(self.identity.local())
     }
 
     pub(crate) fn owner(&self, id: CallId) -> Owner {

@@ -41,11 +41,32 @@ pub struct Config {
     pub(crate) wait: Duration,
     pub(crate) max_value: usize,
     pub(crate) compress_above: usize,
+    pub(crate) local: Local,
     pub(crate) local_bytes: usize,
     pub(crate) slow: Duration,
     pub(crate) log_interval: Duration,
     /// True where nothing was set at all: worth a warning, since replicas will not share entries.
     pub(crate) unset: bool,
+}
+
+/// Which functions keep copies in this process, and for how long at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Local {
+    /// Those that ask for it.
+    AsWritten,
+    Never,
+    All(Duration),
+}
+
+impl Local {
+    /// For how long, for a function that asks for `written`; `None` where not at all.
+    pub(crate) fn of(self, written: Option<Duration>) -> Option<Duration> {
+        match self {
+            Self::AsWritten => written,
+            Self::Never => None,
+            Self::All(most) => Some(written.map_or(most, |written| written.min(most))),
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -68,6 +89,7 @@ impl Default for Config {
             wait: Duration::from_secs(5),
             max_value: 1 << 20,
             compress_above: 4096,
+            local: Local::AsWritten,
             local_bytes: 64 << 20,
             slow: Duration::from_millis(50),
             log_interval: Duration::ZERO,
@@ -124,6 +146,7 @@ impl Config {
             budget: vars.millis("CACHE_BUDGET_MS", default.budget)?,
             max_value: vars.bytes("CACHE_MAX_VALUE", default.max_value)?,
             compress_above: vars.bytes("CACHE_COMPRESS_ABOVE", default.compress_above)?,
+            local: vars.local("CACHE_LOCAL")?,
             local_bytes: vars.bytes("CACHE_LOCAL_BYTES", default.local_bytes)?,
             slow: vars.millis("CACHE_SLOW_MS", default.slow)?,
             log_interval: Duration::from_secs(vars.number("CACHE_LOG_INTERVAL", 0)?),
@@ -197,7 +220,23 @@ impl Config {
         self
     }
 
-    /// The size of the in-process store, in bytes. Default: 64 MiB.
+    /// Whether all functions keep copies in this process, or none, whatever their attributes say.
+    /// Default: those with `local`.
+    #[must_use]
+    pub fn local(mut self, all: bool) -> Self {
+        self.local = if all { Local::All(Duration::MAX) } else { Local::Never };
+        self
+    }
+
+    /// All functions keep copies in this process, each for at most so long.
+    #[must_use]
+    pub fn local_for(mut self, at_most: Duration) -> Self {
+        self.local = Local::All(at_most);
+        self
+    }
+
+    /// The size of the near cache, all functions together, and of the in-process store, each in
+    /// bytes. Default: 64 MiB.
     #[must_use]
     pub fn local_bytes(mut self, bytes: usize) -> Self {
         self.local_bytes = bytes;
@@ -218,6 +257,7 @@ impl fmt::Debug for Config {
             .field("wait", &self.wait)
             .field("max_value", &self.max_value)
             .field("compress_above", &self.compress_above)
+            .field("local", &self.local)
             .field("local_bytes", &self.local_bytes)
             .finish_non_exhaustive()
     }
@@ -250,10 +290,19 @@ impl Vars<'_> {
 
     fn switch(&self, name: &str) -> Result<Option<bool>> {
         let Some(value) = self.text(name) else { return Ok(None) };
-        match value.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => Ok(Some(true)),
-            "false" | "0" | "no" | "off" => Ok(Some(false)),
-            _ => Err(Error::config(name, "expected `true` or `false`")),
+        let switch =
+            switch(&value).ok_or_else(|| Error::config(name, "expected `true` or `false`"));
+        switch.map(Some)
+    }
+
+    /// A switch, or how long a copy may be used.
+    fn local(&self, name: &str) -> Result<Local> {
+        let Some(value) = self.text(name) else { return Ok(Local::AsWritten) };
+        match (switch(&value), span(&value)) {
+            (Some(true), _) => Ok(Local::All(Duration::MAX)),
+            (Some(false), _) => Ok(Local::Never),
+            (None, Some(most)) if !most.is_zero() => Ok(Local::All(most)),
+            _ => Err(Error::config(name, "expected `true`, `false`, or a time as in `10s`")),
         }
     }
 
@@ -352,6 +401,29 @@ impl Vars<'_> {
             return Err(Error::config(name, "must not contain blanks or control characters"));
         }
         Ok(namespace)
+    }
+}
+
+fn switch(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// `10s`, with the units of the attribute.
+fn span(value: &str) -> Option<Duration> {
+    let unit = value.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = (value[..unit].parse::<u64>().ok()?, value[unit..].trim());
+    let seconds = |each: u64| number.checked_mul(each).map(Duration::from_secs);
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => seconds(1),
+        "m" => seconds(60),
+        "h" => seconds(60 * 60),
+        "d" => seconds(24 * 60 * 60),
+        _ => None,
     }
 }
 

@@ -177,6 +177,15 @@ impl Entry {
         lz4_flex::block::decompress(packed, size).ok().map(Bytes::from)
     }
 
+    /// Bytes of the encoded value, before it was compressed.
+    pub(crate) fn unpacked(&self) -> usize {
+        let body = &self.bytes[self.header..];
+        if !self.compressed {
+            return body.len();
+        }
+        lz4_flex::block::uncompressed_size(body).map_or(body.len(), |(size, _)| size)
+    }
+
     /// Bytes in Redis, header and all.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len()

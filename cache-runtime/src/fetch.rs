@@ -2,6 +2,7 @@
 
 mod answer;
 mod behind;
+mod near;
 mod serve;
 
 use std::future::{Future, poll_fn};
@@ -18,6 +19,7 @@ use crate::verb::{self, Verb};
 use crate::{recursion, settle};
 use answer::answer;
 use behind::Behind;
+pub use near::{near, pace};
 use serve::{forgive, in_place_of, receive, serve};
 
 /// What an annotated function does: return what is stored, or run `body` and store what it returns.
@@ -83,7 +85,7 @@ async fn plain<F: Future>(
     body: Pin<&mut F>,
 ) -> F::Output {
     if !call.cache.is_off() {
-        call.cache.counters(call.identity.group).bypassed(reason);
+        call.counters().bypassed(reason);
     }
     let output = body.await;
     if verb == Some(Verb::Observe) {
@@ -106,6 +108,13 @@ where
     S: Shape,
     R: Rule<S>,
 {
+    // A function with `local` has looked already, before it made a future of its body.
+    if call.identity.local().is_none() && call.is_local() {
+        pace().await;
+        if let Some(output) = near(&codec, &call) {
+            return Next::Return(output, None);
+        }
+    }
     let mut search = Search::new(call);
     let role = loop {
         match search.next().await {
@@ -119,6 +128,7 @@ where
                     }
                 }
                 if let Some(output) = serve(&codec, &mut search, &hit) {
+                    near::keep(&codec, &mut search, &hit, &output);
                     let behind = hit.refresh.is_some() && behind;
                     let behind = behind.then(|| Behind::begin(codec, search, &hit)).flatten();
                     return Next::Return(output, behind);

@@ -22,11 +22,9 @@ const MAX_TEXT: usize = 200;
 pub(crate) struct CallId(pub(crate) [u8; 32]);
 
 impl CallId {
-    pub(crate) fn new(function: u64, arguments: &[u8]) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(function.to_le_bytes());
-        hash.update(arguments);
-        Self(hash.finalize().into())
+    /// Of a function's fingerprint and the arguments.
+    pub(crate) fn of(parts: &[u8]) -> Self {
+        Self(Sha256::digest(parts).into())
     }
 
     /// Guards entries whose key is a readable text against calls that read alike.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// What the cache did for one call; from [`observe`](crate::observe).
 ///
-/// `Display` writes one short word for a response header: `hit`, `stale`, `joined`, `waited`,
+/// `Display` writes one short word for a response header: `hit`, `local-hit`, `stale`, `joined`, `waited`,
 /// `computed`, or `bypassed` with its reason.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -26,6 +26,8 @@ pub struct Outcome {
 pub enum OutcomeKind {
     /// From the store.
     Hit,
+    /// From a copy in this process (`local`).
+    LocalHit,
     /// From the store, past its ttl: while it is refreshed, or because the function has failed.
     Stale,
     /// From a run of the function that another call of this process had under way.
@@ -133,9 +135,14 @@ impl Reason {
 }
 
 impl Outcome {
-    /// The value came from the store, fresh.
+    /// The value came from the store, or from a copy of it in this process, fresh.
     pub fn is_hit(&self) -> bool {
-        self.kind == OutcomeKind::Hit
+        matches!(self.kind, OutcomeKind::Hit | OutcomeKind::LocalHit)
+    }
+
+    /// The value came from a copy in this process.
+    pub fn is_local_hit(&self) -> bool {
+        self.kind == OutcomeKind::LocalHit
     }
 
     /// The value came from the store, past its ttl.
@@ -180,6 +187,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             OutcomeKind::Hit => f.write_str("hit"),
+            OutcomeKind::LocalHit => f.write_str("local-hit"),
             OutcomeKind::Stale => f.write_str("stale"),
             OutcomeKind::Waited => f.write_str("waited"),
             OutcomeKind::Joined => f.write_str("joined"),

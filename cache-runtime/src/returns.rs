@@ -179,7 +179,7 @@ pub(crate) type Handed = Arc<dyn Any + Send + Sync>;
 #[derive(Debug)]
 pub(crate) struct Sharing<T> {
     hand: fn(&T) -> Handed,
-    take: fn(&Handed) -> Option<T>,
+    take: fn(Handed) -> Option<T>,
 }
 
 impl<T> Clone for Sharing<T> {
@@ -196,6 +196,11 @@ fn sharing<T: Clone + Send + Sync + 'static>() -> Sharing<T> {
     }
 }
 
+/// What is behind an `Arc` already is handed out as it is.
+fn sharing_arc<T: Send + Sync + 'static>() -> Sharing<Arc<T>> {
+    Sharing { hand: |value| value.clone(), take: |handed| handed.downcast().ok() }
+}
+
 /// After `share`.
 #[derive(Debug)]
 #[doc(hidden)]
@@ -204,11 +209,26 @@ pub struct Shared<S: Shape> {
     value: Option<Sharing<S::Value>>,
 }
 
-impl<S: Shape> Valued<S>
+impl<S, T> Valued<S>
+where
+    S: Shape<Value = Arc<T>>,
+    T: Send + Sync + 'static,
+{
+    pub fn share(self) -> Shared<S> {
+        Shared { valued: self, value: Some(sharing_arc()) }
+    }
+}
+
+#[doc(hidden)]
+pub trait ShareOfClone<S: Shape> {
+    fn share(self) -> Shared<S>;
+}
+
+impl<S: Shape> ShareOfClone<S> for Valued<S>
 where
     S::Value: Clone + Send + Sync + 'static,
 {
-    pub fn share(self) -> Shared<S> {
+    fn share(self) -> Shared<S> {
         Shared { valued: self, value: Some(sharing()) }
     }
 }
@@ -248,7 +268,7 @@ impl<S: Shape> ErrorOfAny<S> for Shared<S> {
 #[doc(hidden)]
 pub mod levels {
     pub use super::{
-        ErrorOfAny as _, ShapeOfAny as _, ShapeOfEnum as _, ShareOfAny as _, ValueInside as _,
-        ValueOfAny as _,
+        ErrorOfAny as _, ShapeOfAny as _, ShapeOfEnum as _, ShareOfAny as _, ShareOfClone as _,
+        ValueInside as _, ValueOfAny as _,
     };
 }

@@ -179,6 +179,7 @@ impl crate::flight::Owner for Holding {
 mod tests {
     use super::*;
     use crate::entry::{Kind, Token};
+    use crate::near::Marks;
     use crate::store::{Memory, Read};
 
     const LIFE: Duration = Duration::from_secs(60);
@@ -211,7 +212,8 @@ mod tests {
 
     impl Shelf {
         async fn new() -> Self {
-            let (store, key) = (Store::Memory(Memory::new(1 << 20)), Key::named("k"));
+            let memory = Memory::new(1 << 20, Arc::new(Marks::new(1 << 20)));
+            let (store, key) = (Store::Memory(memory), Key::named("k"));
             let tokens = store.seed(&key, &[None], LIFE, LIFE).await.unwrap();
             Self { store, key, tokens }
         }

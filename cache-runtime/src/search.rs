@@ -10,7 +10,6 @@ mod wait;
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
@@ -19,10 +18,10 @@ use crate::call::Call;
 use crate::entry::{Entry, EntryId, Owner, Seen, Token};
 use crate::flight::{self, Entered};
 use crate::key::CallId;
+use crate::near::Sent;
 use crate::outcome::Reason;
 use crate::returns::Payload;
 use crate::right::Holding;
-use crate::stats::Counters;
 use crate::store::{Fault, Found, Key, Read};
 use crate::verb::Verb;
 use crate::{background, recursion};
@@ -99,7 +98,6 @@ pub(crate) struct Search {
     id: CallId,
     owner: Owner,
     key: Key,
-    counters: Arc<Counters>,
     /// The tokens as they were last read.
     tokens: SmallVec<[Option<Token>; 2]>,
     /// An entry that turned out not to decode.
@@ -107,6 +105,8 @@ pub(crate) struct Search {
     /// To be served if the function fails.
     kept: Option<Kept>,
     timed: bool,
+    /// When the entry was last asked for, if a copy may be made of what came.
+    sent: Option<Sent>,
     missed: bool,
     attempts: u8,
     /// Time spent on cache traffic.
@@ -125,12 +125,12 @@ impl Search {
             id,
             owner: call.owner(id),
             key: call.key(id),
-            counters: call.cache.counters(call.identity.group),
             call,
             tokens: SmallVec::new(),
             dead: None,
             kept: None,
             timed,
+            sent: None,
             missed: false,
             attempts: 0,
             spent: Duration::ZERO,
@@ -215,8 +215,14 @@ impl Search {
         if limit.is_zero() {
             return Err(Fault::Timeout);
         }
+        self.sent = (self.call.is_local() && store.hears()).then(|| inner.near.sent(&key));
+        self.timed |= self.sent.is_some();
         let began = Instant::now();
-        let how = if self.timed { Read::Timed } else { Read::Plain };
+        let how = match (&self.sent, self.timed) {
+            (Some(_), _) => Read::Tracked,
+            (None, true) => Read::Timed,
+            (None, false) => Read::Plain,
+        };
         let found = store.read(&key, how, limit).await;
         self.spent += began.elapsed();
         found

@@ -64,7 +64,7 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
     forgiven: bool,
 ) {
     let Role { lead, reason } = role;
-    let counters = search.counters().clone();
+    let counters = search.counters();
     counters.add(Count::LoadMicros, u64::try_from(cost.as_micros()).unwrap_or(u64::MAX));
     let opened = S::open(output);
     counters.count(match opened {
@@ -184,7 +184,7 @@ fn body<S: Shape, R>(
     value: &S::Value,
 ) -> Result<Bytes, &'static str> {
     let refused = |warning, why| {
-        call.cache.counters(call.identity.group).count(Count::Unstorable);
+        call.counters().count(Count::Unstorable);
         once(call, warning, why);
         Err(why)
     };
@@ -280,18 +280,18 @@ pub(crate) fn whole(
 /// Writes behind the reply. The flight stays joinable by its right until the answer is there.
 fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flown: Flown) {
     let (inner, key) = (search.inner().clone(), search.store_key().clone());
-    let counters = search.counters().clone();
+    let identity = search.call.identity;
     let place = inner.queue.enter(ready.body.len());
     let entry = whole(search, ready, cost, &right.tokens);
     let (Some(place), Some(entry)) = (place, entry) else {
-        counters.count(Count::PopulateDropped);
+        search.counters().count(Count::PopulateDropped);
         give_up(inner, key, right, Leaving::TheValue, Some(flown));
         return;
     };
-    let identity = search.call.identity;
     let tokens_for = ready.ttl.saturating_add(identity.window()).saturating_add(EXTENDED);
     background::spawn_begun(async move {
         let (store, prefix) = (&inner.store, &identity.prefix);
+        let counters = inner.counters(identity.group);
         let patience = store.patience();
         let written = store.populate(&key, &right.seen(), entry, tokens_for, patience).await;
         if written == Ok(true) {

@@ -24,6 +24,8 @@ pub struct Site {
     stale_while_revalidate: u64,
     stale_if_error: u64,
     refresh_ahead: f64,
+    /// For how long a copy in this process may be used at most.
+    local: Option<u64>,
     /// The first identity that was seen; the only one unless the function is generic.
     identity: OnceLock<&'static Identity>,
 }
@@ -40,6 +42,7 @@ impl Site {
             stale_while_revalidate: 0,
             stale_if_error: 0,
             refresh_ahead: 0.0,
+            local: None,
             identity: OnceLock::new(),
         }
     }
@@ -89,6 +92,17 @@ impl Site {
     #[must_use]
     pub const fn refresh_ahead(mut self, beta: f64) -> Self {
         self.refresh_ahead = beta;
+        self
+    }
+
+    #[must_use]
+    pub const fn local(self) -> Self {
+        self.local_for(u64::MAX)
+    }
+
+    #[must_use]
+    pub const fn local_for(mut self, millis: u64) -> Self {
+        self.local = Some(millis);
         self
     }
 
@@ -185,6 +199,11 @@ impl Identity {
     /// The beta of the early refresh, 0 where there is none.
     pub(crate) fn refresh_ahead(&self) -> f64 {
         self.site.refresh_ahead
+    }
+
+    /// For how long a copy in this process may be used at most, where one was asked for.
+    pub(crate) fn local(&self) -> Option<Duration> {
+        self.site.local.map(Duration::from_millis)
     }
 
     /// Whether a hit has to know how old it is.

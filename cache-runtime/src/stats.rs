@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-use arc_swap::ArcSwap;
 
 use crate::outcome::Reason;
 use crate::site::group_name;
@@ -21,14 +19,20 @@ pub struct Stats {
     pub flights: usize,
     /// Names whose invalidation has not been delivered yet; calls that depend on them run plainly.
     pub undelivered: usize,
+    /// Copies in the near cache; also those that do not count any more and were not yet evicted.
+    pub local_entries: u64,
+    /// Their size in bytes, as `CACHE_LOCAL_BYTES` bounds it: keys, encoded values, and 120 bytes each.
+    pub local_bytes: u64,
 }
 
 /// What a cache has done for one prefix.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct PrefixStats {
-    /// Calls answered from the store.
+    /// Calls answered from the store or from a copy in this process.
     pub hits: u64,
+    /// Those among the hits that were answered from a copy in this process (`local`).
+    pub local_hits: u64,
     /// Lookups that found nothing to serve.
     pub misses: u64,
     /// Those among the hits that were past their ttl, while they were refreshed.
@@ -102,7 +106,10 @@ impl fmt::Display for PrefixStats {
 /// What is counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Count {
+    /// From the store.
     Hit,
+    /// From a copy in this process.
+    LocalHit,
     Miss,
     Stale,
     StaleIfError,
@@ -158,7 +165,8 @@ impl Counters {
             (times > 0).then_some((reason.as_str(), times))
         });
         PrefixStats {
-            hits: count(Count::Hit),
+            hits: count(Count::Hit) + count(Count::LocalHit),
+            local_hits: count(Count::LocalHit),
             misses: count(Count::Miss),
             stale: count(Count::Stale),
             stale_if_error: count(Count::StaleIfError),
@@ -180,38 +188,31 @@ impl Counters {
     }
 }
 
-/// The counters of a cache, by the group number of a prefix.
+/// The counters of a cache, by the group number of a prefix. They are never moved, so that a hit
+/// finds its own without a lock or a count of references: shelf `n` has room for `2^n` of them.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
-    groups: ArcSwap<Vec<Option<Arc<Counters>>>>,
-    growing: Mutex<()>,
+    shelves: [OnceLock<Box<[OnceLock<Counters>]>>; SHELVES],
 }
 
-impl Board {
-    pub(crate) fn group(&self, group: usize) -> Arc<Counters> {
-        match self.groups.load().get(group) {
-            Some(Some(counters)) => counters.clone(),
-            _ => self.grow(group),
-        }
-    }
+/// Enough for as many prefixes as anybody has.
+const SHELVES: usize = 24;
 
-    fn grow(&self, group: usize) -> Arc<Counters> {
-        let _one_at_a_time = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut groups = (**self.groups.load()).clone();
-        if groups.len() <= group {
-            groups.resize(group + 1, None);
-        }
-        let counters = groups[group].get_or_insert_default().clone();
-        self.groups.store(Arc::new(groups));
-        counters
+impl Board {
+    pub(crate) fn group(&self, group: usize) -> &Counters {
+        let number = (group + 1).min((1 << SHELVES) - 1);
+        let shelf = number.ilog2();
+        let room = || (0..1_usize << shelf).map(|_| OnceLock::new()).collect();
+        let counters = self.shelves[shelf as usize].get_or_init(room);
+        counters[number - (1 << shelf)].get_or_init(Counters::default)
     }
 
     pub(crate) fn snapshot(&self) -> BTreeMap<String, PrefixStats> {
-        let groups = self.groups.load();
-        let used = groups.iter().enumerate();
-        used.filter_map(|(group, counters)| {
-            Some((group_name(group), counters.as_ref()?.snapshot()))
-        })
-        .collect()
+        let numbers = self.shelves.iter().enumerate().flat_map(|(n, shelf)| {
+            let row = shelf.get().into_iter().flatten().enumerate();
+            row.map(move |(at, counters)| ((1 << n) + at - 1, counters))
+        });
+        let used = numbers.filter_map(|(group, counters)| Some((group, counters.get()?)));
+        used.map(|(group, counters)| (group_name(group), counters.snapshot())).collect()
     }
 }

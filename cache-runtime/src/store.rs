@@ -258,6 +258,15 @@ impl Store {
         }
     }
 
+    /// Whether a change of what is read [`Read::Tracked`] touches its marks.
+    pub(crate) fn hears(&self) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Memory(_) => true,
+            Self::Redis(redis) => redis.hears(),
+        }
+    }
+
     /// Begins to hear of changes of what is then read [`Read::Tracked`], where that can be had.
     pub(crate) fn listen(&self, key: &Key) -> Option<Listening> {
         match self {

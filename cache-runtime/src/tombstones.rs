@@ -44,7 +44,12 @@ enum Batch {
 impl Tombstones {
     /// Whether a call must not use what is stored.
     pub(crate) fn binds(&self, key: &Key) -> bool {
-        self.some.load(Ordering::Acquire) && self.state().binds(key)
+        self.any() && self.state().binds(key)
+    }
+
+    /// Whether there are any at all.
+    pub(crate) fn any(&self) -> bool {
+        self.some.load(Ordering::Acquire)
     }
 
     /// How many names are still to be invalidated.

@@ -50,7 +50,7 @@ where
         _ => {
             let key = call.wants_key().then(|| call.key(call.id()));
             let group = call.identity.group;
-            verb::answer(Target { cache: call.cache, key, group });
+            verb::answer(Target { cache: (*call.cache).clone(), key, group });
         }
     }
     pending().await

@@ -1,5 +1,6 @@
 //! What the chain leaves: plain functions, and the rules of the attribute over the value.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -90,11 +91,33 @@ impl<S: Shape, R> Codec<S, R> {
         self.wire.error.map(|sharing| Payload::Error((sharing.hand)(error)))
     }
 
+    /// A copy of a value for this process: its bytes where it is not `Clone`.
+    pub(crate) fn copy(
+        &self,
+        value: &S::Value,
+        bytes: impl FnOnce() -> Option<Bytes>,
+    ) -> Option<Handed> {
+        match self.wire.value {
+            Some(sharing) => Some((sharing.hand)(value)),
+            None => bytes().map(|bytes| Arc::new(bytes) as Handed),
+        }
+    }
+
+    /// The output in such a copy; `None` is one of nothing.
+    pub(crate) fn of_copy(&self, copy: Option<Handed>) -> Option<S::Return> {
+        let Some(handed) = copy else { return self.none_ttl.and_then(|_| S::nothing()) };
+        let value = match self.wire.value {
+            Some(sharing) => (sharing.take)(handed),
+            None => self.decode(handed.downcast_ref::<Bytes>()?).ok(),
+        };
+        value.map(S::value)
+    }
+
     /// The output in what a flight handed out.
     pub(crate) fn receive(&self, payload: &Payload) -> Option<S::Return> {
         match payload {
-            Payload::Value(handed) => (self.wire.value?.take)(handed).map(S::value),
-            Payload::Error(handed) => (self.wire.error?.take)(handed).and_then(S::error),
+            Payload::Value(handed) => (self.wire.value?.take)(handed.clone()).map(S::value),
+            Payload::Error(handed) => (self.wire.error?.take)(handed.clone()).and_then(S::error),
             Payload::Bytes(bytes) => self.decode(bytes).ok().map(S::value),
             Payload::Nothing => S::nothing(),
             Payload::Forgiven => None,

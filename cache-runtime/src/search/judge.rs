@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{Hit, Kept, Look, Search, Want};
 use crate::entry::{Entry, EntryId, Kind, Seen};
+use crate::near::Sent;
 use crate::outcome::Reason;
 use crate::recursion;
 use crate::right;
@@ -92,6 +93,21 @@ impl Search {
 }
 
 impl Search {
+    /// When what is being served was asked for, for how long a copy of it may be used, and its age.
+    pub(crate) fn to_be_copied(&mut self, hit: &Hit) -> Option<(Sent, Duration, Duration)> {
+        let sent = self.sent.take()?;
+        if hit.stale || hit.refresh.is_some() {
+            return None;
+        }
+        let entry = &hit.entry;
+        let left = self.left.unwrap_or(entry.life);
+        // Where an early refresh becomes likely, at one read in a thousand, it must be looked for.
+        let early = entry.cost.as_secs_f64() * self.call.identity.refresh_ahead() * 7.0;
+        let early = Duration::try_from_secs_f64(early).unwrap_or(Duration::MAX);
+        let fresh = left.saturating_sub(entry.window).saturating_sub(early);
+        Some((sent, fresh.min(self.call.local_for()?), entry.life.saturating_sub(left)))
+    }
+
     /// Keeps what could be served, for the case that the function fails.
     pub(crate) fn keep(&mut self, entry: Entry, left: Duration) {
         self.kept = Some(Kept { entry, left, since: Instant::now() });

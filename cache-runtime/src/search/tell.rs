@@ -30,8 +30,8 @@ impl Search {
         &self.key
     }
 
-    pub(crate) fn counters(&self) -> &Arc<Counters> {
-        &self.counters
+    pub(crate) fn counters(&self) -> &Counters {
+        self.call.counters()
     }
 
     pub(crate) fn max_value(&self) -> usize {
@@ -40,14 +40,14 @@ impl Search {
 
     /// The value came from the store; `stale` past its ttl.
     pub(crate) fn served(&self, entry: &Entry, stale: bool) {
-        self.counters.count(Count::Hit);
+        self.counters().count(Count::Hit);
         let kind = if stale {
-            self.counters.count(Count::Stale);
+            self.counters().count(Count::Stale);
             OutcomeKind::Stale
         } else if self.waited.is_zero() {
             OutcomeKind::Hit
         } else {
-            self.counters.count(Count::Waited);
+            self.counters().count(Count::Waited);
             OutcomeKind::Waited
         };
         tracing::debug!(prefix = self.call.identity.prefix, "cache hit");
@@ -57,10 +57,10 @@ impl Search {
     /// The value came from another run, or from one that was shared because there was no store.
     pub(crate) fn joined(&self) {
         if let Some(reason) = self.without_store {
-            self.counters.bypassed(reason);
+            self.counters().bypassed(reason);
             self.observe(OutcomeKind::Bypassed(reason), None, None);
         } else {
-            self.counters.count(Count::Joined);
+            self.counters().count(Count::Joined);
             self.observe(OutcomeKind::Joined, None, None);
         }
     }
@@ -68,10 +68,10 @@ impl Search {
     /// The value was stored before, and is served because the function has failed.
     pub(crate) fn forgave(&self, hit: &Hit) {
         let kind = if hit.stale {
-            self.counters.count(Count::StaleIfError);
+            self.counters().count(Count::StaleIfError);
             OutcomeKind::Stale
         } else {
-            self.counters.count(Count::Hit);
+            self.counters().count(Count::Hit);
             OutcomeKind::Hit
         };
         self.tell(kind, Some(hit.entry.cost), Some(hit.entry.life), self.left_of_kept());
@@ -79,7 +79,7 @@ impl Search {
 
     pub(super) fn missed(&mut self) {
         if !std::mem::replace(&mut self.missed, true) {
-            self.counters.count(Count::Miss);
+            self.counters().count(Count::Miss);
             tracing::debug!(prefix = self.call.identity.prefix, "cache miss");
         }
     }
@@ -93,7 +93,7 @@ impl Search {
     }
 
     pub(super) fn dead(&self, warning: Warning, why: &str) {
-        self.counters.count(Count::Dead);
+        self.counters().count(Count::Dead);
         self.warn(warning, why);
     }
 
@@ -107,7 +107,7 @@ impl Search {
         if let Fault::Refused(error) = fault {
             self.warn(Warning::Refused, &format!("redis refuses to be read: {error}"));
         }
-        self.counters.count(Count::Error);
+        self.counters().count(Count::Error);
         tracing::debug!(prefix = self.call.identity.prefix, ?fault, "cache error");
         fault.reason()
     }
@@ -130,7 +130,7 @@ impl Search {
         left: Option<Duration>,
     ) {
         if self.spent > self.inner().config.slow {
-            self.counters.count(Count::Slow);
+            self.counters().count(Count::Slow);
             let prefix = &self.call.identity.prefix;
             tracing::debug!(prefix, spent = ?self.spent, "cache slow");
         }
@@ -142,7 +142,7 @@ impl Search {
     }
 
     pub(super) fn other_function(&self, entry: &Entry) {
-        self.counters.count(Count::Dead);
+        self.counters().count(Count::Dead);
         if self.call.identity.once(Warning::OtherFunction) {
             let other = known(entry.owner.function).unwrap_or_else(|| {
                 format!("one this process does not have ({:016x})", entry.owner.function)

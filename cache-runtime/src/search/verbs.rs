@@ -69,7 +69,7 @@ impl Search {
             };
             let write = settle::whole(&self, &ready, Duration::ZERO, &tokens).ok_or(Fault::Down)?;
             if store.compare_and_set(&self.key, &seen, write, patience).await? {
-                self.counters.count(Count::Populated);
+                self.counters().count(Count::Populated);
                 tracing::debug!(prefix = self.call.identity.prefix, "cache set");
                 return Ok(());
             }

@@ -37,7 +37,7 @@ impl Search {
             Some(Reason::WrongType) => {
                 self.warn(Warning::WrongType, "the key holds another Redis type: left alone");
             }
-            Some(_) => self.counters.count(Count::Error),
+            Some(_) => self.counters().count(Count::Error),
             None => {}
         }
         Some(Step::Run(Role { lead: Some(lead), reason }))

@@ -24,7 +24,9 @@ use tokio::sync::{Notify, watch};
 
 use super::{Breaker, Key};
 use crate::background;
+use crate::clock::Coarse;
 use crate::config::{Config, Server};
+use crate::near::Marks;
 use listening::Ears;
 pub(crate) use listening::Listening;
 
@@ -88,9 +90,9 @@ pub(crate) enum State {
 }
 
 impl Lanes {
-    pub(crate) fn new(server: &Server, config: &Config) -> Result<Self, String> {
+    pub(crate) fn new(server: &Server, config: &Config, marks: Arc<Marks>) -> Result<Self, String> {
         let pool = |protocol| dial::pool(server, config, protocol, None);
-        let ears = Arc::new(Ears::default());
+        let ears = Arc::new(Ears::new(marks));
         let slot = || Slot {
             lane: ArcSwapOption::empty(),
             started: AtomicBool::new(false),
@@ -145,11 +147,16 @@ impl Lanes {
 
     /// Begins to listen for changes; `None` where the lane is not up, or never will be.
     pub(crate) fn listen(self: &Arc<Self>, key: &Key) -> Option<Listening> {
+        self.hears().then(|| self.ears.listen(key))
+    }
+
+    /// Whether the lane that listens is up; it is dialled when this is first asked.
+    pub(crate) fn hears(self: &Arc<Self>) -> bool {
         if self.deaf.load(Ordering::Relaxed) {
-            return None;
+            return false;
         }
         self.start(self.listener());
-        self.listening_lane().map(|_| self.ears.listen(key))
+        self.listening_lane().is_some()
     }
 
     /// Starts a slot's keeper, the first time that it is used.
@@ -178,11 +185,11 @@ impl Lanes {
     }
 
     /// Notes whether the lane that listens can do so.
-    fn hears(&self, slot: usize, hears: bool) {
+    fn can_hear(&self, slot: usize, hears: bool) {
         if slot == self.listener() && self.deaf.swap(!hears, Ordering::Relaxed) == hears && !hears {
             tracing::warn!(
                 "redis does not announce changes (no RESP3 or no CLIENT TRACKING, perhaps a proxy): \
-                 calls that wait for another process ask again and again instead"
+                 `local` has no effect, and calls that wait for another process ask again and again"
             );
         }
     }
@@ -246,7 +253,7 @@ impl Lanes {
 
     fn failure(self: &Arc<Self>, why: &str) {
         if self.breaker.failure() {
-            self.ears.everything();
+            self.ears.wake_all();
             self.note(State::Lost, why);
             background::spawn(keeper::probe(Arc::downgrade(self)));
         }
@@ -268,12 +275,14 @@ impl Lanes {
     /// Pings a lane, and takes it out where it does not answer.
     async fn check(&self, lane: &Arc<Lane>) -> bool {
         let mut connection = lane.connection();
+        let sent = Coarse::now();
         let ping = redis::cmd("PING");
         let reply = connection.send_packed_command(&ping);
         let answer = tokio::time::timeout(self.timeout, reply).await;
         let strikes = match answer.map(|reply| reply.and_then(Value::extract_error)) {
             Ok(Ok(_)) => {
                 lane.strikes.store(0, Ordering::Relaxed);
+                self.heard(lane.index, sent);
                 return true;
             }
             Ok(Err(_)) => STRIKES,
@@ -283,6 +292,13 @@ impl Lanes {
             self.evict(lane);
         }
         false
+    }
+
+    /// The lane has answered what was sent at `sent`: announcements come before replies.
+    fn heard(&self, slot: usize, sent: Coarse) {
+        if slot == self.listener() {
+            self.ears.heard(sent);
+        }
     }
 
     pub(crate) fn state(&self) -> State {

@@ -1,6 +1,6 @@
 //! The in-process store: the same contract as Redis, under one lock, bounded in bytes.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -8,12 +8,16 @@ use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
 use super::{Fault, Found, Key, Write};
+use crate::clock::Coarse;
 use crate::entry::{EntryId, Seen, Token, Tokens};
+use crate::near::Marks;
 
 /// What an entry costs beyond its key and its bytes; measured roughly, to keep the bound honest.
 const OVERHEAD: usize = 128;
 
 pub(crate) struct Memory {
+    /// Copies of what is written here count no longer.
+    marks: Arc<Marks>,
     entries: Mutex<Cache<Box<str>, Slot, ByBytes>>,
 }
 
@@ -33,10 +37,12 @@ impl Weighter<Box<str>, Slot> for ByBytes {
 }
 
 impl Memory {
-    pub(crate) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize, marks: Arc<Marks>) -> Self {
+        // There is nobody else to hear of.
+        marks.hear(Coarse::now(), Duration::MAX);
         // The estimate only sizes tables at the start.
         let items = (bytes / 1024).clamp(16, 1 << 16);
-        Self { entries: Mutex::new(Cache::with_weighter(items, bytes as u64, ByBytes)) }
+        Self { marks, entries: Mutex::new(Cache::with_weighter(items, bytes as u64, ByBytes)) }
     }
 
     fn entries(&self) -> MutexGuard<'_, Cache<Box<str>, Slot, ByBytes>> {
@@ -101,10 +107,12 @@ impl Memory {
             }
             Write::Delete => {
                 entries.remove(key);
+                self.marks.touch(key.as_bytes());
                 return true;
             }
         };
         entries.insert(key.into(), Slot { bytes, expires });
+        self.marks.touch(key.as_bytes());
         true
     }
 
@@ -113,6 +121,7 @@ impl Memory {
         let mut entries = self.entries();
         for name in names {
             entries.remove(name.as_str());
+            self.marks.touch(name.as_bytes());
         }
     }
 
@@ -120,6 +129,7 @@ impl Memory {
         let mut entries = self.entries();
         let before = entries.len();
         entries.retain(|name, _| !name.starts_with(start));
+        self.marks.touch_all();
         (before - entries.len()) as u64
     }
 }
@@ -156,11 +166,15 @@ mod tests {
         Seen(Bytes::from_static(text.as_bytes()))
     }
 
+    fn memory(bytes: usize) -> Memory {
+        Memory::new(bytes, Arc::new(Marks::new(bytes)))
+    }
+
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
     fn only_who_saw_an_entry_replaces_it() {
-        let memory = Memory::new(1 << 20);
+        let memory = memory(1 << 20);
         assert!(memory.compare_and_set("k", &Seen::absent(), whole("one", LONG)));
         assert!(!memory.compare_and_set("k", &Seen::absent(), whole("two", LONG)));
         assert!(!memory.compare_and_set("k", &seen("two"), Write::Delete));
@@ -179,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_header_keeps_the_lifetime_unless_it_brings_one() {
-        let memory = Memory::new(1 << 20);
+        let memory = memory(1 << 20);
         memory.compare_and_set("k", &Seen::absent(), whole("one", LONG));
         let left = |memory: &Memory| memory.read(&Key::named("k")).left.unwrap();
         let header = |life| Write::Header { bytes: Bytes::from_static(b"o"), life };
@@ -191,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_token_is_made_once_renewed_in_time_and_gone_when_unlinked() {
-        let memory = Memory::new(1 << 20);
+        let memory = memory(1 << 20);
         assert_eq!(memory.read(&Key::named("k")).tokens[..], [None]);
         let made = memory.seed(&Key::named("k"), LONG).unwrap();
         assert_eq!(memory.seed(&Key::named("k"), LONG).unwrap(), made);
@@ -208,7 +222,7 @@ mod tests {
 
     #[test]
     fn an_expired_entry_is_absent() {
-        let memory = Memory::new(1 << 20);
+        let memory = memory(1 << 20);
         assert!(memory.compare_and_set("k", &Seen::absent(), whole("one", Duration::ZERO)));
         assert!(memory.read(&Key::named("k")).bytes.is_none());
         assert!(memory.compare_and_set("k", &Seen::absent(), whole("two", LONG)));
@@ -216,7 +230,7 @@ mod tests {
 
     #[test]
     fn the_bound_holds_whatever_is_written() {
-        let memory = Memory::new(64 << 10);
+        let memory = memory(64 << 10);
         for number in 0..1000 {
             let bytes = Bytes::from(vec![0; 1024]);
             let write = Write::Whole { bytes, life: LONG };

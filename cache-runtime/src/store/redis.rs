@@ -16,6 +16,7 @@ use super::{Fault, Found, Key, Read};
 use crate::clock;
 use crate::config::{Config, Server};
 use crate::entry::{EntryId, Token, Tokens};
+use crate::near::Marks;
 
 pub(super) const COMPARE_AND_SET: &str = include_str!("compare_and_set.lua");
 
@@ -30,6 +31,8 @@ const MAX_LIFE: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 10);
 
 pub(crate) struct Redis {
     lanes: Arc<Lanes>,
+    /// Touched by this process's own writes at once, rather than when they are announced.
+    marks: Arc<Marks>,
     in_flight: AtomicUsize,
     /// Until when writes are not tried, in milliseconds of [`clock::millis`].
     writes_paused: AtomicU64,
@@ -37,9 +40,10 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    pub(crate) fn new(server: &Server, config: &Config) -> Result<Self, String> {
+    pub(crate) fn new(server: &Server, config: &Config, marks: Arc<Marks>) -> Result<Self, String> {
         Ok(Self {
-            lanes: Arc::new(Lanes::new(server, config)?),
+            lanes: Arc::new(Lanes::new(server, config, marks.clone())?),
+            marks,
             in_flight: AtomicUsize::new(0),
             writes_paused: AtomicU64::new(0),
             writes_refused: AtomicBool::new(false),
@@ -75,6 +79,11 @@ impl Redis {
     /// Waits for the end of the first dial of the key's lane.
     pub(crate) async fn ready(&self, key: &Key) {
         self.lanes.settled(self.slot(key)).await;
+    }
+
+    /// Whether changes of what a tracked read shows are heard; asks for it where not.
+    pub(crate) fn hears(&self) -> bool {
+        self.lanes.hears()
     }
 
     /// Listens for changes of what a tracked read shows; `None` where that cannot be had now.
@@ -174,6 +183,8 @@ impl Redis {
         let mut unlink = redis::cmd("UNLINK");
         unlink.arg(names);
         let reply = self.send(self.lanes.any_lane(), limit, &unlink).await;
+        // After the reply: before, what is about to go could still be copied.
+        names.iter().for_each(|name| self.marks.touch(name.as_bytes()));
         reply.map(drop).map_err(fault)
     }
 

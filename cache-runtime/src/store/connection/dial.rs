@@ -13,6 +13,7 @@ use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, 
 use tokio::sync::Notify;
 
 use super::{Ears, Lane, Lanes};
+use crate::clock::Coarse;
 use crate::config::{Address, Config, Server};
 use crate::store::redis::COMPARE_AND_SET;
 
@@ -25,6 +26,7 @@ impl Lanes {
             self.dial_in_any_protocol().await.map_err(why)?
         };
         let mut connection: MultiplexedConnection = (*object).clone();
+        let sent = Coarse::now();
         // The first command finds what connecting does not: a missing password, a loading server.
         let hello = async {
             ask(&mut connection, &["PING"]).await?;
@@ -39,6 +41,7 @@ impl Lanes {
         tokio::time::timeout(self.connect_timeout, hello)
             .await
             .map_err(|_| "the server accepts connections and does not answer".to_owned())??;
+        self.heard(index, sent);
         let gone = Arc::new(Notify::new());
         Ok((object, Lane { index, connection, strikes: AtomicU32::new(0), gone }))
     }

@@ -36,7 +36,7 @@ pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
                     here.note(State::Up, "");
                 }
                 here.slots[index].settled.send_replace(true);
-                here.hears(index, true);
+                here.can_hear(index, true);
                 drop(here);
                 watch_over(&lanes, &lane).await;
                 // A dead connection must not go back to the pool.
@@ -48,7 +48,7 @@ pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
                     backoff.next()
                 } else if index == here.listener() && backoff.is_long() {
                     // The server answers others: it is not down, it does not do this.
-                    here.hears(index, false);
+                    here.can_hear(index, false);
                     DEAF
                 } else {
                     backoff.next()

@@ -7,19 +7,35 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use deadpool_redis::redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
+use crate::clock::Coarse;
+use crate::near::Marks;
 use crate::store::Key;
 
+/// For how long copies count after the sending of the last answered PING: a second, less what the
+/// coarse clock may be late.
+const HEARD: Duration = Duration::from_millis(980);
+
 /// All who listen on one lane.
-#[derive(Default)]
 pub(crate) struct Ears {
+    marks: Arc<Marks>,
     listeners: Mutex<HashMap<Box<str>, Vec<Arc<Notify>>>>,
 }
 
 impl Ears {
+    pub(crate) fn new(marks: Arc<Marks>) -> Self {
+        Self { marks, listeners: Mutex::default() }
+    }
+
+    /// All that was announced before the reply to what was sent at `sent` has been dealt with.
+    pub(crate) fn heard(&self, sent: Coarse) {
+        self.marks.hear(sent, HEARD);
+    }
+
     pub(crate) fn listen(self: &Arc<Self>, key: &Key) -> Listening {
         let change = Arc::new(Notify::new());
         let mut listeners = self.listeners();
@@ -36,8 +52,9 @@ impl Ears {
             (PushKind::Invalidate, [Value::Array(names)]) => {
                 let listeners = self.listeners();
                 for name in names {
-                    if let Value::BulkString(name) = name
-                        && let Ok(name) = std::str::from_utf8(name)
+                    let Value::BulkString(name) = name else { continue };
+                    self.marks.touch(name);
+                    if let Ok(name) = std::str::from_utf8(name)
                         && let Some(changes) = listeners.get(name)
                     {
                         for change in changes {
@@ -54,6 +71,12 @@ impl Ears {
 
     /// Nothing is known any more.
     pub(crate) fn everything(&self) {
+        self.marks.touch_all();
+        self.wake_all();
+    }
+
+    /// Has all who listen look for themselves.
+    pub(crate) fn wake_all(&self) {
         for change in self.listeners().values().flatten() {
             change.notify_one();
         }
@@ -110,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_listener_hears_what_concerns_it_and_forgets_what_it_heard() {
-        let ears = Arc::new(Ears::default());
+        let ears = Arc::new(Ears::new(Arc::new(Marks::new(0))));
         let one = ears.listen(&Key::named("one"));
         let other = ears.listen(&Key::named("other"));
         let names = Value::Array(vec![Value::BulkString(b"one".to_vec())]);
@@ -124,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_token_concerns_the_entries_that_depend_on_it_and_nobody_stays_behind() {
-        let ears = Arc::new(Ears::default());
+        let ears = Arc::new(Ears::new(Arc::new(Marks::new(0))));
         let listening = ears.listen(&Key::named("one"));
         let names = Value::Array(vec![Value::BulkString(b"~one".to_vec())]);
         ears.push(&push(PushKind::Invalidate, vec![names]));

@@ -52,7 +52,9 @@ impl Redis {
             return Ok(0);
         }
         let mut unlink = redis::cmd("UNLINK");
-        let reply = self.command(bulk, self.timeout(), unlink.arg(names)).await?;
+        let reply = self.command(bulk, self.timeout(), unlink.arg(names)).await;
+        self.marks.touch_all();
+        let reply = reply?;
         Ok(if let Value::Int(count) = reply { count as u64 } else { 0 })
     }
 }

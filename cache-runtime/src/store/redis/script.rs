@@ -78,6 +78,7 @@ impl Redis {
             }
             replies => replies,
         };
+        self.marks.touch(key.entry().as_bytes());
         match replies {
             Ok(replies) => {
                 if !frees && replies.last() == Some(&Value::Int(1)) {

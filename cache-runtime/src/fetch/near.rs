@@ -1,0 +1,61 @@
+//! Copies in this process: the first look of a call, before its key is made.
+
+use std::time::Duration;
+
+use crate::call::Call;
+use crate::contained;
+use crate::near::{Draft, Value};
+use crate::outcome::{Outcome, OutcomeKind};
+use crate::returns::{Codec, Opened, Rule, Shape};
+use crate::search::{Hit, Search};
+use crate::stats::Count;
+use crate::verb::{self, Verb};
+
+/// Lets others have their turn now and then: answered from copies alone, a task would never yield.
+#[doc(hidden)]
+pub async fn pace() {
+    tokio::task::coop::consume_budget().await;
+}
+
+/// A copy that counts. Neither hashed nor allocated for beyond the value's own clone.
+#[doc(hidden)]
+pub fn near<S: Shape, R: Rule<S>>(codec: &Codec<S, R>, call: &Call) -> Option<S::Return> {
+    if !call.is_local() || call.cache.inner().tombstones.any() {
+        return None;
+    }
+    let (value, age) = call.cache.inner().near.get(call.parts())?;
+    // The value's `Clone`, or its decoding, is the user's.
+    let output = contained(|| codec.of_copy(value.take())).flatten()?;
+    served(call, age);
+    Some(output)
+}
+
+fn served(call: &Call, age: Duration) {
+    call.counters().count(Count::LocalHit);
+    tracing::debug!(prefix = call.identity.prefix, "cache local hit");
+    if call.verb == Some(Verb::Observe) {
+        let key = Some(call.key(call.id()).entry().to_owned());
+        verb::observed(Outcome { kind: OutcomeKind::LocalHit, key, age: Some(age), cost: None });
+    }
+}
+
+/// Leaves a copy of what is being served, where its read was tracked.
+pub(super) fn keep<S: Shape, R>(
+    codec: &Codec<S, R>,
+    search: &mut Search,
+    hit: &Hit,
+    output: &S::Return,
+) {
+    let Some((sent, life, age)) = search.to_be_copied(hit) else { return };
+    let size = hit.entry.unpacked();
+    let limit = search.max_value();
+    let copy = contained(|| match S::open(output) {
+        Opened::Value(value) => codec.copy(value, || hit.entry.body(limit)).map(Some),
+        Opened::Nothing => Some(None),
+        Opened::Error(_) => None,
+    });
+    if let Some(value) = copy.flatten() {
+        let draft = Draft { value: Value::new(value), size, age, life };
+        search.inner().near.keep(search.call.parts(), sent, draft);
+    }
+}

@@ -1,0 +1,181 @@
+//! Copies of values in this process, decoded, for functions with `local`.
+//!
+//! A copy is made of what a tracked read has shown, never of what this process writes. It counts
+//! while nothing has touched what it depends on ([`Marks`]), the server has been heard, and the
+//! entry is fresh. So nothing has to be looked for when an entry or a whole prefix goes: a copy that
+//! does not count is overwritten by the next one, or evicted.
+
+mod marks;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
+
+use crate::clock::Coarse;
+use crate::contained;
+use crate::returns::Handed;
+use crate::store::Key;
+
+use marks::Mark;
+pub(crate) use marks::Marks;
+
+/// What a copy costs beyond its key and its value; measured by `peers memory` in `benches/`.
+const OVERHEAD: usize = 120;
+
+/// The copies of one cache, bounded in bytes.
+pub(crate) struct Near {
+    /// Made with the first copy: most caches have none.
+    copies: OnceLock<Copies>,
+    marks: Arc<Marks>,
+    bytes: usize,
+    /// The largest value that is stored.
+    largest: usize,
+}
+
+type Copies = Cache<Box<[u8]>, Local, BySize, DefaultHashBuilder, Gone>;
+
+/// A decoded value, or none where the function returned `None`.
+#[derive(Clone)]
+pub(crate) struct Value(Option<Handed>);
+
+impl Value {
+    pub(crate) fn new(value: Option<Handed>) -> Self {
+        Self(value)
+    }
+
+    pub(crate) fn take(mut self) -> Option<Handed> {
+        self.0.take()
+    }
+}
+
+/// The last of a value may go under the lock of a shard: its own `Drop` must not take that along.
+impl Drop for Value {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            let _ = contained(|| drop(value));
+        }
+    }
+}
+
+/// What is to be copied, as it was read.
+pub(crate) struct Draft {
+    pub(crate) value: Value,
+    /// Bytes of the value as it is stored.
+    pub(crate) size: usize,
+    /// How long ago it was stored.
+    pub(crate) age: Duration,
+    /// How much longer the copy may be used, from the moment of the [`Mark`].
+    pub(crate) life: Duration,
+}
+
+/// When a read was sent, and what had been touched by then.
+pub(crate) struct Sent {
+    mark: Mark,
+    at: Coarse,
+}
+
+/// Small, since there are many: times in ticks of the coarse clock, sizes in 32 bits.
+#[derive(Clone)]
+struct Local {
+    value: Value,
+    mark: Mark,
+    ends: u32,
+    stored: i32,
+    size: u32,
+}
+
+#[derive(Clone)]
+struct BySize;
+
+impl Weighter<Box<[u8]>, Local> for BySize {
+    fn weight(&self, key: &Box<[u8]>, copy: &Local) -> u64 {
+        (key.len() + copy.size as usize + OVERHEAD) as u64
+    }
+}
+
+/// Lets go of what was evicted outside the lock.
+#[derive(Clone)]
+struct Gone;
+
+impl Lifecycle<Box<[u8]>, Local> for Gone {
+    type RequestState = Vec<(Box<[u8]>, Local)>;
+
+    fn on_evict(&self, state: &mut Self::RequestState, key: Box<[u8]>, copy: Local) {
+        state.push((key, copy));
+    }
+}
+
+impl Near {
+    pub(crate) fn new(bytes: usize, largest: usize, marks: Arc<Marks>) -> Self {
+        Self { copies: OnceLock::new(), marks, bytes, largest }
+    }
+
+    /// To be taken before what is copied is asked for.
+    pub(crate) fn sent(&self, key: &Key) -> Sent {
+        Sent { at: Coarse::now(), mark: self.marks.mark(key) }
+    }
+
+    /// The value that counts, and how long ago it was stored.
+    pub(crate) fn get(&self, call: &[u8]) -> Option<(Value, Duration)> {
+        let now = Coarse::now();
+        // Before the marks are looked at: what had been announced by then has touched them.
+        if !self.marks.is_heard(now) {
+            return None;
+        }
+        let copy = self.copies.get()?.get(call)?;
+        let counts = now.ticks() < copy.ends && self.marks.is_untouched(&copy.mark);
+        counts.then(|| {
+            let age = i64::from(now.ticks()) - i64::from(copy.stored);
+            (copy.value, Coarse::duration(age.max(0) as u64))
+        })
+    }
+
+    /// Keeps a copy, unless what was read has been touched since.
+    pub(crate) fn keep(&self, call: &[u8], Sent { mark, at }: Sent, draft: Draft) {
+        let ends = at.after(draft.life);
+        let stored = i64::from(at.ticks()) - i64::from(Coarse::in_ticks(draft.age));
+        if ends <= Coarse::now().ticks() || !self.marks.is_untouched(&mark) {
+            return;
+        }
+        let copy = Local {
+            value: draft.value,
+            mark,
+            ends,
+            stored: i32::try_from(stored).unwrap_or(i32::MIN),
+            size: u32::try_from(draft.size).unwrap_or(u32::MAX),
+        };
+        let mut evicted = Vec::new();
+        self.copies().insert_with_lifecycle(call.into(), copy, &mut evicted);
+    }
+
+    /// Nothing that was copied before counts any more.
+    pub(crate) fn clear(&self) {
+        self.marks.touch_all();
+        if let Some(copies) = self.copies.get() {
+            copies.clear();
+        }
+    }
+
+    /// How many copies there are, and their bytes.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        self.copies.get().map_or((0, 0), |copies| (copies.len() as u64, copies.weight()))
+    }
+
+    fn copies(&self) -> &Copies {
+        self.copies.get_or_init(|| {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            // A shard has to hold a few of the largest values.
+            let shards = (self.bytes / self.largest.saturating_mul(4).max(1)).clamp(1, cores * 4);
+            let options = OptionsBuilder::new()
+                .shards(shards)
+                // Only sizes tables at the start.
+                .estimated_items_capacity((self.bytes / 1024).clamp(16, 1 << 16))
+                .weight_capacity(self.bytes as u64)
+                .build();
+            let options = options.expect("both capacities are given");
+            Cache::with_options(options, BySize, DefaultHashBuilder::default(), Gone)
+        })
+    }
+}
