@@ -7,10 +7,10 @@ use syn::{Expr, Lit, LitStr, Path};
 
 use crate::errors::Errors;
 use crate::key::Key;
-use crate::reading::{items, names, pass_over_value, value};
+use crate::reading::{items, names, pass_over_value, value, value_if_any};
 use crate::slot::Slot;
 use crate::template::Template;
-use crate::values::{self, Predicate, Time, Ttl, Written};
+use crate::values::{self, Local, Predicate, Time, Ttl, Written};
 use crate::{tags, words};
 
 /// The options, each as it was written; what was refused is reported and left out.
@@ -28,6 +28,7 @@ pub(crate) struct Args {
     pub(crate) stale_if: Slot<Predicate>,
     pub(crate) refresh_ahead: Slot<f64>,
     pub(crate) jitter: Slot<f64>,
+    pub(crate) local: Slot<Local>,
     pub(crate) lease: Slot<Written>,
     pub(crate) wait: Slot<Written>,
     pub(crate) tags: Slot<Vec<Template>>,
@@ -69,6 +70,9 @@ impl Args {
                 self.refresh_ahead.set(&word, values::refresh_ahead(value()?), errors);
             }
             "jitter" => self.jitter.set(&word, values::jitter(value()?), errors),
+            "local" => {
+                self.local.set(&word, values::local(value_if_any(&word, input)?), errors);
+            }
             "lease" => self.lease.set(&word, values::written(&value()?, "lease"), errors),
             "wait" => self.wait.set(&word, values::written(&value()?, "wait"), errors),
             "tags" => self.tags.set(&word, tags::tags(value()?), errors),

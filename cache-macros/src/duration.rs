@@ -28,6 +28,17 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(millis))
 }
 
+/// Writes a duration as [`parse`] reads it, in the longest units that it has.
+pub(crate) fn text(duration: Duration) -> String {
+    let mut rest = duration.as_millis();
+    let terms = UNITS.iter().rev().filter_map(|(name, length)| {
+        let number = rest / u128::from(*length);
+        rest %= u128::from(*length);
+        (number > 0).then(|| format!("{number}{name}"))
+    });
+    terms.collect()
+}
+
 /// Splits `"1h30m"` into `"1"`, `"h"` and `"30m"`.
 fn term(text: &str) -> (&str, &str, &str) {
     let digits = text.find(|c: char| !c.is_ascii_digit());

@@ -47,6 +47,23 @@ pub(crate) fn value(word: &Ident, input: ParseStream) -> Result<Expr> {
     input.parse()
 }
 
+/// Reads the `= expression` behind the name of an option that may also stand alone.
+pub(crate) fn value_if_any(word: &Ident, input: ParseStream) -> Result<Option<Expr>> {
+    if input.is_empty() || input.peek(Token![,]) {
+        return Ok(None);
+    }
+    if is_empty_group(input) {
+        let group: Group = input.parse()?;
+        return Err(Error::new(group.span(), format!("write `{word}` without parentheses")));
+    }
+    value(word, input).map(Some)
+}
+
+fn is_empty_group(input: ParseStream) -> bool {
+    input.peek(token::Paren)
+        && input.fork().parse().is_ok_and(|group: Group| group.stream().is_empty())
+}
+
 /// Reads the `(a, b)` behind `skip`.
 pub(crate) fn names(word: &Ident, input: ParseStream) -> Result<Vec<Ident>> {
     let error = |message| Err(Error::new_spanned(word, message));

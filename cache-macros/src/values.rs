@@ -1,11 +1,13 @@
 //! The values of options: an expression that was written, turned into what the option takes.
 
 mod closure;
+mod local;
 mod time;
 
 use syn::{Error, Expr, ExprLit, Lit, LitStr, Path, Result};
 
 pub(crate) use closure::{Predicate, cache_if, of_one_argument, stale_if};
+pub(crate) use local::{Local, local};
 pub(crate) use time::{Time, Ttl, Written, none_ttl, ttl, written};
 
 /// The prefix of a cached function, which has one by itself.

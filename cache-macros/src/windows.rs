@@ -1,9 +1,13 @@
-//! Stale windows that would have no effect.
+//! Times that do not go together.
+
+use std::time::Duration;
 
 use quote::ToTokens;
 
 use crate::args::Args;
+use crate::duration;
 use crate::errors::Errors;
+use crate::values::{Local, Ttl};
 
 pub(crate) fn check(args: &Args, errors: &mut Errors) {
     if let (Some(revalidate), Some(error)) =
@@ -21,5 +25,21 @@ pub(crate) fn check(args: &Args, errors: &mut Errors) {
         let message =
             "`stale_if` has no effect without `stale_if_error`, as in `stale_if_error = 600`";
         errors.on(word, message);
+    }
+    local(args, errors);
+}
+
+fn local(args: &Args, errors: &mut Errors) {
+    let (Some(Local::For(local)), Some(Ttl::Fixed(ttl))) = (args.local.value(), args.ttl.value())
+    else {
+        return;
+    };
+    let age = Duration::from_millis(local.millis);
+    if let Some(ttl) = ttl.known().filter(|ttl| *ttl < age) {
+        let (age, ttl) = (duration::text(age), duration::text(ttl));
+        let message = format!(
+            "`local` ({age}) is longer than `ttl` ({ttl}): the local copy would outlive the one in Redis"
+        );
+        errors.on(&local.value, message);
     }
 }

@@ -1,7 +1,7 @@
 //! The words of the attributes: what exists, what other crates call it, and what a typing slip meant.
 
 /// Every option of `#[cache_result]`, in the order of the manual, with an example of its use.
-const OPTIONS: [(&str, &str); 18] = [
+const OPTIONS: [(&str, &str); 19] = [
     ("ttl", "ttl = 3600"),
     ("prefix", "prefix = \"areas\""),
     ("key", "key = \"{id}\""),
@@ -14,6 +14,7 @@ const OPTIONS: [(&str, &str); 18] = [
     ("stale_if", "stale_if = |error| error.is_timeout()"),
     ("refresh_ahead", "refresh_ahead = 1.0"),
     ("jitter", "jitter = 0.1"),
+    ("local", "local = \"10s\""),
     ("lease", "lease = \"2s\""),
     ("wait", "wait = \"5s\""),
     ("tags", "tags = [\"agent:{agent_id}\"]"),
@@ -89,6 +90,10 @@ fn of_a_peer(word: &str) -> Option<String> {
             "`stale_while_revalidate` here: `stale_while_revalidate = 60`"
         }
         "early_refresh" | "beta" | "prefetch" => "`refresh_ahead` here: `refresh_ahead = 1.0`",
+        "l1" | "near" | "near_cache" | "memory" | "in_memory" => {
+            "`local` here: `local`, or `local = \"10s\"`"
+        }
+        "local_ttl" | "l1_ttl" => "`local` here: `local = \"10s\"`",
         "lock" | "lock_timeout" => "`lease` here: `lease = \"2s\"`",
         "tag" => "`tags` here: `tags = [\"agent:{agent_id}\"]`",
         _ => return without_counterpart(word),

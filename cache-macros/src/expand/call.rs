@@ -9,7 +9,7 @@ use super::part::{Sink, part, statement, tag};
 use super::{Expansion, borrowed};
 use crate::args::Args;
 use crate::slot::Slot;
-use crate::values::{Ttl, Written};
+use crate::values::{Local, Ttl, Written};
 
 /// What may switch the call off comes first, so that nothing after it is computed in vain.
 pub(super) fn call(expansion: &Expansion) -> TokenStream {
@@ -62,10 +62,11 @@ fn settings(args: &Args) -> TokenStream {
         setting("prefix", args.prefix.value()),
         setting("version", args.version.value()),
         setting("jitter", args.jitter.value()),
-        millis("lease", &args.lease),
-        millis("wait", &args.wait),
-        millis("stale_while_revalidate", &args.stale_while_revalidate),
-        millis("stale_if_error", &args.stale_if_error),
+        local(&args.local),
+        millis("lease", args.lease.value()),
+        millis("wait", args.wait.value()),
+        millis("stale_while_revalidate", args.stale_while_revalidate.value()),
+        millis("stale_if_error", args.stale_if_error.value()),
         setting("refresh_ahead", args.refresh_ahead.value()),
     ];
     settings.into_iter().flatten().collect()
@@ -76,8 +77,15 @@ fn setting(name: &str, value: Option<&impl ToTokens>) -> Option<TokenStream> {
     value.map(|value| quote_spanned!(Span::mixed_site()=> .#name(#value)))
 }
 
-fn millis(name: &str, slot: &Slot<Written>) -> Option<TokenStream> {
-    let time = slot.value()?;
+fn local(slot: &Slot<Local>) -> Option<TokenStream> {
+    match slot.value()? {
+        Local::Uncapped => setting("local", Some(&TokenStream::new())),
+        Local::For(age) => millis("local_for", Some(age)),
+    }
+}
+
+fn millis(name: &str, time: Option<&Written>) -> Option<TokenStream> {
+    let time = time?;
     let mut literal = Literal::u64_suffixed(time.millis);
     literal.set_span(time.value.span());
     setting(name, Some(&literal))

@@ -3,6 +3,7 @@
 mod borrows;
 mod functions;
 mod keys;
+mod local;
 mod options;
 mod stale;
 mod tags;

@@ -18,6 +18,14 @@ fn durations_are_whole_numbers_with_units() {
 }
 
 #[test]
+fn a_duration_is_written_as_it_is_read() {
+    for text in ["1ms", "1s500ms", "10m", "1h30m", "2d", "1d2h3m4s5ms"] {
+        assert_eq!(duration::parse(text).map(duration::text).as_deref(), Ok(text));
+    }
+    assert_eq!(duration::text(Duration::from_secs(600)), "10m");
+}
+
+#[test]
 fn a_typing_slip_finds_its_option_and_a_strange_word_does_not() {
     let slips = [
         ("tll", "ttl"),
@@ -34,7 +42,7 @@ fn a_typing_slip_finds_its_option_and_a_strange_word_does_not() {
             format!("unknown option `{slip}`; did you mean `{option}`?")
         );
     }
-    for word in ["color", "local", "stale", "tokio"] {
+    for word in ["color", "redis", "stale", "tokio"] {
         assert!(words::unknown(word).contains("; expected one of `ttl`, "), "{word}");
     }
 }
@@ -47,6 +55,10 @@ fn a_word_of_a_peer_is_translated() {
         ("lock_timeout", "lease"),
         ("tag", "tags"),
         ("beta", "refresh_ahead"),
+        ("l1", "local"),
+        ("near_cache", "local"),
+        ("in_memory", "local"),
+        ("local_ttl", "local"),
     ] {
         let message = words::unknown(word);
         assert!(message.starts_with(&format!("`{word}` is called `{option}` here")), "{message}");

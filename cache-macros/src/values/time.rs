@@ -19,6 +19,17 @@ pub(crate) enum Time {
     Expression(Expr),
 }
 
+impl Time {
+    /// `None` where only the call will tell.
+    pub(crate) fn known(&self) -> Option<Duration> {
+        match self {
+            Self::Seconds(seconds, _) => Some(Duration::from_secs(*seconds)),
+            Self::Text(duration, _) => Some(*duration),
+            Self::Expression(_) => None,
+        }
+    }
+}
+
 /// How long a value is fresh.
 pub(crate) enum Ttl {
     Fixed(Time),
@@ -51,7 +62,7 @@ pub(crate) fn none_ttl(value: Expr) -> Result<Time> {
     }
 }
 
-/// The value of `lease`, `wait` or a stale window.
+/// The value of `local`, `lease`, `wait` or a stale window.
 pub(crate) fn written(value: &Expr, option: &str) -> Result<Written> {
     let time = if option == "wait" { time(value, option) } else { positive(value, option) }?;
     let error = |message: String| Err(Error::new_spanned(value, message));
@@ -105,6 +116,7 @@ fn not_positive(option: &str) -> String {
     let way_out = match option {
         "wait" => return "`wait` cannot be negative; write `wait = 0` not to wait at all".into(),
         "none_ttl" => "not to store `None`, leave it out",
+        "local" => "not to keep copies in the process, leave it out",
         "lease" => {
             "it keeps an older run from overwriting a newer one, and cannot be switched off: \
              write a time such as `lease = \"2s\"`"

@@ -50,4 +50,14 @@ async fn unless(id: u64) -> u64 {
     id
 }
 
+#[cache_result(near_cache = true)]
+async fn near_cache(id: u64) -> u64 {
+    id
+}
+
+#[cache_result(local_ttl = 10)]
+async fn local_ttl(id: u64) -> u64 {
+    id
+}
+
 fn main() {}
