@@ -36,6 +36,7 @@ pub(crate) use writes::writing;
 ///     let mut call = { static __SITE: Site = Site::new("areas").prefix("areas"); __SITE.call(..) };
 ///     call.ttl(3600u64);
 ///     call.arg(&kind);
+///     if let Some(hit) = near(&codec, &call).await { return hit; }
 ///     let body = async move { .. };
 ///     let body = pin!(body);
 ///     Box::pin(get_or_compute(codec, call, body)).await
@@ -54,7 +55,8 @@ pub(crate) fn cached(args: &Args, input: Input, key: &[Part], tags: &[Vec<Part>]
         behind: borrows::behind(args, &input),
     };
     let (codec, call) = (codec::codec(&expansion), call::call(&expansion));
-    function::around(input, |body| expansion.body(&body, &quote!(#codec #call)))
+    let near = expansion.near();
+    function::around(input, |body| expansion.body(&body, &quote!(#codec #call #near)))
 }
 
 struct Expansion<'a> {
@@ -70,6 +72,16 @@ struct Expansion<'a> {
 }
 
 impl Expansion<'_> {
+    /// Returns the value where this process has a copy of it, before there is a body.
+    fn near(&self) -> TokenStream {
+        let runtime = &self.runtime;
+        quote_spanned! {Span::mixed_site()=>
+            if let ::core::option::Option::Some(hit) = #runtime::near(&codec, &call).await {
+                return hit;
+            }
+        }
+    }
+
     fn body(&self, body: &TokenStream, before: &TokenStream) -> Around {
         let site = Span::mixed_site();
         if let Some(word) = self.behind {
