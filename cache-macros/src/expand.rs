@@ -36,14 +36,18 @@ pub(crate) use writes::writing;
 ///     let mut call = { static __SITE: Site = Site::new("areas").prefix("areas"); __SITE.call(..) };
 ///     call.ttl(3600u64);
 ///     call.arg(&kind);
-///     if let Some(hit) = near(&codec, &call).await { return hit; }
 ///     let body = async move { .. };
 ///     let body = pin!(body);
 ///     Box::pin(get_or_compute(codec, call, body)).await
 /// }
 /// ```
 ///
-/// A body that may run behind the call is boxed, and `get_or_refresh` asks it to be `Send`.
+/// A body that may run behind the call is boxed, and `get_or_refresh` asks it to be `Send`. With
+/// `local`, `pace().await;` comes first, and before the body
+///
+/// ```text
+///     if let Some(hit) = near(&codec, &call) { return hit; }
+/// ```
 pub(crate) fn cached(args: &Args, input: Input, key: &[Part], tags: &[Vec<Part>]) -> TokenStream {
     let expansion = Expansion {
         args,
@@ -55,8 +59,8 @@ pub(crate) fn cached(args: &Args, input: Input, key: &[Part], tags: &[Vec<Part>]
         behind: borrows::behind(args, &input),
     };
     let (codec, call) = (codec::codec(&expansion), call::call(&expansion));
-    let near = expansion.near();
-    function::around(input, |body| expansion.body(&body, &quote!(#codec #call #near)))
+    let [pace, near] = expansion.near();
+    function::around(input, |body| expansion.body(&body, &quote!(#pace #codec #call #near)))
 }
 
 struct Expansion<'a> {
@@ -72,14 +76,20 @@ struct Expansion<'a> {
 }
 
 impl Expansion<'_> {
-    /// Returns the value where this process has a copy of it, before there is a body.
-    fn near(&self) -> TokenStream {
+    /// With `local`: returns the value where this process has a copy of it, before there is a body.
+    /// It does not wait for anything while the call is there, which would make the future larger.
+    fn near(&self) -> [TokenStream; 2] {
+        if self.args.local.value().is_none() {
+            return Default::default();
+        }
         let runtime = &self.runtime;
-        quote_spanned! {Span::mixed_site()=>
-            if let ::core::option::Option::Some(hit) = #runtime::near(&codec, &call).await {
+        let pace = quote_spanned!(Span::mixed_site()=> #runtime::pace().await;);
+        let near = quote_spanned! {Span::mixed_site()=>
+            if let ::core::option::Option::Some(hit) = #runtime::near(&codec, &call) {
                 return hit;
             }
-        }
+        };
+        [pace, near]
     }
 
     fn body(&self, body: &TokenStream, before: &TokenStream) -> Around {

@@ -24,14 +24,6 @@ fn a_cfg_on_an_argument_is_repeated_on_its_part() {
                 };
                 #[cfg(a)] call.arg(&x);
                 #[cfg_attr(b, cfg(c))] call.arg(&y);
-                if let ::core::option::Option::Some(hit) = ::cache_runtime::__private::near(
-                        &codec,
-                        &call,
-                    )
-                    .await
-                {
-                    return hit;
-                }
                 let body = async move {
                     if let ::core::option::Option::Some(r) = ::core::option::Option::None::<u8> {
                         return r;
@@ -73,14 +65,6 @@ fn pattern_arguments_count_as_the_names_they_bind() {
                 call.arg(&a);
                 call.arg(&c);
                 call.arg(&d);
-                if let ::core::option::Option::Some(hit) = ::cache_runtime::__private::near(
-                        &codec,
-                        &call,
-                    )
-                    .await
-                {
-                    return hit;
-                }
                 let body = async move {
                     if let ::core::option::Option::Some(r) = ::core::option::Option::None::<u8> {
                         return r;

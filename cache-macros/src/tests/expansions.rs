@@ -35,14 +35,6 @@ fn the_first_example_expands_to_at_most_45_lines() {
                 };
                 call.ttl(3600u64);
                 call.arg(&kind);
-                if let ::core::option::Option::Some(hit) = ::cache_runtime::__private::near(
-                        &codec,
-                        &call,
-                    )
-                    .await
-                {
-                    return hit;
-                }
                 let body = async move {
                     if let ::core::option::Option::Some(r) = ::core::option::Option::None::<
                         Result<Vec<Area>, sqlx::Error>,
@@ -110,14 +102,6 @@ fn a_method_with_a_template_and_closures() {
                 call.part(&self.id);
                 call.text(":");
                 call.part(&name.0);
-                if let ::core::option::Option::Some(hit) = crate::cache::__private::near(
-                        &codec,
-                        &call,
-                    )
-                    .await
-                {
-                    return hit;
-                }
                 let body = async move {
                     if let ::core::option::Option::Some(r) = ::core::option::Option::None::<
                         Result<Option<User>, Error>,
@@ -194,14 +178,6 @@ fn async_trait_is_rewritten_inside_its_box() {
                     };
                     call.arg(&kind);
                     call.arg(&id);
-                    if let ::core::option::Option::Some(hit) = ::cache_runtime::__private::near(
-                            &codec,
-                            &call,
-                        )
-                        .await
-                    {
-                        return hit;
-                    }
                     let body = async move {
                         if let ::core::option::Option::Some(r) = ::core::option::Option::None::<
                             Option<User>,
@@ -259,14 +235,6 @@ fn a_generic_function() {
                 call.ttl(Duration::from_secs(5));
                 call.arg(&of);
                 call.arg(&N);
-                if let ::core::option::Option::Some(hit) = ::cache_runtime::__private::near(
-                        &codec,
-                        &call,
-                    )
-                    .await
-                {
-                    return hit;
-                }
                 let body = async move {
                     if let ::core::option::Option::Some(r) = ::core::option::Option::None::<Vec<T>> {
                         return r;
