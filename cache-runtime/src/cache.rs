@@ -391,6 +391,7 @@ fn global() -> &'static Cache {
 }
 
 /// The cache of the innermost scope, or the global one.
+#[inline]
 pub(crate) fn current() -> Chosen {
     scoped().map_or_else(|| Chosen::Global(global()), Chosen::Given)
 }

@@ -84,16 +84,9 @@ impl Call {
         } else {
             None
         };
-        Self {
-            identity,
-            cache,
-            verb,
-            skip,
-            ttl: None,
-            parts: Buffer::from_slice(&identity.fingerprint.to_le_bytes()),
-            text: None,
-            tags: Vec::new(),
-        }
+        let mut parts = Buffer::new();
+        parts.extend_from_slice(&identity.fingerprint.to_le_bytes());
+        Self { identity, cache, verb, skip, ttl: None, parts, text: None, tags: Vec::new() }
     }
 
     pub fn when(&mut self, condition: bool) -> &mut Self {
@@ -161,14 +154,17 @@ impl Call {
     }
 
     fn encode<T: Serialize + ?Sized>(&mut self, part: &T) -> bool {
-        let problem = problem(contained(|| key::encode(part, &mut self.parts)));
-        problem.is_none_or(|problem| {
-            self.refuse(&problem);
-            false
-        })
+        match contained(|| key::encode(part, &mut self.parts)) {
+            Some(Ok(())) => true,
+            failed => {
+                self.refuse(&problem(failed).unwrap_or_default());
+                false
+            }
+        }
     }
 
     /// Without all of its key a call runs plainly.
+    #[cold]
     fn refuse(&mut self, problem: &str) {
         self.skip = Some(Reason::Key);
         if self.identity.once(Warning::Key) {
@@ -204,9 +200,10 @@ impl Call {
     }
 
     /// Whether the call may be answered from a copy in this process, and leave one.
+    #[inline]
     pub(crate) fn is_local(&self) -> bool {
         self.skip.is_none()
-            && self.local_for().is_some()
+            && self.cache.inner().config.local.keeps(self.identity.is_local())
             && matches!(self.verb, None | Some(Verb::Observe))
             // An old copy would stay for as long as what is being computed from it.
             && !recursion::is_stored()
@@ -214,7 +211,7 @@ impl Call {
 
     /// For how long a copy may be used at most; `None` where there is to be none.
     pub(crate) fn local_for(&self) -> Option<Duration> {
-        self.cache.inner().config.local.of(self.identity.local())
+        self.cache.inner().config.local.of(self.identity.local_for())
     }
 
     pub(crate) fn owner(&self, id: CallId) -> Owner {

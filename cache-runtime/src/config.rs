@@ -59,6 +59,16 @@ pub(crate) enum Local {
 }
 
 impl Local {
+    /// Whether a function does that asks for it or does not.
+    #[inline]
+    pub(crate) fn keeps(self, asked: bool) -> bool {
+        match self {
+            Self::AsWritten => asked,
+            Self::Never => false,
+            Self::All(_) => true,
+        }
+    }
+
     /// For how long, for a function that asks for `written`; `None` where not at all.
     pub(crate) fn of(self, written: Option<Duration>) -> Option<Duration> {
         match self {

@@ -109,7 +109,7 @@ where
     R: Rule<S>,
 {
     // A function with `local` has looked already, before it made a future of its body.
-    if call.identity.local().is_none() && call.is_local() {
+    if !call.identity.is_local() && call.is_local() {
         pace().await;
         if let Some(output) = near(&codec, &call) {
             return Next::Return(output, None);

@@ -1,18 +1,16 @@
 //! Canonical, injective bytes of a call's arguments, and the Redis key made of them.
 
+mod buffer;
 mod canonical;
 mod text;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
-use smallvec::SmallVec;
 
+pub(crate) use buffer::Buffer;
 pub(crate) use canonical::encode;
 pub(crate) use text::{render, spell};
-
-/// Holds the arguments of most calls without an allocation.
-pub(crate) type Buffer = SmallVec<[u8; 120]>;
 
 /// The longest readable text that stands in a key as it is, in bytes.
 const MAX_TEXT: usize = 200;

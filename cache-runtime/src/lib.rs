@@ -106,6 +106,7 @@ pub mod __private {
 }
 
 /// Runs code of the user's types, such as `Serialize`, which must not take a call down with it.
+#[inline]
 fn contained<T>(run: impl FnOnce() -> T) -> Option<T> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).ok()
 }

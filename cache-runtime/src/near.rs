@@ -7,11 +7,12 @@
 
 mod marks;
 
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
-use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
+use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, OptionsBuilder, Weighter};
 
 use crate::clock::Coarse;
 use crate::contained;
@@ -34,7 +35,37 @@ pub(crate) struct Near {
     largest: usize,
 }
 
-type Copies = Cache<Box<[u8]>, Local, BySize, DefaultHashBuilder, Gone>;
+type Copies = Cache<Name, Local, BySize, DefaultHashBuilder, Gone>;
+
+/// A call: its function's fingerprint, then its arguments.
+#[derive(PartialEq, Eq)]
+struct Name(Box<[u8]>);
+
+/// The same, where it is only looked up.
+struct Named<'a>(&'a [u8]);
+
+/// Few bytes are hashed faster than a few more: the fingerprint goes apart.
+impl Hash for Named<'_> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (function, arguments) = self.0.split_first_chunk().unwrap_or((&[0; 8], self.0));
+        state.write_u64(u64::from_le_bytes(*function));
+        state.write(arguments);
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Named(&self.0).hash(state);
+    }
+}
+
+impl Equivalent<Name> for Named<'_> {
+    #[inline]
+    fn equivalent(&self, name: &Name) -> bool {
+        *self.0 == *name.0
+    }
+}
 
 /// A decoded value, or none where the function returned `None`.
 #[derive(Clone)]
@@ -45,6 +76,7 @@ impl Value {
         Self(value)
     }
 
+    #[inline]
     pub(crate) fn take(mut self) -> Option<Handed> {
         self.0.take()
     }
@@ -52,6 +84,7 @@ impl Value {
 
 /// The last of a value may go under the lock of a shard: its own `Drop` must not take that along.
 impl Drop for Value {
+    #[inline]
     fn drop(&mut self) {
         if let Some(value) = self.0.take() {
             let _ = contained(|| drop(value));
@@ -76,22 +109,33 @@ pub(crate) struct Sent {
     at: Coarse,
 }
 
+/// When an entry was stored, in ticks of the coarse clock: perhaps before its first.
+#[derive(Clone, Copy)]
+pub(crate) struct Stored(i32);
+
+impl Stored {
+    pub(crate) fn age(self) -> Duration {
+        let age = i64::from(Coarse::now().ticks()) - i64::from(self.0);
+        Coarse::duration(age.max(0) as u64)
+    }
+}
+
 /// Small, since there are many: times in ticks of the coarse clock, sizes in 32 bits.
 #[derive(Clone)]
 struct Local {
     value: Value,
     mark: Mark,
     ends: u32,
-    stored: i32,
+    stored: Stored,
     size: u32,
 }
 
 #[derive(Clone)]
 struct BySize;
 
-impl Weighter<Box<[u8]>, Local> for BySize {
-    fn weight(&self, key: &Box<[u8]>, copy: &Local) -> u64 {
-        (key.len() + copy.size as usize + OVERHEAD) as u64
+impl Weighter<Name, Local> for BySize {
+    fn weight(&self, name: &Name, copy: &Local) -> u64 {
+        (name.0.len() + copy.size as usize + OVERHEAD) as u64
     }
 }
 
@@ -99,11 +143,11 @@ impl Weighter<Box<[u8]>, Local> for BySize {
 #[derive(Clone)]
 struct Gone;
 
-impl Lifecycle<Box<[u8]>, Local> for Gone {
-    type RequestState = Vec<(Box<[u8]>, Local)>;
+impl Lifecycle<Name, Local> for Gone {
+    type RequestState = Vec<(Name, Local)>;
 
-    fn on_evict(&self, state: &mut Self::RequestState, key: Box<[u8]>, copy: Local) {
-        state.push((key, copy));
+    fn on_evict(&self, state: &mut Self::RequestState, name: Name, copy: Local) {
+        state.push((name, copy));
     }
 }
 
@@ -117,19 +161,17 @@ impl Near {
         Sent { at: Coarse::now(), mark: self.marks.mark(key) }
     }
 
-    /// The value that counts, and how long ago it was stored.
-    pub(crate) fn get(&self, call: &[u8]) -> Option<(Value, Duration)> {
+    /// The value that counts, and when it was stored.
+    #[inline]
+    pub(crate) fn get(&self, call: &[u8]) -> Option<(Value, Stored)> {
         let now = Coarse::now();
         // Before the marks are looked at: what had been announced by then has touched them.
         if !self.marks.is_heard(now) {
             return None;
         }
-        let copy = self.copies.get()?.get(call)?;
+        let copy = self.copies.get()?.get(&Named(call))?;
         let counts = now.ticks() < copy.ends && self.marks.is_untouched(&copy.mark);
-        counts.then(|| {
-            let age = i64::from(now.ticks()) - i64::from(copy.stored);
-            (copy.value, Coarse::duration(age.max(0) as u64))
-        })
+        counts.then_some((copy.value, copy.stored))
     }
 
     /// Keeps a copy, unless what was read has been touched since.
@@ -143,11 +185,11 @@ impl Near {
             value: draft.value,
             mark,
             ends,
-            stored: i32::try_from(stored).unwrap_or(i32::MIN),
+            stored: Stored(i32::try_from(stored).unwrap_or(i32::MIN)),
             size: u32::try_from(draft.size).unwrap_or(u32::MAX),
         };
         let mut evicted = Vec::new();
-        self.copies().insert_with_lifecycle(call.into(), copy, &mut evicted);
+        self.copies().insert_with_lifecycle(Name(call.into()), copy, &mut evicted);
     }
 
     /// Nothing that was copied before counts any more.

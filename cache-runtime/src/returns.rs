@@ -17,6 +17,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::contained;
+
 pub use codec::Codec;
 pub(crate) use codec::{Payload, Rule};
 use shape::{Fallible, FallibleOptional, Optional, OptionalFallible, Plain};
@@ -179,6 +181,7 @@ pub(crate) type Handed = Arc<dyn Any + Send + Sync>;
 #[derive(Debug)]
 pub(crate) struct Sharing<T> {
     hand: fn(&T) -> Handed,
+    /// `None` also where the user's `Clone` panics.
     take: fn(Handed) -> Option<T>,
 }
 
@@ -192,7 +195,7 @@ impl<T> Copy for Sharing<T> {}
 fn sharing<T: Clone + Send + Sync + 'static>() -> Sharing<T> {
     Sharing {
         hand: |value| Arc::new(value.clone()),
-        take: |handed| handed.downcast_ref::<T>().cloned(),
+        take: |handed| contained(|| handed.downcast_ref::<T>().cloned()).flatten(),
     }
 }
 

@@ -201,8 +201,13 @@ impl Identity {
         self.site.refresh_ahead
     }
 
-    /// For how long a copy in this process may be used at most, where one was asked for.
-    pub(crate) fn local(&self) -> Option<Duration> {
+    /// Whether it looks for a copy in this process before anything else.
+    pub(crate) fn is_local(&self) -> bool {
+        self.site.local.is_some()
+    }
+
+    /// For how long such a copy may be used at most.
+    pub(crate) fn local_for(&self) -> Option<Duration> {
         self.site.local.map(Duration::from_millis)
     }
 

@@ -199,6 +199,7 @@ pub(crate) struct Board {
 const SHELVES: usize = 24;
 
 impl Board {
+    #[inline]
     pub(crate) fn group(&self, group: usize) -> &Counters {
         let number = (group + 1).min((1 << SHELVES) - 1);
         let shelf = number.ilog2();

@@ -1,15 +1,13 @@
 //! Copies in this process: the first look of a call, before its key is made.
 
-use std::time::Duration;
-
 use crate::call::Call;
 use crate::contained;
-use crate::near::{Draft, Value};
+use crate::near::{Draft, Stored, Value};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::returns::{Codec, Opened, Rule, Shape};
 use crate::search::{Hit, Search};
 use crate::stats::Count;
-use crate::verb::{self, Verb};
+use crate::verb;
 
 /// Lets others have their turn now and then: answered from copies alone, a task would never yield.
 #[doc(hidden)]
@@ -20,23 +18,29 @@ pub async fn pace() {
 /// A copy that counts. Neither hashed nor allocated for beyond the value's own clone.
 #[doc(hidden)]
 pub fn near<S: Shape, R: Rule<S>>(codec: &Codec<S, R>, call: &Call) -> Option<S::Return> {
-    if !call.is_local() || call.cache.inner().tombstones.any() {
-        return None;
-    }
-    let (value, age) = call.cache.inner().near.get(call.parts())?;
-    // The value's `Clone`, or its decoding, is the user's.
-    let output = contained(|| codec.of_copy(value.take())).flatten()?;
-    served(call, age);
-    Some(output)
+    codec.of_copy(copy(call)?.take())
 }
 
-fn served(call: &Call, age: Duration) {
-    call.counters().count(Count::LocalHit);
-    tracing::debug!(prefix = call.identity.prefix, "cache local hit");
-    if call.verb == Some(Verb::Observe) {
-        let key = Some(call.key(call.id()).entry().to_owned());
-        verb::observed(Outcome { kind: OutcomeKind::LocalHit, key, age: Some(age), cost: None });
+/// Not generic: one call from where the function is, and all that follows is inlined here.
+fn copy(call: &Call) -> Option<Value> {
+    let inner = call.cache.inner();
+    if !call.is_local() || inner.tombstones.any() {
+        return None;
     }
+    let (value, stored) = inner.near.get(call.parts())?;
+    inner.counters(call.identity.group).count(Count::LocalHit);
+    tracing::debug!(prefix = call.identity.prefix, "cache local hit");
+    if call.verb.is_some() {
+        observed(call, stored);
+    }
+    Some(value)
+}
+
+#[cold]
+fn observed(call: &Call, stored: Stored) {
+    let key = Some(call.key(call.id()).entry().to_owned());
+    let (kind, age) = (OutcomeKind::LocalHit, Some(stored.age()));
+    verb::observed(Outcome { kind, key, age, cost: None });
 }
 
 /// Leaves a copy of what is being served, where its read was tracked.

@@ -80,21 +80,30 @@ struct Canonical<'a> {
 }
 
 impl Canonical<'_> {
+    #[inline]
     fn tag(&mut self, tag: Tag) {
         self.out.push(tag as u8);
     }
 
+    #[inline]
     fn scalar<const N: usize>(mut self, tag: Tag, bytes: [u8; N]) {
         self.tag(tag);
         self.out.extend_from_slice(&bytes);
     }
 
-    /// A length of fixed width, then the bytes.
+    /// The length, seven bits to a byte, the lowest first (LEB128), then the bytes.
+    #[inline]
     fn sized(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        let mut rest = bytes.len();
+        while rest >= 1 << 7 {
+            self.out.push(rest as u8 | 1 << 7);
+            rest >>= 7;
+        }
+        self.out.push(rest as u8);
         self.out.extend_from_slice(bytes);
     }
 
+    #[inline]
     fn named(&mut self, tag: Tag, name: &str) {
         self.tag(tag);
         self.sized(name.as_bytes());
@@ -140,63 +149,78 @@ impl<'a> ser::Serializer for Canonical<'a> {
         false
     }
 
+    #[inline]
     fn serialize_bool(self, v: bool) -> Result<(), Failed> {
         self.scalar(Tag::Bool, [u8::from(v)]);
         Ok(())
     }
+    #[inline]
     fn serialize_i8(self, v: i8) -> Result<(), Failed> {
         self.scalar(Tag::I8, v.to_le_bytes());
         Ok(())
     }
+    #[inline]
     fn serialize_i16(self, v: i16) -> Result<(), Failed> {
         self.scalar(Tag::I16, v.to_le_bytes());
         Ok(())
     }
+    #[inline]
     fn serialize_i32(self, v: i32) -> Result<(), Failed> {
         self.scalar(Tag::I32, v.to_le_bytes());
         Ok(())
     }
+    #[inline]
     fn serialize_i64(self, v: i64) -> Result<(), Failed> {
         self.scalar(Tag::I64, v.to_le_bytes());
         Ok(())
     }
+    #[inline]
     fn serialize_i128(self, v: i128) -> Result<(), Failed> {
         self.scalar(Tag::I128, v.to_le_bytes());
         Ok(())
     }
+    #[inline]
     fn serialize_u8(self, v: u8) -> Result<(), Failed> {
         self.scalar(Tag::U8, v.to_le_bytes());
         Ok(())
     }
+    #[inline]
     fn serialize_u16(self, v: u16) -> Result<(), Failed> {
         self.scalar(Tag::U16, v.to_le_bytes());
         Ok(())
     }
+    #[inline]
     fn serialize_u32(self, v: u32) -> Result<(), Failed> {
         self.scalar(Tag::U32, v.to_le_bytes());
         Ok(())
     }
+    #[inline]
     fn serialize_u64(self, v: u64) -> Result<(), Failed> {
         self.scalar(Tag::U64, v.to_le_bytes());
         Ok(())
     }
+    #[inline]
     fn serialize_u128(self, v: u128) -> Result<(), Failed> {
         self.scalar(Tag::U128, v.to_le_bytes());
         Ok(())
     }
+    #[inline]
     fn serialize_f32(self, v: f32) -> Result<(), Failed> {
         self.scalar(Tag::F32, v.to_bits().to_le_bytes());
         Ok(())
     }
+    #[inline]
     fn serialize_f64(self, v: f64) -> Result<(), Failed> {
         self.scalar(Tag::F64, v.to_bits().to_le_bytes());
         Ok(())
     }
+    #[inline]
     fn serialize_char(self, v: char) -> Result<(), Failed> {
         self.scalar(Tag::Char, u32::from(v).to_le_bytes());
         Ok(())
     }
 
+    #[inline]
     fn serialize_str(mut self, v: &str) -> Result<(), Failed> {
         self.named(Tag::Str, v);
         Ok(())

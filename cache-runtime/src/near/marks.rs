@@ -72,10 +72,12 @@ impl Marks {
         Mark { stripes, sum }
     }
 
+    #[inline]
     pub(crate) fn is_untouched(&self, mark: &Mark) -> bool {
         self.sum(&mark.stripes) == mark.sum
     }
 
+    #[inline]
     fn sum(&self, stripes: &Stripes) -> u32 {
         let counters = self.stripes();
         let all = self.all.load(Ordering::Acquire);
@@ -102,6 +104,7 @@ impl Marks {
         self.heard.fetch_max(until, Ordering::Release);
     }
 
+    #[inline]
     pub(crate) fn is_heard(&self, now: Coarse) -> bool {
         now.millis() < self.heard.load(Ordering::Acquire)
     }

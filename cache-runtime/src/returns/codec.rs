@@ -9,6 +9,7 @@ use super::shape::{Fallible, FallibleOptional, Optional, OptionalFallible, Shape
 use super::wire::{Decoded, Encoded};
 use super::{Handed, Shared, Sharing, Valued};
 use crate::call::IntoTtl;
+use crate::contained;
 
 /// What the runtime does with a return type, and the rules of the attribute over its value.
 #[doc(hidden)]
@@ -108,7 +109,10 @@ impl<S: Shape, R> Codec<S, R> {
         let Some(handed) = copy else { return self.none_ttl.and_then(|_| S::nothing()) };
         let value = match self.wire.value {
             Some(sharing) => (sharing.take)(handed),
-            None => self.decode(handed.downcast_ref::<Bytes>()?).ok(),
+            None => {
+                let bytes = handed.downcast_ref::<Bytes>()?;
+                contained(|| self.decode(bytes).ok()).flatten()
+            }
         };
         value.map(S::value)
     }

@@ -43,6 +43,7 @@ thread_local! {
 }
 
 /// Takes the verb, if this is the first cached function that it reaches.
+#[inline]
 pub(crate) fn take() -> Option<Verb> {
     if !OFFERED.replace(false) {
         return None;

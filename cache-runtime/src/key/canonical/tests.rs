@@ -117,10 +117,10 @@ impl Serialize for Model {
     }
 }
 
-fn bytes(value: &(impl Serialize + ?Sized)) -> Buffer {
+fn bytes(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
     let mut bytes = Buffer::new();
     encode(value, &mut bytes).unwrap();
-    bytes
+    bytes.to_vec()
 }
 
 fn name() -> impl Strategy<Value = &'static str> {
