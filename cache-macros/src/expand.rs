@@ -38,7 +38,7 @@ pub(crate) use writes::writing;
 ///     call.arg(&kind);
 ///     let body = async move { .. };
 ///     let body = pin!(body);
-///     Box::pin(get_or_compute(codec, call, body)).await
+///     get_or_compute(codec, call, body).await
 /// }
 /// ```
 ///

@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -61,7 +62,47 @@ pub(crate) struct Elapsed;
 /// Waits on the private runtime's clock, from any executor.
 pub(crate) fn sleep(duration: Duration) -> Option<tokio::time::Sleep> {
     let _entered = handle()?.enter();
+    PULSE.quicken();
     Some(tokio::time::sleep(duration))
+}
+
+/// Has the thread look at its clock every [`BEAT`] while timers are made. A timer that is sooner than
+/// all others wakes the thread, which costs a system call; with this none is that is further off than
+/// a beat, as the deadlines of commands are.
+struct Pulse {
+    made: AtomicBool,
+    beats: AtomicBool,
+}
+
+static PULSE: Pulse = Pulse { made: AtomicBool::new(false), beats: AtomicBool::new(false) };
+
+const BEAT: Duration = Duration::from_millis(20);
+
+impl Pulse {
+    fn quicken(&self) {
+        if self.made.load(Ordering::Relaxed) {
+            return;
+        }
+        self.made.store(true, Ordering::SeqCst);
+        if !self.beats.swap(true, Ordering::SeqCst) {
+            spawn(PULSE.beat());
+        }
+    }
+
+    /// Ends once no timer has been made for a second.
+    async fn beat(&self) {
+        let mut idle = 0;
+        loop {
+            tokio::time::sleep(BEAT).await;
+            idle = if self.made.swap(false, Ordering::SeqCst) { 0 } else { idle + 1 };
+            if idle == 50 {
+                self.beats.store(false, Ordering::SeqCst);
+                if !self.made.load(Ordering::SeqCst) || self.beats.swap(true, Ordering::SeqCst) {
+                    return;
+                }
+            }
+        }
+    }
 }
 
 /// Bounds `work`, which the caller has pinned: an async function stores what it is given twice.

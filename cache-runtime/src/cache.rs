@@ -278,6 +278,20 @@ impl Cache {
         self.0.counters(group)
     }
 
+    /// Where the token of a prefix lies.
+    pub(crate) fn prefix_token(&self, prefix: &str) -> String {
+        let mut name = String::new();
+        key::prefix_token(self.namespace(), prefix, &mut name);
+        name
+    }
+
+    /// Where the token of a tag lies.
+    pub(crate) fn tag_token(&self, tag: &str) -> String {
+        let mut name = String::new();
+        key::tag_token(self.namespace(), tag, &mut name);
+        name
+    }
+
     /// Removes what a prefix groups: one command, however many entries there are.
     ///
     /// A call that begins after this has returned `Ok` gets a value from a run of its function that
@@ -287,8 +301,7 @@ impl Cache {
     ///
     /// As [`invalidate`](crate::invalidate).
     pub async fn invalidate_prefix(&self, prefix: &str) -> Result<()> {
-        let token = key::prefix_token(self.namespace(), prefix);
-        self.invalidate(vec![token], site::group_of(prefix)).await
+        self.invalidate(vec![self.prefix_token(prefix)], site::group_of(prefix)).await
     }
 
     /// Removes what carries a tag, across prefixes, as [`Cache::invalidate_prefix`].
@@ -297,7 +310,7 @@ impl Cache {
     ///
     /// As [`invalidate`](crate::invalidate).
     pub async fn invalidate_tag(&self, tag: &str) -> Result<()> {
-        self.invalidate(vec![key::tag_token(self.namespace(), tag)], None).await
+        self.invalidate(vec![self.tag_token(tag)], None).await
     }
 
     /// Removes `names`; a first dial may take as long as a dial may, rather than a request's budget.

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
-use smallvec::smallvec;
 
 use crate::cache::{self, Cache, Chosen};
 use crate::contained;
@@ -224,11 +223,14 @@ impl Call {
 
     pub(crate) fn key(&self, id: CallId) -> Key {
         let (namespace, prefix) = (self.cache.namespace(), &self.identity.prefix);
-        let entry = key::redis_key(namespace, prefix, self.text.as_deref(), id);
-        let mut tokens = smallvec![key::prefix_token(namespace, prefix)];
-        tokens.extend(self.tags.iter().map(|tag| key::tag_token(namespace, tag)));
+        let mut names = Names::with_room((namespace.len() + prefix.len()) * 2 + 64);
+        names.add(|out| key::redis_key(namespace, prefix, self.text.as_deref(), id, out));
+        names.add(|out| key::prefix_token(namespace, prefix, out));
+        for tag in &self.tags {
+            names.add(|out| key::tag_token(namespace, tag, out));
+        }
         Key {
-            names: Arc::new(Names { entry, tokens }),
+            names: Arc::new(names),
             hash: id.arguments(),
             bulk: self.identity.bulk.load(Ordering::Relaxed),
         }

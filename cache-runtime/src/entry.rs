@@ -21,6 +21,7 @@
 //! Numbers are little-endian. Compare-and-set compares the bytes up to the id, which says it all;
 //! and those up to the claim mark where there is one.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -104,24 +105,12 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Reads an entry; `None` where the bytes are not one of ours.
-    pub(crate) fn parse(bytes: Bytes) -> Option<Self> {
-        let head = bytes.get(..HEADER)?;
-        if head[..2] != MAGIC || head[2] != FORMAT {
-            return None;
-        }
-        let kind = match head[3] {
-            1 => Kind::Lease,
-            2 => Kind::Value,
-            3 => Kind::None,
-            _ => return None,
-        };
-        let header = HEADER + TOKEN * usize::from(head[5]);
-        if bytes.len() < header {
-            return None;
-        }
+    /// Reads an entry; gives the bytes back where they are not one of ours.
+    pub(crate) fn parse(bytes: Bytes) -> Result<Self, Bytes> {
+        let Some((kind, header)) = Self::frame(&bytes) else { return Err(bytes) };
+        let head = &bytes[..HEADER];
         let claim = millis(&head[56..64]);
-        Some(Self {
+        Ok(Self {
             kind,
             id: EntryId(array(&head[16..32])),
             owner: Owner {
@@ -137,6 +126,25 @@ impl Entry {
             header,
             bytes,
         })
+    }
+
+    /// The kind, and how long the header is with its tokens.
+    fn frame(bytes: &[u8]) -> Option<(Kind, usize)> {
+        let head = bytes.get(..HEADER)?;
+        if head[..2] != MAGIC || head[2] != FORMAT {
+            return None;
+        }
+        let kind = match head[3] {
+            1 => Kind::Lease,
+            2 => Kind::Value,
+            3 => Kind::None,
+            _ => return None,
+        };
+        let header = HEADER + TOKEN * usize::from(head[5]);
+        if bytes.len() < header {
+            return None;
+        }
+        Some((kind, header))
     }
 
     /// The bytes that compare-and-set compares. Whoever takes over a claim that has run out must
@@ -165,16 +173,16 @@ impl Entry {
     }
 
     /// The encoded value; `None` where it does not unpack into at most `limit` bytes.
-    pub(crate) fn body(&self, limit: usize) -> Option<Bytes> {
-        let body = self.bytes.slice(self.header..);
+    pub(crate) fn body(&self, limit: usize) -> Option<Cow<'_, [u8]>> {
+        let body = &self.bytes[self.header..];
         if !self.compressed {
-            return Some(body);
+            return Some(body.into());
         }
-        let (size, packed) = lz4_flex::block::uncompressed_size(&body).ok()?;
+        let (size, packed) = lz4_flex::block::uncompressed_size(body).ok()?;
         if size > limit {
             return None;
         }
-        lz4_flex::block::decompress(packed, size).ok().map(Bytes::from)
+        lz4_flex::block::decompress(packed, size).ok().map(Cow::from)
     }
 
     /// Bytes of the encoded value, before it was compressed.
@@ -321,7 +329,7 @@ mod tests {
         assert_eq!(entry.window, Duration::from_secs(2));
         assert_eq!(entry.claim, None);
         assert!(entry.tokens().eq(TOKENS));
-        assert_eq!(entry.body(100).unwrap(), "value");
+        assert_eq!(*entry.body(100).unwrap(), *b"value");
     }
 
     #[test]
@@ -344,7 +352,7 @@ mod tests {
         bytes.extend_from_slice(&whole[claimed.len()..]);
         let claimed = Entry::parse(bytes.into()).unwrap();
         assert_eq!((claimed.id, claimed.claim), (EntryId([9; 16]), Some(mark)));
-        assert_eq!(claimed.body(100).unwrap(), "value");
+        assert_eq!(*claimed.body(100).unwrap(), *b"value");
         assert!(claimed.tokens().eq(TOKENS));
         assert_ne!(claimed.seen().0, entry.seen().0);
     }
@@ -361,13 +369,13 @@ mod tests {
         let zeros = vec![0; 10_000];
         let small = draft(&zeros, 4096).encode();
         assert!(small.len() < 1000);
-        assert_eq!(Entry::parse(small).unwrap().body(10_000).unwrap(), zeros);
+        assert_eq!(*Entry::parse(small).unwrap().body(10_000).unwrap(), zeros);
 
         let mut noise = vec![0; 10_000];
         getrandom::fill(&mut noise).unwrap();
         let entry = Entry::parse(draft(&noise, 4096).encode()).unwrap();
         assert!(!entry.compressed);
-        assert_eq!(entry.body(10_000).unwrap(), noise);
+        assert_eq!(*entry.body(10_000).unwrap(), noise);
     }
 
     #[test]
@@ -383,12 +391,12 @@ mod tests {
     fn bytes_of_others_are_no_entry() {
         let whole = draft(b"", 0).encode();
         for cut in 0..HEADER {
-            assert!(Entry::parse(whole.slice(..cut)).is_none());
+            assert!(Entry::parse(whole.slice(..cut)).is_err());
         }
         for (at, byte) in [(0, b'x'), (2, 9), (3, 0), (3, 4), (5, 3)] {
             let mut other = whole.to_vec();
             other[at] = byte;
-            assert!(Entry::parse(other.into()).is_none(), "byte {at} = {byte}");
+            assert!(Entry::parse(other.into()).is_err(), "byte {at} = {byte}");
         }
     }
 }

@@ -9,12 +9,13 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::time::Instant;
 
+use futures_util::future::Either;
 use tokio::runtime::Handle;
 
 use crate::call::Call;
 use crate::outcome::{Outcome, Reason};
 use crate::returns::{Codec, Rule, Shape};
-use crate::search::{Role, Search, Step};
+use crate::search::{Hit, Role, Search, Step};
 use crate::verb::{self, Verb};
 use crate::{recursion, settle};
 use answer::answer;
@@ -23,8 +24,13 @@ pub use near::{near, pace};
 use serve::{forgive, in_place_of, receive, serve};
 
 /// What an annotated function does: return what is stored, or run `body` and store what it returns.
+// Not an `async fn`: that would keep what it is given twice.
 #[doc(hidden)]
-pub async fn get_or_compute<S, R, F>(codec: Codec<S, R>, call: Call, body: Pin<&mut F>) -> S::Return
+pub fn get_or_compute<'b, S, R, F>(
+    codec: Codec<S, R>,
+    call: Call,
+    body: Pin<&'b mut F>,
+) -> impl Future<Output = S::Return> + use<'b, S, R, F>
 where
     S: Shape,
     S::Return: 'static,
@@ -33,14 +39,19 @@ where
 {
     match (call.verb, call.skip) {
         // Boxed: only verbs come here, and every call would carry its size.
-        (Some(verb), _) if verb.names_a_key() => Box::pin(answer(verb, codec, call)).await,
-        (verb, Some(reason)) => plain(verb, &call, reason, body).await,
+        (Some(verb), _) if verb.names_a_key() => {
+            Either::Left(Either::Left(Box::pin(answer(verb, codec, call))))
+        }
+        (_, Some(reason)) => Either::Left(Either::Right(plain(skipped(&call, reason), body))),
         (_, None) => {
-            let run = match find(codec, call, false).await {
-                Next::Return(output, _) => return output,
-                Next::Run(run) => run,
-            };
-            run.run(body).await
+            let mut search = Search::new(call);
+            Either::Right(Box::pin(async move {
+                let (codec, role) = match find(codec, &mut search, false).await {
+                    Next::Return(output, _) => return output,
+                    Next::Run(codec, role) => (codec, role),
+                };
+                Run::of(codec, search, role).run(body).await
+            }))
         }
     }
 }
@@ -48,11 +59,11 @@ where
 /// As [`get_or_compute`], for a body that may outlive the call: what is served and ought to be
 /// refreshed is refreshed behind the call, on the caller's runtime.
 #[doc(hidden)]
-pub async fn get_or_refresh<S, R, F>(
+pub fn get_or_refresh<S, R, F>(
     codec: Codec<S, R>,
     call: Call,
     mut body: Pin<Box<F>>,
-) -> S::Return
+) -> impl Future<Output = S::Return> + use<S, R, F>
 where
     S: Shape + 'static,
     S::Return: 'static,
@@ -60,35 +71,41 @@ where
     F: Future<Output = S::Return> + Send + 'static,
 {
     match (call.verb, call.skip) {
-        (Some(verb), _) if verb.names_a_key() => Box::pin(answer(verb, codec, call)).await,
-        (verb, Some(reason)) => plain(verb, &call, reason, body.as_mut()).await,
+        (Some(verb), _) if verb.names_a_key() => {
+            Either::Left(Either::Left(Box::pin(answer(verb, codec, call))))
+        }
+        (_, Some(reason)) => Either::Left(Either::Right(plain(skipped(&call, reason), body))),
         (_, None) => {
-            let run = match find(codec, call, true).await {
-                Next::Return(output, behind) => {
-                    if let Some(behind) = behind {
-                        behind.spawn(body);
+            let mut search = Search::new(call);
+            Either::Right(Box::pin(async move {
+                let (codec, role) = match find(codec, &mut search, true).await {
+                    Next::Return(output, refresh) => {
+                        if let Some((codec, hit)) = refresh
+                            && let Some(behind) = Behind::begin(codec, search, &hit)
+                        {
+                            behind.spawn(body);
+                        }
+                        return output;
                     }
-                    return output;
-                }
-                Next::Run(run) => run,
-            };
-            run.run(body.as_mut()).await
+                    Next::Run(codec, role) => (codec, role),
+                };
+                Run::of(codec, search, role).run(body.as_mut()).await
+            }))
         }
     }
 }
 
-/// Off, asked to bypass, or `when` was false.
-async fn plain<F: Future>(
-    verb: Option<Verb>,
-    call: &Call,
-    reason: Reason,
-    body: Pin<&mut F>,
-) -> F::Output {
+/// Off, asked to bypass, or `when` was false: what is still to be told.
+fn skipped(call: &Call, reason: Reason) -> Option<Reason> {
     if !call.cache.is_off() {
         call.counters().bypassed(reason);
     }
+    (call.verb == Some(Verb::Observe)).then_some(reason)
+}
+
+async fn plain<F: Future + Unpin>(told: Option<Reason>, body: F) -> F::Output {
     let output = body.await;
-    if verb == Some(Verb::Observe) {
+    if let Some(reason) = told {
         verb::observed(Outcome::bypassed(reason));
     }
     output
@@ -96,52 +113,56 @@ async fn plain<F: Future>(
 
 /// What a call comes to.
 enum Next<S: Shape, R> {
-    /// There is an output; and perhaps something to be done behind the call.
-    Return(S::Return, Option<Box<Behind<S, R>>>),
-    Run(Box<Run<S, R>>),
+    /// There is an output; and perhaps something to be refreshed behind the call.
+    Return(S::Return, Option<(Codec<S, R>, Hit)>),
+    Run(Codec<S, R>, Role),
 }
 
 /// The call proper, up to the run of the function. No output is alive across an await: the plain
 /// function decides what is `Send`.
-async fn find<S, R>(codec: Codec<S, R>, call: Call, may_outlive: bool) -> Next<S, R>
+fn find<'s, S, R>(
+    codec: Codec<S, R>,
+    search: &'s mut Search,
+    may_outlive: bool,
+) -> impl Future<Output = Next<S, R>> + use<'s, S, R>
 where
     S: Shape,
     R: Rule<S>,
 {
-    // A function with `local` has looked already, before it made a future of its body.
-    if !call.identity.is_local() && call.is_local() {
-        pace().await;
-        if let Some(output) = near(&codec, &call) {
-            return Next::Return(output, None);
+    async move {
+        // A function with `local` has looked already, before it made a future of its body.
+        if !search.call.identity.is_local() && search.call.is_local() {
+            pace().await;
+            if let Some(output) = near(&codec, &search.call) {
+                return Next::Return(output, None);
+            }
         }
-    }
-    let mut search = Search::new(call);
-    let role = loop {
-        match search.next().await {
-            Step::Found(hit) => {
-                let behind = may_outlive && Handle::try_current().is_ok();
-                if let (Some(left), false) = (hit.refresh, behind) {
-                    search.keep(hit.entry.clone(), left);
-                    // Boxed: rare, and every call would carry its size.
-                    if let Some(role) = Box::pin(search.claim(&hit)).await {
-                        break role;
+        let role = loop {
+            match search.next().await {
+                Step::Found(hit) => {
+                    let behind = may_outlive && Handle::try_current().is_ok();
+                    if let (Some(left), false) = (hit.refresh, behind) {
+                        search.keep(hit.entry.clone(), left);
+                        // Boxed: rare, and every call would carry its size.
+                        if let Some(role) = Box::pin(search.claim(&hit)).await {
+                            break role;
+                        }
+                    }
+                    if let Some(output) = serve(&codec, search, &hit) {
+                        near::keep(&codec, search, &hit, &output);
+                        let refreshes = hit.refresh.is_some() && behind;
+                        return Next::Return(output, refreshes.then_some((codec, hit)));
                     }
                 }
-                if let Some(output) = serve(&codec, &mut search, &hit) {
-                    near::keep(&codec, &mut search, &hit, &output);
-                    let behind = hit.refresh.is_some() && behind;
-                    let behind = behind.then(|| Behind::begin(codec, search, &hit)).flatten();
-                    return Next::Return(output, behind);
-                }
+                Step::Joined(payload) => match receive(&codec, search, &payload) {
+                    Some(output) => return Next::Return(output, None),
+                    None => break Role::alone(Reason::Unshared),
+                },
+                Step::Run(role) => break role,
             }
-            Step::Joined(payload) => match receive(&codec, &search, &payload) {
-                Some(output) => return Next::Return(output, None),
-                None => break Role::alone(Reason::Unshared),
-            },
-            Step::Run(role) => break role,
-        }
-    };
-    Next::Run(Box::new(Run { codec, search, role }))
+        };
+        Next::Run(codec, role)
+    }
 }
 
 /// A run of the function, as the leader of a flight or alone.
@@ -152,6 +173,10 @@ struct Run<S: Shape, R> {
 }
 
 impl<S: Shape, R: Rule<S>> Run<S, R> {
+    fn of(codec: Codec<S, R>, search: Search, role: Role) -> Box<Self> {
+        Box::new(Self { codec, search, role })
+    }
+
     async fn run<F>(mut self: Box<Self>, mut body: Pin<&mut F>) -> S::Return
     where
         F: Future<Output = S::Return>,

@@ -29,10 +29,6 @@ impl CallId {
     pub(crate) fn arguments(&self) -> u64 {
         head(&self.0)
     }
-
-    fn text(self) -> String {
-        URL_SAFE_NO_PAD.encode(self.0)
-    }
 }
 
 /// The fingerprint of a function's identity.
@@ -40,28 +36,36 @@ pub(crate) fn fingerprint(identity: &str) -> u64 {
     head(&Sha256::digest(identity.as_bytes()))
 }
 
-/// `{namespace}:{prefix}:{digest}`, or the readable text in place of the digest.
-pub(crate) fn redis_key(namespace: &str, prefix: &str, text: Option<&str>, call: CallId) -> String {
-    let last = match text {
-        Some(text) if text.len() <= MAX_TEXT => text.to_owned(),
-        Some(text) => URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes())),
-        None => call.text(),
-    };
-    format!("{namespace}:{prefix}:{last}")
+/// Appends `{namespace}:{prefix}:{digest}`, or the readable text in place of the digest.
+pub(crate) fn redis_key(
+    namespace: &str,
+    prefix: &str,
+    text: Option<&str>,
+    call: CallId,
+    out: &mut String,
+) {
+    out.extend([namespace, ":", prefix, ":"]);
+    match text {
+        Some(text) if text.len() <= MAX_TEXT => out.push_str(text),
+        Some(text) => URL_SAFE_NO_PAD.encode_string(Sha256::digest(text.as_bytes()), out),
+        None => URL_SAFE_NO_PAD.encode_string(call.0, out),
+    }
 }
 
-/// Where the token of a prefix lies.
-pub(crate) fn prefix_token(namespace: &str, prefix: &str) -> String {
-    format!("{namespace}:~{prefix}")
+/// Appends where the token of a prefix lies.
+pub(crate) fn prefix_token(namespace: &str, prefix: &str, out: &mut String) {
+    out.extend([namespace, ":~", prefix]);
 }
 
-/// Where the token of a tag lies.
-pub(crate) fn tag_token(namespace: &str, tag: &str) -> String {
+/// Appends where the token of a tag lies.
+pub(crate) fn tag_token(namespace: &str, tag: &str, out: &mut String) {
+    out.extend([namespace, ":#"]);
     if tag.len() <= MAX_TEXT {
-        return format!("{namespace}:#{tag}");
+        return out.push_str(tag);
     }
     // Should a short tag read like it, too much is invalidated.
-    format!("{namespace}:##{}", URL_SAFE_NO_PAD.encode(Sha256::digest(tag.as_bytes())))
+    out.push('#');
+    URL_SAFE_NO_PAD.encode_string(Sha256::digest(tag.as_bytes()), out);
 }
 
 /// A short digest for a part that has no readable form.

@@ -257,7 +257,7 @@ mod tests {
         claim.give_up(&shelf.store, &shelf.key, Leaving::TheValue).await;
         let after = shelf.entry().await;
         assert!(after.claim.is_none() && after.id != entry.id && after.id != claim.id);
-        assert_eq!(after.body(100).unwrap(), "value");
+        assert_eq!(*after.body(100).unwrap(), *b"value");
         // The claim is spent.
         assert!(!shelf.set(&claim.seen(), value(&shelf.tokens)).await);
 

@@ -9,7 +9,7 @@ mod verbs;
 mod wait;
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
@@ -92,6 +92,9 @@ enum Look {
     Alone(Reason),
 }
 
+/// What is done where nothing can be served; `None` has everything read again.
+type Further<'a> = Pin<Box<dyn Future<Output = Option<Step>> + Send + 'a>>;
+
 /// One call on its way to a value.
 pub(crate) struct Search {
     pub(crate) call: Call,
@@ -103,7 +106,7 @@ pub(crate) struct Search {
     /// An entry that turned out not to decode.
     dead: Option<Seen>,
     /// To be served if the function fails.
-    kept: Option<Kept>,
+    kept: Option<Box<Kept>>,
     timed: bool,
     /// When the entry was last asked for, if a copy may be made of what came.
     sent: Option<Sent>,
@@ -154,19 +157,19 @@ impl Search {
             return Step::Run(Role::alone(Reason::Invalidated));
         }
         loop {
-            let step = match self.look().await {
-                Look::Serve(hit) => Some(Step::Found(hit)),
-                // Boxed: a hit does not come here, and every call would carry their size.
-                Look::Free(want) => Box::pin(self.lead_or_join(want)).await,
-                Look::Held(right) => Box::pin(self.join_or_wait(right)).await,
+            // Boxed: a hit does not come here, and every call would carry their size.
+            let further: Further<'_> = match self.look().await {
+                Look::Serve(hit) => return Step::Found(hit),
+                Look::Alone(reason) => return Step::Run(Role::alone(reason)),
                 Look::Untimed => {
                     self.timed = true;
-                    None
+                    continue;
                 }
-                Look::Without(reason) => Some(Box::pin(self.share_without_store(reason)).await),
-                Look::Alone(reason) => Some(Step::Run(Role::alone(reason))),
+                Look::Free(want) => Box::pin(self.lead_or_join(want)),
+                Look::Held(right) => Box::pin(self.join_or_wait(right)),
+                Look::Without(reason) => Box::pin(self.share_without_store(reason)),
             };
-            if let Some(step) = step {
+            if let Some(step) = further.await {
                 return step;
             }
         }
@@ -200,32 +203,36 @@ impl Search {
     }
 
     async fn read(&mut self) -> Result<Found, Fault> {
-        let inner = self.inner().clone();
-        let (store, key) = (&inner.store, self.key.clone());
-        if !store.is_ready(&key) {
+        if !self.inner().store.is_ready(&self.key) {
             // Once in a process: not worth a place in every call.
-            let (began, limit) = (Instant::now(), self.limit());
-            let dialled = Box::pin(background::timeout(limit, pin!(store.ready(&key)))).await;
-            self.spent += began.elapsed();
-            if dialled.is_err() {
-                return Err(Fault::Timeout);
-            }
+            Box::pin(self.dialled()).await?;
         }
         let limit = self.limit();
         if limit.is_zero() {
             return Err(Fault::Timeout);
         }
-        self.sent = (self.call.is_local() && store.hears()).then(|| inner.near.sent(&key));
-        self.timed |= self.sent.is_some();
-        let began = Instant::now();
-        let how = match (&self.sent, self.timed) {
-            (Some(_), _) => Read::Tracked,
-            (None, true) => Read::Timed,
-            (None, false) => Read::Plain,
+        let inner = self.call.cache.inner();
+        let copies = self.call.is_local() && inner.store.hears();
+        self.sent = copies.then(|| inner.near.sent(&self.key));
+        self.timed |= copies;
+        let how = match (copies, self.timed) {
+            (true, _) => Read::Tracked,
+            (false, true) => Read::Timed,
+            (false, false) => Read::Plain,
         };
-        let found = store.read(&key, how, limit).await;
+        let began = Instant::now();
+        let found = self.inner().store.read(&self.key, how, limit).await;
         self.spent += began.elapsed();
         found
+    }
+
+    /// Waits for the first dial.
+    async fn dialled(&mut self) -> Result<(), Fault> {
+        let (inner, began) = (self.inner().clone(), Instant::now());
+        let ready = pin!(inner.store.ready(&self.key));
+        let dialled = background::timeout(self.limit(), ready).await;
+        self.spent += began.elapsed();
+        dialled.map_err(|_| Fault::Timeout)
     }
 
     /// Joins the flight that is about to ask for the right, or leads one and asks.
@@ -251,20 +258,18 @@ impl Search {
         }
     }
 
-    async fn share_without_store(&mut self, reason: Reason) -> Step {
+    async fn share_without_store(&mut self, reason: Reason) -> Option<Step> {
         self.without_store = Some(reason);
         if recursion::is_stored() || self.call.verb == Some(Verb::Refresh) {
             // What goes into an entry must not be older than the entry's own run.
-            return Step::Run(Role::alone(reason));
+            return Some(Step::Run(Role::alone(reason)));
         }
         let inner = self.inner().clone();
-        match inner.flights.enter_plain(self.id, || self.holding()) {
-            Entered::Lead(lead) => Step::Run(Role { lead: Some(lead), reason: Some(reason) }),
-            Entered::Member(member) => {
-                let step = self.wait(member).await;
-                step.unwrap_or_else(|| Step::Run(Role::alone(reason)))
-            }
-        }
+        let step = match inner.flights.enter_plain(self.id, || self.holding()) {
+            Entered::Lead(lead) => Some(Step::Run(Role { lead: Some(lead), reason: Some(reason) })),
+            Entered::Member(member) => self.wait(member).await,
+        };
+        step.or_else(|| Some(Step::Run(Role::alone(reason))))
     }
 
     /// What is left of the budget for cache traffic, less a share for timers that fire late.

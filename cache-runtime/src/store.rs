@@ -35,35 +35,60 @@ pub(crate) struct Key {
     pub(crate) bulk: bool,
 }
 
+/// The name of an entry, then those of its tokens: of the prefix and the tags, in the order in which
+/// entries list them. One after the other in one text.
 #[derive(Debug)]
 pub(crate) struct Names {
-    pub(crate) entry: String,
-    /// Of the prefix and the tags, in the order in which entries list them.
-    pub(crate) tokens: SmallVec<[String; 1]>,
+    text: String,
+    /// Where each of them ends.
+    ends: SmallVec<[usize; 2]>,
+}
+
+impl Names {
+    /// Nothing yet, and room for so many bytes.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self { text: String::with_capacity(bytes), ends: SmallVec::new() }
+    }
+
+    /// Adds the name that `write` appends.
+    pub(crate) fn add(&mut self, write: impl FnOnce(&mut String)) {
+        write(&mut self.text);
+        self.ends.push(self.text.len());
+    }
+
+    fn all(&self) -> impl ExactSizeIterator<Item = &str> {
+        let mut from = 0;
+        self.ends.iter().map(move |end| &self.text[std::mem::replace(&mut from, *end)..*end])
+    }
 }
 
 impl Key {
     /// Any key at all, to ask whether its lane is up.
     pub(crate) fn any() -> Self {
-        let names = Names { entry: String::new(), tokens: SmallVec::new() };
-        Self { names: Arc::new(names), hash: 0, bulk: false }
+        Self { names: Arc::new(Names::with_room(0)), hash: 0, bulk: false }
     }
 
     #[cfg(test)]
     pub(crate) fn named(entry: &str) -> Self {
-        let tokens = smallvec::smallvec![format!("~{entry}")];
-        let names = Names { entry: entry.to_owned(), tokens };
+        let mut names = Names::with_room(0);
+        names.add(|text| text.push_str(entry));
+        names.add(|text| text.extend(["~", entry]));
         Self { names: Arc::new(names), ..Self::any() }
     }
 
     pub(crate) fn entry(&self) -> &str {
-        &self.names.entry
+        self.all().next().unwrap_or_default()
+    }
+
+    pub(crate) fn tokens(&self) -> impl ExactSizeIterator<Item = &str> {
+        let mut all = self.all();
+        all.next();
+        all
     }
 
     /// The names of the entry and of all that it depends on.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
-        let tokens = self.names.tokens.iter().map(String::as_str);
-        std::iter::once(self.entry()).chain(tokens)
+    pub(crate) fn all(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.names.all()
     }
 }
 

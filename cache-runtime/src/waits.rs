@@ -107,7 +107,7 @@ async fn changed(listening: Option<&Listening>) {
 
 /// How long the right still lasts unless it is extended; `None` where it is gone.
 fn rest(found: Found, right: EntryId, life: Duration) -> Option<Duration> {
-    let entry = Entry::parse(found.bytes?).filter(|entry| entry.id == right)?;
+    let entry = Entry::parse(found.bytes?).ok().filter(|entry| entry.id == right)?;
     if !entry.depends_on(&found.tokens) {
         return None;
     }

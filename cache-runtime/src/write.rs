@@ -58,7 +58,7 @@ impl Invalidation {
 
     pub fn prefix(&mut self, prefix: &str) {
         let cache = self.cache.clone();
-        let token = key::prefix_token(cache.namespace(), prefix);
+        let token = cache.prefix_token(prefix);
         self.add(&cache, token, site::group_of(prefix));
     }
 
@@ -85,7 +85,7 @@ impl Invalidation {
     fn end_tag(&mut self) {
         if let Some(tag) = self.tag.take() {
             let cache = self.cache.clone();
-            self.add(&cache, key::tag_token(cache.namespace(), &tag), None);
+            self.add(&cache, cache.tag_token(&tag), None);
         }
     }
 

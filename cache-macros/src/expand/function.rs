@@ -58,7 +58,7 @@ fn of_async_fn(around: Around) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         {
             #statements
-            ::std::boxed::Box::pin(#last).await
+            #last.await
         }
     }
 }

@@ -47,7 +47,9 @@ pub(crate) fn writing(targets: &Targets, input: Input, tags: &[Vec<Part>]) -> To
             let shape = { use #runtime::levels::*; #runtime::Returns::<#output>::new().shape() };
             #body
         };
-        let last = quote_spanned!(site=> #runtime::invalidating(shape, writes, body, #on_success));
+        let last = quote_spanned! {site=>
+            ::std::boxed::Box::pin(#runtime::invalidating(shape, writes, body, #on_success))
+        };
         Around { statements, last }
     })
 }

@@ -33,8 +33,7 @@ fn a_cfg_on_an_argument_is_repeated_on_its_part() {
                     #[allow(unreachable_code)] out
                 };
                 let body = ::core::pin::pin!(body);
-                ::std::boxed::Box::pin(::cache_runtime::__private::get_or_compute(codec, call, body))
-                    .await
+                ::cache_runtime::__private::get_or_compute(codec, call, body).await
             }
         "#]],
     );
@@ -74,8 +73,7 @@ fn pattern_arguments_count_as_the_names_they_bind() {
                     #[allow(unreachable_code)] out
                 };
                 let body = ::core::pin::pin!(body);
-                ::std::boxed::Box::pin(::cache_runtime::__private::get_or_compute(codec, call, body))
-                    .await
+                ::cache_runtime::__private::get_or_compute(codec, call, body).await
             }
         "#]],
     );

@@ -46,8 +46,7 @@ fn the_first_example_expands_to_at_most_45_lines() {
                     #[allow(unreachable_code)] out
                 };
                 let body = ::core::pin::pin!(body);
-                ::std::boxed::Box::pin(::cache_runtime::__private::get_or_compute(codec, call, body))
-                    .await
+                ::cache_runtime::__private::get_or_compute(codec, call, body).await
             }
         "#]],
     );
@@ -113,8 +112,7 @@ fn a_method_with_a_template_and_closures() {
                     #[allow(unreachable_code)] out
                 };
                 let body = ::core::pin::pin!(body);
-                ::std::boxed::Box::pin(crate::cache::__private::get_or_compute(codec, call, body))
-                    .await
+                crate::cache::__private::get_or_compute(codec, call, body).await
             }
         "#]],
     );
@@ -244,8 +242,7 @@ fn a_generic_function() {
                     #[allow(unreachable_code)] out
                 };
                 let body = ::core::pin::pin!(body);
-                ::std::boxed::Box::pin(::cache_runtime::__private::get_or_compute(codec, call, body))
-                    .await
+                ::cache_runtime::__private::get_or_compute(codec, call, body).await
             }
         "#]],
     );

@@ -51,8 +51,7 @@ fn a_function_that_is_refreshed_behind_the_call() {
                     let out: Result<u8, E> = { Ok(1) };
                     #[allow(unreachable_code)] out
                 });
-                ::std::boxed::Box::pin(::cache_runtime::__private::get_or_refresh(codec, call, body))
-                    .await
+                ::cache_runtime::__private::get_or_refresh(codec, call, body).await
             }
         "#]],
     );

@@ -149,16 +149,18 @@ fn async_trait_is_rewritten_inside_its_box() {
                         #[allow(unreachable_code)] out
                     };
                     let body = ::core::pin::pin!(body);
-                    ::cache_runtime::__private::invalidating(
-                            shape,
-                            writes,
-                            body,
-                            |value, writes| {
-                                {
-                                    let created = value;
-                                    writes.call(find(created.id));
-                                }
-                            },
+                    ::std::boxed::Box::pin(
+                            ::cache_runtime::__private::invalidating(
+                                shape,
+                                writes,
+                                body,
+                                |value, writes| {
+                                    {
+                                        let created = value;
+                                        writes.call(find(created.id));
+                                    }
+                                },
+                            ),
                         )
                         .await
                 })

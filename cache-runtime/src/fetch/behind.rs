@@ -50,7 +50,7 @@ impl<S: Shape, R: Rule<S>> Behind<S, R> {
         let Self { codec, mut search, lead, permit } = *self;
         if let Some(role) = search.granted(lead).await {
             search.counters().count(Count::Refresh);
-            Box::new(Run { codec, search, role }).run(body.as_mut()).await;
+            Run::of(codec, search, role).run(body.as_mut()).await;
         }
         drop(permit);
     }

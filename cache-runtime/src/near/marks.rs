@@ -63,10 +63,12 @@ impl Marks {
     }
 
     pub(crate) fn mark(&self, key: &Key) -> Mark {
-        let place = |name: &str| self.place(name.as_bytes()) as u32;
-        let stripes = match &key.names.tokens[..] {
-            [prefix] => Stripes::Two([place(key.entry()), place(prefix)]),
-            _ => Stripes::More(Arc::new(key.all().map(place).collect())),
+        let mut places = key.all().map(|name| self.place(name.as_bytes()) as u32);
+        let stripes = match (places.len(), places.next(), places.next()) {
+            (2, Some(entry), Some(prefix)) => Stripes::Two([entry, prefix]),
+            (_, entry, prefix) => {
+                Stripes::More(Arc::new(entry.into_iter().chain(prefix).chain(places).collect()))
+            }
         };
         let sum = self.sum(&stripes);
         Mark { stripes, sum }

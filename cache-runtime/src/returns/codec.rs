@@ -1,5 +1,6 @@
 //! What the chain leaves: plain functions, and the rules of the attribute over the value.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,14 +94,14 @@ impl<S: Shape, R> Codec<S, R> {
     }
 
     /// A copy of a value for this process: its bytes where it is not `Clone`.
-    pub(crate) fn copy(
+    pub(crate) fn copy<'e>(
         &self,
         value: &S::Value,
-        bytes: impl FnOnce() -> Option<Bytes>,
+        bytes: impl FnOnce() -> Option<Cow<'e, [u8]>>,
     ) -> Option<Handed> {
         match self.wire.value {
             Some(sharing) => Some((sharing.hand)(value)),
-            None => bytes().map(|bytes| Arc::new(bytes) as Handed),
+            None => bytes().map(|bytes| Arc::new(bytes.into_owned()) as Handed),
         }
     }
 
@@ -110,7 +111,7 @@ impl<S: Shape, R> Codec<S, R> {
         let value = match self.wire.value {
             Some(sharing) => (sharing.take)(handed),
             None => {
-                let bytes = handed.downcast_ref::<Bytes>()?;
+                let bytes = handed.downcast_ref::<Vec<u8>>()?;
                 contained(|| self.decode(bytes).ok()).flatten()
             }
         };

@@ -21,30 +21,33 @@ impl Search {
         self.left = found.left;
         match found.bytes {
             None => Look::Free(Want::Lease(Seen::absent())),
-            Some(bytes) => self.judge_bytes(&bytes),
+            Some(bytes) => self.judge_bytes(bytes),
         }
     }
 
-    fn judge_bytes(&mut self, bytes: &Bytes) -> Look {
-        let Some(entry) = Entry::parse(bytes.clone()) else {
-            self.dead(Warning::Undecodable, "the entry is not one of ours: overwritten");
-            return Look::Free(Want::Lease(Seen::foreign(bytes)));
+    fn judge_bytes(&mut self, bytes: Bytes) -> Look {
+        let entry = match Entry::parse(bytes) {
+            Ok(entry) => entry,
+            Err(bytes) => {
+                self.dead(Warning::Undecodable, "the entry is not one of ours: overwritten");
+                return Look::Free(Want::Lease(Seen::foreign(&bytes)));
+            }
         };
-        let dead = Look::Free(Want::Lease(entry.seen()));
+        let dead = |entry: &Entry| Look::Free(Want::Lease(entry.seen()));
         if entry.owner.function != self.owner.function {
             self.other_function(&entry);
-            return dead;
+            return dead(&entry);
         }
         if entry.owner.arguments != self.owner.arguments {
             self.dead(Warning::OtherFunction, "calls with different arguments share a `key`");
-            return dead;
+            return dead(&entry);
         }
         if entry.owner.version > self.owner.version {
             self.warn(Warning::Newer, "the entry is from a newer `version`: left alone");
             return Look::Alone(Reason::Newer);
         }
         if entry.owner.version < self.owner.version || !entry.depends_on(&self.tokens) {
-            return dead;
+            return dead(&entry);
         }
         match entry.kind {
             Kind::Lease => Look::Held(entry.id),
@@ -58,8 +61,8 @@ impl Search {
         }
         let left = self.left.unwrap_or(entry.life);
         let claimed = right::claimed_for(&entry, left, self.right_life()).is_some();
-        let hit = |stale, refresh: bool| {
-            Look::Serve(Hit { entry: entry.clone(), stale, refresh: refresh.then_some(left) })
+        let hit = |entry, stale, refresh: bool| {
+            Look::Serve(Hit { entry, stale, refresh: refresh.then_some(left) })
         };
         if self.call.verb == Some(Verb::Refresh) {
             return free_unless(claimed, entry, left);
@@ -67,12 +70,12 @@ impl Search {
         // Fresh until the window begins; an entry without one is gone by then.
         let Some(age) = entry.window.checked_sub(left).filter(|_| !entry.window.is_zero()) else {
             let early = !claimed && self.is_early(&entry, left.saturating_sub(entry.window));
-            return hit(false, early);
+            return hit(entry, false, early);
         };
         // An old value would stay for as long as what is being computed from it.
         let tolerated = !recursion::is_stored();
         if tolerated && age < self.call.identity.stale_while_revalidate() {
-            return hit(true, !claimed);
+            return hit(entry, true, !claimed);
         }
         if tolerated && age < self.call.identity.stale_if_error() {
             self.keep(entry.clone(), left);
@@ -110,13 +113,13 @@ impl Search {
 
     /// Keeps what could be served, for the case that the function fails.
     pub(crate) fn keep(&mut self, entry: Entry, left: Duration) {
-        self.kept = Some(Kept { entry, left, since: Instant::now() });
+        self.kept = Some(Box::new(Kept { entry, left, since: Instant::now() }));
     }
 
     /// What was kept, if it may still be served; `forgives` is asked for leave where it takes some.
     /// The function has had its time, and the value has aged meanwhile.
     pub(crate) fn in_place_of_an_error(&self, forgives: impl FnOnce() -> bool) -> Option<Hit> {
-        let Kept { entry, left, since } = self.kept.as_ref()?;
+        let Kept { entry, left, since } = self.kept.as_deref()?;
         let (identity, since) = (self.call.identity, since.elapsed());
         // How long past its ttl, if it is.
         let past = entry.window.saturating_add(since).checked_sub(*left);
@@ -130,7 +133,7 @@ impl Search {
 
     /// What an entry that was kept has left by now, for its age.
     pub(crate) fn left_of_kept(&self) -> Option<Duration> {
-        let Kept { left, since, .. } = self.kept.as_ref()?;
+        let Kept { left, since, .. } = self.kept.as_deref()?;
         Some(left.saturating_sub(since.elapsed()))
     }
 }

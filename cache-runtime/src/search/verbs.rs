@@ -58,9 +58,9 @@ impl Search {
             let found = store.read(&self.key, Read::Plain, patience).await?;
             let seen = match found.bytes {
                 None => Seen::absent(),
-                Some(bytes) => match Entry::parse(bytes.clone()) {
-                    Some(entry) => entry.seen(),
-                    None => Seen::foreign(&bytes),
+                Some(bytes) => match Entry::parse(bytes) {
+                    Ok(entry) => entry.seen(),
+                    Err(bytes) => Seen::foreign(&bytes),
                 },
             };
             let tokens = match found.tokens.iter().copied().collect() {
@@ -101,7 +101,8 @@ impl Search {
             found = Err(Fault::WrongType);
         }
         if let Ok(Found { bytes: Some(bytes), left, .. }) = &found {
-            explanation.stored = Entry::parse(bytes.clone()).map(|entry| stored(&entry, *left));
+            explanation.stored =
+                Entry::parse(bytes.clone()).ok().map(|entry| stored(&entry, *left));
         }
         let mut entry = None;
         if self.call.skip.is_none() {

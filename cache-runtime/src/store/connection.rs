@@ -7,12 +7,13 @@
 //! One more lane listens: whatever must hear of changes reads through it, and nothing else does.
 
 mod dial;
+mod home;
 mod keeper;
 mod listening;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,11 +23,13 @@ use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{self, ProtocolVersion, RedisResult, Value};
 use tokio::sync::{Notify, watch};
 
+use super::redis::Asks;
 use super::{Breaker, Key};
 use crate::background;
 use crate::clock::Coarse;
 use crate::config::{Config, Server};
 use crate::near::Marks;
+use home::{Anchor, Home};
 use listening::Ears;
 pub(crate) use listening::Listening;
 
@@ -45,11 +48,41 @@ pub(crate) struct Lane {
     connection: MultiplexedConnection,
     strikes: AtomicU32,
     gone: Arc<Notify>,
+    /// What is to be read together.
+    pub(crate) asks: Asks,
+    /// Reads that wait for an answer.
+    reading: AtomicUsize,
+    /// The caller's runtime, where that drives it.
+    anchor: Option<Anchor>,
 }
 
 impl Lane {
     pub(crate) fn connection(&self) -> MultiplexedConnection {
         self.connection.clone()
+    }
+
+    /// Whether whatever drives it is there.
+    fn is_driven(&self) -> bool {
+        self.anchor.as_ref().is_none_or(Anchor::holds)
+    }
+
+    pub(crate) fn begin_to_read(&self) -> Reading<'_> {
+        self.reading.fetch_add(1, Ordering::Relaxed);
+        Reading(&self.reading)
+    }
+
+    /// Whether others than whoever asks are reading.
+    pub(crate) fn is_reading_more(&self) -> bool {
+        self.reading.load(Ordering::Relaxed) > 1
+    }
+}
+
+/// One read that waits for an answer.
+pub(crate) struct Reading<'a>(&'a AtomicUsize);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -61,6 +94,7 @@ pub(crate) struct Lanes {
     pools: [Pool; 2],
     resp2: AtomicBool,
     listening: Pool,
+    home: Home,
     ears: Arc<Ears>,
     /// The server does not announce changes: listeners ask again and again instead.
     deaf: AtomicBool,
@@ -78,8 +112,12 @@ pub(crate) struct Lanes {
 struct Slot {
     lane: ArcSwapOption<Lane>,
     started: AtomicBool,
-    /// Whether the first dial has ended, well or badly.
+    /// Whether a dial has ended, well or badly, since the lane was last needed.
     settled: watch::Sender<bool>,
+    /// Somebody waits for a lane whose runtime has ended.
+    wanted: Arc<Notify>,
+    /// Dialled on the private runtime next time: where it was driven before, it did not get on.
+    privately: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,11 +135,14 @@ impl Lanes {
             lane: ArcSwapOption::empty(),
             started: AtomicBool::new(false),
             settled: watch::Sender::new(false),
+            wanted: Arc::default(),
+            privately: AtomicBool::new(false),
         };
         Ok(Self {
             server: server.clone(),
             slots: (0..config.pool_size + 2).map(|_| slot()).collect(),
             listening: dial::pool(server, config, ProtocolVersion::RESP3, Some(ears.clone()))?,
+            home: Home::default(),
             ears,
             deaf: AtomicBool::new(server.resp2),
             pools: [pool(ProtocolVersion::RESP3)?, pool(ProtocolVersion::RESP2)?],
@@ -168,16 +209,29 @@ impl Lanes {
         }
     }
 
-    /// Waits for the end of a slot's first dial.
+    /// Waits for the end of a slot's first dial, or of the first after its runtime has ended.
     pub(crate) async fn settled(self: &Arc<Self>, slot: usize) {
+        self.home.note();
         self.start(slot);
+        if let Some(lane) = self.slots[slot].lane.load_full().filter(|lane| !lane.is_driven()) {
+            self.leave(&lane);
+        }
+        self.slots[slot].wanted.notify_one();
         let mut settled = self.slots[slot].settled.subscribe();
         // The sender lives as long as `self`.
         let _ = settled.wait_for(|settled| *settled).await;
     }
 
     pub(crate) fn is_settled(&self, slot: usize) -> bool {
-        *self.slots[slot].settled.borrow()
+        let slot = &self.slots[slot];
+        *slot.settled.borrow() && slot.lane.load().as_ref().is_none_or(|lane| lane.is_driven())
+    }
+
+    /// Takes a lane out whose runtime has ended: whoever needs it next waits for another.
+    fn leave(&self, lane: &Arc<Lane>) {
+        if self.take_out(lane) {
+            self.slots[lane.index].settled.send_replace(false);
+        }
     }
 
     pub(crate) fn is_down(&self) -> bool {
@@ -194,11 +248,17 @@ impl Lanes {
         }
     }
 
-    /// Sends to a lane, and learns from what comes back.
+    /// Whether a command with so much time says something about the server when it has run out.
+    pub(crate) fn is_ample(&self, limit: Duration) -> bool {
+        limit.saturating_mul(2) >= self.patience
+    }
+
+    /// Sends to a lane what `calls` calls wait for, and learns from what comes back.
     pub(crate) async fn send<F>(
         self: &Arc<Self>,
         lane: &Arc<Lane>,
         limit: Duration,
+        calls: u32,
         reply: Pin<&mut F>,
     ) -> Result<Value, Sent>
     where
@@ -207,9 +267,8 @@ impl Lanes {
         let limit = limit.min(self.timeout);
         match background::timeout(limit, reply).await {
             Err(background::Elapsed) => {
-                // What had hardly any time left says nothing about the server.
-                if limit.saturating_mul(2) >= self.patience {
-                    self.timed_out(lane);
+                if self.is_ample(limit) {
+                    self.timed_out(lane, calls);
                 }
                 Err(Sent::Timeout)
             }
@@ -221,19 +280,20 @@ impl Lanes {
                     self.breaker.success();
                     Ok(value)
                 }
-                Err(error) => Err(self.failed(lane, &error)),
+                Err(error) => Err(self.failed(lane, calls, &error)),
             },
         }
     }
 
-    fn timed_out(self: &Arc<Self>, lane: &Arc<Lane>) {
-        if lane.strikes.fetch_add(1, Ordering::Relaxed) + 1 >= STRIKES {
+    fn timed_out(self: &Arc<Self>, lane: &Arc<Lane>, calls: u32) {
+        if lane.strikes.fetch_add(calls, Ordering::Relaxed) + calls >= STRIKES {
+            self.slots[lane.index].privately.store(lane.anchor.is_some(), Ordering::Relaxed);
             self.evict(lane);
         }
-        self.failure("commands time out");
+        self.failure(calls, "commands time out");
     }
 
-    fn failed(self: &Arc<Self>, lane: &Arc<Lane>, error: &redis::RedisError) -> Sent {
+    fn failed(self: &Arc<Self>, lane: &Arc<Lane>, calls: u32, error: &redis::RedisError) -> Sent {
         let text = without_arguments(error.to_string());
         let code = code(error, &text);
         let lost = error.is_unrecoverable_error() || error.is_io_error();
@@ -243,7 +303,7 @@ impl Lanes {
             self.evict(lane);
         }
         if lost || OUTAGE.contains(&code) {
-            self.failure(&text);
+            self.failure(calls, &text);
             return Sent::Down;
         }
         // The server answered; whether it likes the command is another matter.
@@ -251,8 +311,9 @@ impl Lanes {
         Sent::Error { code, text }
     }
 
-    fn failure(self: &Arc<Self>, why: &str) {
-        if self.breaker.failure() {
+    fn failure(self: &Arc<Self>, calls: u32, why: &str) {
+        // Each of the calls has had its failure.
+        if (0..calls).any(|_| self.breaker.failure()) {
             self.ears.wake_all();
             self.note(State::Lost, why);
             background::spawn(keeper::probe(Arc::downgrade(self)));
@@ -260,16 +321,24 @@ impl Lanes {
     }
 
     fn evict(&self, lane: &Arc<Lane>) {
-        let slot = &self.slots[lane.index].lane;
-        let expected = Some(lane.clone());
-        let before = slot.compare_and_swap(&expected, None);
-        if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, lane)) {
-            lane.gone.notify_one();
+        if self.take_out(lane) {
             if lane.index == self.listener() {
                 self.ears.everything();
             }
             self.suspicion.notify_waiters();
         }
+    }
+
+    /// False where somebody else has done it.
+    fn take_out(&self, lane: &Arc<Lane>) -> bool {
+        let slot = &self.slots[lane.index].lane;
+        let expected = Some(lane.clone());
+        let before = slot.compare_and_swap(&expected, None);
+        let taken = before.as_ref().is_some_and(|before| Arc::ptr_eq(before, lane));
+        if taken {
+            lane.gone.notify_one();
+        }
+        taken
     }
 
     /// Pings a lane, and takes it out where it does not answer.
@@ -341,7 +410,7 @@ impl Lanes {
 }
 
 /// How a command fared.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Sent {
     Timeout,
     Down,
@@ -356,6 +425,7 @@ pub(crate) enum Sent {
 impl Drop for Lanes {
     fn drop(&mut self) {
         for slot in &self.slots {
+            slot.wanted.notify_one();
             if let Some(lane) = slot.lane.load_full() {
                 // Wakes the keeper, which finds the cache gone and ends.
                 lane.gone.notify_one();

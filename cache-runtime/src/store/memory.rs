@@ -52,8 +52,8 @@ impl Memory {
     pub(crate) fn read(&self, key: &Key) -> Found {
         let now = Instant::now();
         let mut entries = self.entries();
-        let mut token = |name: &String| live(&mut entries, name, now).map(|t| Token::of(&t.bytes));
-        let tokens = key.names.tokens.iter().map(&mut token).collect();
+        let mut token = |name: &str| live(&mut entries, name, now).map(|t| Token::of(&t.bytes));
+        let tokens = key.tokens().map(&mut token).collect();
         let slot = live(&mut entries, key.entry(), now);
         let left = slot.as_ref().map(|slot| slot.expires.saturating_duration_since(now));
         Found { bytes: slot.map(|slot| slot.bytes), tokens, left }
@@ -63,13 +63,13 @@ impl Memory {
     pub(crate) fn seed(&self, key: &Key, life: Duration) -> Result<Tokens, Fault> {
         let now = Instant::now();
         let mut entries = self.entries();
-        let seeded = key.names.tokens.iter().map(|name| {
+        let seeded = key.tokens().map(|name| {
             if let Some(known) = live(&mut entries, name, now) {
                 return Ok(Token::of(&known.bytes));
             }
             let fresh = EntryId::fresh().ok_or(Fault::Down)?;
             let slot = Slot { bytes: Bytes::copy_from_slice(&fresh.0), expires: end(now, life) };
-            entries.insert(name.as_str().into(), slot);
+            entries.insert(name.into(), slot);
             Ok(Token(fresh.0))
         });
         seeded.collect()
@@ -79,12 +79,12 @@ impl Memory {
     pub(crate) fn renew(&self, key: &Key, life: Duration) {
         let now = Instant::now();
         let mut entries = self.entries();
-        for name in &key.names.tokens {
+        for name in key.tokens() {
             if let Some(token) = live(&mut entries, name, now)
                 && token.expires < end(now, life)
             {
                 let slot = Slot { bytes: token.bytes, expires: end(now, life.saturating_mul(2)) };
-                entries.insert(name.as_str().into(), slot);
+                entries.insert(name.into(), slot);
             }
         }
     }

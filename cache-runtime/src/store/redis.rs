@@ -1,6 +1,7 @@
 //! Entries in Redis: a few commands over the lanes.
 
 mod clear;
+mod reads;
 mod script;
 
 use std::pin::pin;
@@ -8,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use deadpool_redis::redis::{self, Cmd, Pipeline, Value};
 
 use super::connection::{Lane, Lanes, Listening, Sent, State, WRONG_TYPE};
@@ -17,6 +17,8 @@ use crate::clock;
 use crate::config::{Config, Server};
 use crate::entry::{EntryId, Token, Tokens};
 use crate::near::Marks;
+use reads::Batch;
+pub(super) use reads::{Asks, gather};
 
 pub(super) const COMPARE_AND_SET: &str = include_str!("compare_and_set.lua");
 
@@ -95,37 +97,38 @@ impl Redis {
         self.lanes.slot_of(key.hash, key.bulk)
     }
 
-    /// `MGET` of the entry and its tokens. `PTTL`, where it is asked for, goes first: then the age
-    /// can only be overestimated.
+    /// Reads an entry and its tokens: at once where the lane waits for nothing, and otherwise together
+    /// with whatever else is to be read.
     pub(crate) async fn read(&self, key: &Key, how: Read, limit: Duration) -> Result<Found, Fault> {
-        let size = key.all().map(|name| name.len() + 16).sum();
-        let mut mget = Cmd::with_capacity(1 + key.names.tokens.len() + 1, size);
-        mget.arg("MGET");
-        for name in key.all() {
-            mget.arg(name);
-        }
-        if how == Read::Plain {
-            return found(self.command(key, limit, &mget).await?, None);
-        }
-        let mut both = redis::pipe();
-        both.cmd("PTTL").arg(key.entry()).add_command(mget);
         let lane = match how {
             Read::Tracked => self.lanes.listening_lane(),
-            _ => self.lanes.lane(self.slot(key)),
+            Read::Plain | Read::Timed => self.lanes.lane(self.slot(key)),
         };
-        let mut replies = self.pipeline(lane, limit, &both).await.map_err(fault)?;
-        match (replies.pop(), replies.pop()) {
-            (Some(found_now), Some(Value::Int(left))) => {
-                let left = match left {
-                    // Absent a moment ago: what has come since is new.
-                    -2 => None,
-                    left => Some(Duration::from_millis(u64::try_from(left).unwrap_or(0))),
-                };
-                found(found_now, left)
-            }
-            (Some(other), _) => Err(unexpected(&other)),
-            (None, _) => Err(unexpected(&Value::Nil)),
+        let (lane, _place) = self.enter(lane).map_err(fault)?;
+        let _reading = lane.begin_to_read();
+        let timed = how != Read::Plain;
+        // Whoever has little time left would cut the others short.
+        if lane.is_reading_more() && self.lanes.is_ample(limit) {
+            let answered = reads::ask(&lane, key, timed, limit).await;
+            return answered.unwrap_or(Err(Sent::Down)).map_err(fault);
         }
+        // Boxed: every call would carry its size.
+        Box::pin(self.read_now(&lane, key, timed, limit)).await.map_err(fault)
+    }
+
+    async fn read_now(
+        &self,
+        lane: &Arc<Lane>,
+        key: &Key,
+        timed: bool,
+        limit: Duration,
+    ) -> Result<Found, Sent> {
+        let mut batch = Batch::with_room(1);
+        batch.add(key, timed);
+        let mut connection = lane.connection();
+        let reply = pin!(batch.send(&mut connection));
+        let found = batch.answers(self.lanes.send(lane, limit, 1, reply).await?)?;
+        Ok(found.into_iter().next().unwrap_or_default())
     }
 
     /// Whether something is under the key that no command of ours takes for an entry: `MGET` shows
@@ -148,7 +151,7 @@ impl Redis {
             return Err(Fault::ReadOnly);
         }
         let mut seed = redis::pipe();
-        for (name, token) in key.names.tokens.iter().zip(known) {
+        for (name, token) in key.tokens().zip(known) {
             if token.is_none() {
                 let fresh = EntryId::fresh().ok_or(Fault::Down)?;
                 seed.cmd("SET").arg(name).arg(&fresh.0[..]).arg("NX").arg("PX").arg(in_redis(life));
@@ -201,7 +204,7 @@ impl Redis {
         let (lane, _place) = self.enter(lane)?;
         let mut connection = lane.connection();
         let reply = pin!(connection.send_packed_command(command));
-        self.lanes.send(&lane, limit, reply).await
+        self.lanes.send(&lane, limit, 1, reply).await
     }
 
     /// One round trip for several commands; the first error among the replies is the whole's.
@@ -217,7 +220,7 @@ impl Redis {
             let replies = connection.send_packed_commands(commands, 0, commands.len()).await?;
             Ok(Value::Array(replies))
         });
-        match self.lanes.send(&lane, limit, replies).await? {
+        match self.lanes.send(&lane, limit, 1, replies).await? {
             Value::Array(replies) => Ok(replies),
             _ => Ok(Vec::new()),
         }
@@ -280,24 +283,16 @@ fn in_redis(life: Duration) -> u64 {
     life.min(MAX_LIFE).as_millis().max(1) as u64
 }
 
-fn found(reply: Value, left: Option<Duration>) -> Result<Found, Fault> {
-    let Value::Array(values) = reply else { return Err(unexpected(&reply)) };
-    let mut values = values.into_iter().map(|value| match value {
-        Value::Nil => Ok(None),
-        Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
-        other => Err(unexpected(&other)),
-    });
-    let bytes = values.next().unwrap_or(Ok(None))?;
-    let token = |bytes: Result<Option<Bytes>, _>| Ok(bytes?.map(|bytes| Token::of(&bytes)));
-    Ok(Found { bytes, tokens: values.map(token).collect::<Result<_, Fault>>()?, left })
+fn unexpected(reply: &Value) -> Fault {
+    fault(odd(reply))
 }
 
 /// Tells the kind of a reply, never its content.
-fn unexpected(reply: &Value) -> Fault {
+fn odd(reply: &Value) -> Sent {
     let kind = match reply {
         Value::Int(_) => "an integer",
         Value::Array(_) => "an array",
         _ => "another type",
     };
-    Fault::Refused(format!("unexpected reply: {kind}"))
+    Sent::Error { code: "", text: format!("unexpected reply: {kind}") }
 }

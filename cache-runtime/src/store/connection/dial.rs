@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{
@@ -10,15 +10,37 @@ use deadpool_redis::redis::{
     RedisConnectionInfo, RedisResult, Value,
 };
 use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, Timeouts};
-use tokio::sync::Notify;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
 
-use super::{Ears, Lane, Lanes};
+use super::{Anchor, Ears, Lane, Lanes};
 use crate::clock::Coarse;
 use crate::config::{Address, Config, Server};
-use crate::store::redis::COMPARE_AND_SET;
+use crate::store::redis::{COMPARE_AND_SET, gather};
+
+type Dialled = Result<(Connection, Arc<Lane>), String>;
 
 impl Lanes {
-    pub(super) async fn dial(&self, index: usize) -> Result<(Connection, Lane), String> {
+    /// Dials on the runtime that is to drive the connection.
+    pub(super) async fn dial_at_home(self: &Arc<Self>, index: usize) -> Dialled {
+        let private =
+            index == self.listener() || self.slots[index].privately.load(Ordering::Relaxed);
+        let Some(home) = self.home.get().filter(|_| !private) else {
+            return self.clone().dial(index, None).await;
+        };
+        let dial = self.clone().dial(index, Some(home.clone()));
+        let mut dial = home.spawn(dial);
+        // Its own timers are those of a runtime that may be too busy for them.
+        let patience = self.connect_timeout.saturating_mul(3);
+        match tokio::time::timeout(patience, &mut dial).await {
+            Ok(Ok(dialled)) => return dialled,
+            Ok(Err(_)) => self.home.forget(),
+            Err(_) => dial.abort(),
+        }
+        self.clone().dial(index, None).await
+    }
+
+    async fn dial(self: Arc<Self>, index: usize, home: Option<Handle>) -> Dialled {
         let listens = index == self.listener();
         let object = if listens {
             self.listening.get().await.map_err(why)?
@@ -42,8 +64,20 @@ impl Lanes {
             .await
             .map_err(|_| "the server accepts connections and does not answer".to_owned())??;
         self.heard(index, sent);
+        let (asks, asked) = mpsc::unbounded_channel();
         let gone = Arc::new(Notify::new());
-        Ok((object, Lane { index, connection, strikes: AtomicU32::new(0), gone }))
+        let anchor = home.map(|home| Anchor::at(&home, gone.clone()));
+        let lane = Arc::new(Lane {
+            index,
+            connection,
+            strikes: AtomicU32::new(0),
+            gone,
+            asks,
+            reading: AtomicUsize::new(0),
+            anchor,
+        });
+        tokio::spawn(gather(Arc::downgrade(&self), Arc::downgrade(&lane), asked));
+        Ok((object, lane))
     }
 
     async fn dial_in_any_protocol(&self) -> Result<Connection, PoolError> {

@@ -18,6 +18,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// nothing.
 const HEARTBEAT: Duration = Duration::from_millis(250);
 
+/// For how long a lane whose runtime has ended is not dialled, unless somebody calls.
+const UNWANTED: Duration = Duration::from_millis(250);
+
 /// How often a server that does not announce changes is asked to.
 const DEAF: Duration = Duration::from_secs(60);
 
@@ -26,11 +29,10 @@ pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
     let mut backoff = Backoff::new();
     loop {
         let Some(here) = lanes.upgrade() else { return };
-        let dialled = here.dial(index).await;
+        let dialled = here.dial_at_home(index).await;
         match dialled {
             Ok((object, lane)) => {
                 backoff = Backoff::new();
-                let lane = Arc::new(lane);
                 here.slots[index].lane.store(Some(lane.clone()));
                 if !here.breaker.is_open() {
                     here.note(State::Up, "");
@@ -41,6 +43,9 @@ pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
                 watch_over(&lanes, &lane).await;
                 // A dead connection must not go back to the pool.
                 drop(Connection::take(object));
+                if !lane.is_driven() {
+                    wanted(&lanes, lane).await;
+                }
             }
             Err(error) => {
                 let pause = if here.any().is_none() {
@@ -59,6 +64,16 @@ pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
             }
         }
     }
+}
+
+/// Waits until somebody needs the lane, whose runtime is to drive it then; but not for long: what
+/// is done behind the calls needs it too.
+async fn wanted(lanes: &Weak<Lanes>, lane: Arc<Lane>) {
+    let Some(here) = lanes.upgrade() else { return };
+    here.leave(&lane);
+    let wanted = here.slots[lane.index].wanted.clone();
+    drop((here, lane));
+    let _ = tokio::time::timeout(UNWANTED, wanted.notified()).await;
 }
 
 /// Returns once the lane has been taken out.

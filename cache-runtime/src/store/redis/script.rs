@@ -32,12 +32,12 @@ impl Redis {
         limit: Duration,
     ) -> Result<bool, Fault> {
         let mut before = redis::pipe();
-        for name in &key.names.tokens {
+        for name in key.tokens() {
             before.cmd("PTTL").arg(name);
         }
         let replies = self.script(key, seen, write, limit, &before).await?;
         let mut renew = redis::pipe();
-        for (name, left) in key.names.tokens.iter().zip(&replies) {
+        for (name, left) in key.tokens().zip(&replies) {
             // Without an expiry is too long.
             if let Value::Int(left @ -1..) = left
                 && *left < in_redis(tokens_for).cast_signed()
