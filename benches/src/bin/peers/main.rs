@@ -1,0 +1,70 @@
+//! This cache beside its peers and beside what is written by hand, in one run, in turns:
+//! `cargo run --release --bin peers`. Names of workloads run these alone; `--quick` takes a third of
+//! the time.
+//!
+//! Starts its own redis-server, over TCP on this machine, and prints one Markdown document.
+
+mod adapter;
+mod contest;
+mod counting;
+mod hit;
+mod miss;
+mod report;
+mod server;
+mod stampede;
+mod values;
+
+use std::time::{Duration, Instant};
+
+use contest::Pace;
+use hit::Field;
+use server::Tcp;
+
+const WORKLOADS: [&str; 3] = ["hit", "miss", "stampede"];
+
+/// What the arguments ask for.
+struct Asked {
+    quick: bool,
+    names: Vec<String>,
+}
+
+impl Asked {
+    fn read() -> Self {
+        let (quick, names): (Vec<_>, Vec<_>) =
+            std::env::args().skip(1).partition(|word| word == "--quick");
+        if let Some(unknown) = names.iter().find(|name| !WORKLOADS.contains(&name.as_str())) {
+            eprintln!("no workload `{unknown}`; there are {}", WORKLOADS.join(", "));
+            std::process::exit(2);
+        }
+        Self { quick: !quick.is_empty(), names }
+    }
+
+    fn has(&self, workload: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|name| name == workload)
+    }
+
+    fn pace(&self, millis: u64) -> Pace {
+        let (rounds, share) = if self.quick { (4, 0.75) } else { (9, 1.0) };
+        Pace { rounds, turn: Duration::from_millis(millis).mul_f64(share) }
+    }
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() {
+    let (asked, begun) = (Asked::read(), Instant::now());
+    println!("# Side by side\n\n{}", include_str!("about.md").trim_end());
+    let server = Tcp::start().await;
+    let field = Field::start(&server.url()).await;
+    let mut targets = Vec::new();
+    if asked.has("hit") {
+        targets.extend(hit::hit(&field, asked.pace(160)).await);
+    }
+    if asked.has("miss") {
+        miss::miss(&field, asked.pace(120)).await;
+    }
+    if asked.has("stampede") {
+        targets.extend(stampede::stampede(&field, asked.pace(0)).await);
+    }
+    report::targets(&targets);
+    println!("\nThe run took {:.0} s.", begun.elapsed().as_secs_f64());
+}
