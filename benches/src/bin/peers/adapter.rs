@@ -5,6 +5,7 @@ pub mod by_hand;
 pub mod cached_redis;
 pub mod cachekit_redis;
 pub mod hitbox_redis;
+pub mod near;
 pub mod ours;
 pub mod tiers_redis;
 

@@ -8,9 +8,14 @@ mod adapter;
 mod contest;
 mod counting;
 mod hit;
+mod invalidate;
+mod memory;
 mod miss;
+mod near;
+mod off;
 mod report;
 mod server;
+mod spin;
 mod stampede;
 mod values;
 
@@ -20,7 +25,7 @@ use contest::Pace;
 use hit::Field;
 use server::Tcp;
 
-const WORKLOADS: [&str; 3] = ["hit", "miss", "stampede"];
+const WORKLOADS: [&str; 7] = ["hit", "near", "miss", "stampede", "off", "invalidate", "memory"];
 
 /// What the arguments ask for.
 struct Asked {
@@ -59,11 +64,23 @@ async fn main() {
     if asked.has("hit") {
         targets.extend(hit::hit(&field, asked.pace(160)).await);
     }
+    if asked.has("near") {
+        targets.extend(near::near(&server.url(), asked.pace(60)).await);
+    }
     if asked.has("miss") {
         miss::miss(&field, asked.pace(120)).await;
     }
     if asked.has("stampede") {
         targets.extend(stampede::stampede(&field, asked.pace(0)).await);
+    }
+    if asked.has("off") {
+        targets.extend(off::off(asked.pace(40)).await);
+    }
+    if asked.has("invalidate") {
+        targets.extend(invalidate::invalidated(&server.url(), asked.pace(0)).await);
+    }
+    if asked.has("memory") {
+        targets.extend(memory::memory(&server.url()).await);
     }
     report::targets(&targets);
     println!("\nThe run took {:.0} s.", begun.elapsed().as_secs_f64());
