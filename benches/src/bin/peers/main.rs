@@ -5,6 +5,7 @@
 //! Starts its own redis-server, over TCP on this machine, and prints one Markdown document.
 
 mod adapter;
+mod compile;
 mod contest;
 mod counting;
 mod hit;
@@ -13,11 +14,13 @@ mod memory;
 mod miss;
 mod near;
 mod off;
+mod outage;
 mod report;
 mod server;
 mod spin;
 mod stampede;
 mod values;
+mod zipf;
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +28,10 @@ use contest::Pace;
 use hit::Field;
 use server::Tcp;
 
-const WORKLOADS: [&str; 7] = ["hit", "near", "miss", "stampede", "off", "invalidate", "memory"];
+const WORKLOADS: [&str; 10] =
+    ["hit", "near", "zipf", "miss", "stampede", "off", "invalidate", "memory", "outage", COMPILE];
+/// Run only where it is named.
+const COMPILE: &str = "compile";
 
 /// What the arguments ask for.
 struct Asked {
@@ -45,7 +51,8 @@ impl Asked {
     }
 
     fn has(&self, workload: &str) -> bool {
-        self.names.is_empty() || self.names.iter().any(|name| name == workload)
+        self.names.is_empty() && workload != COMPILE
+            || self.names.iter().any(|name| name == workload)
     }
 
     fn pace(&self, millis: u64) -> Pace {
@@ -67,6 +74,9 @@ async fn main() {
     if asked.has("near") {
         targets.extend(near::near(&server.url(), asked.pace(60)).await);
     }
+    if asked.has("zipf") {
+        zipf::zipf(&server.url(), asked.pace(300)).await;
+    }
     if asked.has("miss") {
         miss::miss(&field, asked.pace(120)).await;
     }
@@ -81,6 +91,13 @@ async fn main() {
     }
     if asked.has("memory") {
         targets.extend(memory::memory(&server.url()).await);
+    }
+    if asked.has(COMPILE) {
+        targets.extend(compile::compile(if asked.quick { 3 } else { 5 }));
+    }
+    // Last: what reconnects in the background may go on for a while.
+    if asked.has("outage") {
+        targets.extend(outage::outage(asked.pace(2000).turn).await);
     }
     report::targets(&targets);
     println!("\nThe run took {:.0} s.", begun.elapsed().as_secs_f64());

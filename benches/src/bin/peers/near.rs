@@ -50,10 +50,8 @@ impl Board {
 
     /// Prints the table; nanoseconds of each by its name, one thread, in rounds.
     async fn run(self, pace: Pace, what: &str) -> HashMap<String, Vec<f64>> {
-        let [one, two] = [
-            rounds(&self.lanes[0], pace.rounds).await,
-            rounds(&self.lanes[1], pace.rounds).await,
-        ];
+        let [one, two] =
+            [rounds(&self.lanes[0], pace.rounds).await, rounds(&self.lanes[1], pace.rounds).await];
         title(what, "Time of one call; the ratio is of that time, ours to theirs.");
         let rows: Vec<_> = self.lanes[0]
             .iter()
@@ -102,7 +100,9 @@ async fn arc(pace: Pace) -> Vec<Target> {
     let mut board = Board::default();
     board.add("ours, `local`", pace, |page| near::ours_arc(KIND, page)).await;
     board.add(QUICK, pace, |page| ready(quick.get(&keys[page as usize]))).await;
-    board.add("bare moka, sync, ready key", pace, |page| ready(moka.get(&keys[page as usize]))).await;
+    board
+        .add("bare moka, sync, ready key", pace, |page| ready(moka.get(&keys[page as usize])))
+        .await;
     board.add("bare moka, future, ready key", pace, |page| later.get(&keys[page as usize])).await;
     board.add(CACHED, pace, |page| near::cached_arc(KIND, page)).await;
     let lru = "cached, sharded, max_size and ttl";

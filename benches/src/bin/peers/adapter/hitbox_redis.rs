@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use hitbox::concurrency::BroadcastConcurrencyManager;
+use hitbox::offload::OffloadManager;
 use hitbox::policy::ConcurrencyLimit;
+use hitbox_backend::CompositionBackend;
+use hitbox_backend::composition::policy::RefillPolicy;
+use hitbox_backend::composition::{Compose, CompositionPolicy};
 use hitbox_fn::prelude::*;
+use hitbox_moka::MokaBackend;
 use hitbox_redis::{ConnectionMode, RedisBackend};
 
 use crate::values::{Got, Large, Peer, Reads, Small, body};
@@ -81,4 +86,17 @@ impl Peer for Hitbox {
     async fn brief(&self, id: u64) -> Got<Small> {
         Got::Value(brief(id).cache(&self.small).await)
     }
+}
+
+type Tiered = CompositionBackend<MokaBackend, RedisBackend, OffloadManager>;
+
+/// Moka for so many entries before Redis.
+pub fn tiered(url: &str, entries: u64) -> Cache<Tiered, BroadcastConcurrencyManager<Small>> {
+    let moka = MokaBackend::builder().max_entries(entries).build();
+    let refill = CompositionPolicy::new().refill(RefillPolicy::Always);
+    Cache::builder()
+        .backend(moka.compose_with(backend(url), OffloadManager::with_defaults(), refill))
+        .policy(policy())
+        .concurrency_manager(BroadcastConcurrencyManager::new())
+        .build()
 }
