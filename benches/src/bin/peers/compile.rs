@@ -44,9 +44,15 @@ fn source(name: &str) -> String {
 
 fn write(folder: &Path) -> std::io::Result<()> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    fs::write(folder.join("Cargo.toml"), "[workspace]\nmembers = [\"*\"]\nresolver = \"3\"\n")?;
+    fs::write(
+        folder.join("Cargo.toml"),
+        "[workspace]\nmembers = [\"plain\", \"ours\", \"peer\"]\nresolver = \"3\"\n",
+    )?;
     // The versions that everything else here is measured with.
     fs::copy(here.join("Cargo.lock"), folder.join("Cargo.lock"))?;
+    // Named, or a dependency's own toolchain file would count.
+    let toolchain = "rust-toolchain.toml";
+    fs::copy(here.with_file_name(toolchain), folder.join(toolchain))?;
     let runtime = here.with_file_name("cache-runtime");
     for name in CRATES {
         let dependency = match name {
@@ -66,7 +72,7 @@ fn write(folder: &Path) -> std::io::Result<()> {
 }
 
 fn cargo(folder: &Path) -> Command {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = Command::new("cargo");
     cargo.current_dir(folder).env("CARGO_TARGET_DIR", folder.join("target"));
     cargo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     cargo
@@ -78,9 +84,11 @@ fn alone(folder: &Path, verb: &str, name: &str) -> Duration {
     let touched = source.and_then(|source| source.set_modified(SystemTime::now()));
     touched.expect("the source is ours");
     let begun = Instant::now();
-    let done = cargo(folder).args([verb, "--offline", "-j2", "-p", name]).status();
+    let mut cargo = cargo(folder);
+    cargo.args([verb, "--offline", "-j2", "-p", name]).stderr(Stdio::piped());
+    let done = cargo.output().expect("cargo runs");
     let took = begun.elapsed();
-    assert!(done.is_ok_and(|status| status.success()), "{name} does not compile");
+    assert!(done.status.success(), "{name}: {}", String::from_utf8_lossy(&done.stderr));
     took
 }
 
@@ -94,7 +102,8 @@ fn lines(folder: &Path, name: &str) -> f64 {
         .expect("cargo runs");
     let file = folder.join(format!("{name}.rs"));
     fs::write(&file, expanded.stdout).expect("the folder is ours");
-    let formatted = Command::new("rustfmt").args(["--edition", "2024"]).arg(&file).status();
+    let formatted =
+        Command::new("rustfmt").current_dir(folder).args(["--edition", "2024"]).arg(&file).status();
     if !formatted.is_ok_and(|status| status.success()) {
         return f64::NAN;
     }
