@@ -136,14 +136,20 @@ pub async fn hit(field: &Field, pace: Pace) -> Vec<Target> {
     for (name, why) in &wrong {
         println!("\nLeft out: {name}, because {why}.");
     }
+    // One task and its connection's run on one thread, or wake each other across two, which takes
+    // several times as long and may change at any time: many short turns see enough of both.
+    let pace = |tasks: u64| match tasks {
+        1 => Pace { rounds: pace.rounds * 4, turn: pace.turn / 4 },
+        _ => pace,
+    };
     let mut targets = Vec::new();
     for (size, is_large) in [("200 bytes", false), ("10 KB", true)] {
         for tasks in [1, 64, 512] {
             let lanes = everybody!(field, wrong, |peer| match is_large {
-                false => small(peer, tasks, pace),
-                true => large(peer, tasks, pace),
+                false => small(peer, tasks, pace(tasks)),
+                true => large(peer, tasks, pace(tasks)),
             });
-            let done = rounds(&lanes, pace.rounds).await;
+            let done = rounds(&lanes, pace(tasks).rounds).await;
             print(&format!("Hit over Redis, {size}, {}", at(tasks)), &lanes, &done);
             if !is_large && tasks < 512 {
                 targets.extend(judge(tasks, &lanes, &done));
@@ -189,7 +195,11 @@ pub fn at(tasks: u64) -> String {
 
 /// The table of one load; the first lane is ours.
 pub fn print(name: &str, lanes: &[Lane<Load>], done: &[Vec<Load>]) {
-    title(name, "Medians over the rounds; the ratio is of calls per second, ours to theirs.");
+    title(
+        name,
+        "Medians over the rounds, and the p50 of the best one; the ratio is of calls per second, ours \
+         to theirs; runs are those of the function.",
+    );
     let middle = |loads: &[Load], figure: fn(&Load) -> f64| median(loads.iter().map(figure));
     let rows: Vec<_> = lanes
         .iter()
@@ -199,6 +209,7 @@ pub fn print(name: &str, lanes: &[Lane<Load>], done: &[Vec<Load>]) {
             vec![
                 lane.name.clone(),
                 count(middle(loads, |load| load.per_second)),
+                time(loads.iter().map(|load| load.p50).fold(f64::INFINITY, f64::min)),
                 time(middle(loads, |load| load.p50)),
                 time(middle(loads, |load| load.p99)),
                 format!("{:.2}", ratio(&done[0], loads, |load| load.per_second)),
@@ -207,10 +218,9 @@ pub fn print(name: &str, lanes: &[Lane<Load>], done: &[Vec<Load>]) {
             ]
         })
         .collect();
-    table(
-        &["contestant", "calls/s", "p50", "p99", "ours to it", "runs of the function", "errors"],
-        &rows,
-    );
+    let header =
+        ["contestant", "calls/s", "best p50", "p50", "p99", "ours to it", "runs", "errors"];
+    table(&header, &rows);
 }
 
 fn judge(tasks: u64, lanes: &[Lane<Load>], done: &[Vec<Load>]) -> Vec<Target> {
@@ -219,8 +229,10 @@ fn judge(tasks: u64, lanes: &[Lane<Load>], done: &[Vec<Load>]) -> Vec<Target> {
         theirs.map_or(f64::NAN, |theirs| ratio(&done[0], &done[theirs], figure))
     };
     if tasks == 1 {
-        let slower = to(Bare::NAME, |load| load.p50);
-        let work = "hit over Redis, sequential, 200 bytes, p50";
+        let bare = lanes.iter().position(|lane| lane.name == Bare::NAME);
+        let mean = |loads: &[Load]| loads.iter().map(|load| load.p50).sum::<f64>();
+        let slower = bare.map_or(f64::NAN, |bare| mean(&done[0]) / mean(&done[bare]));
+        let work = "hit over Redis, sequential, 200 bytes, mean of the rounds' p50";
         return vec![Target::at_most(work, 1.10, "x bare GET", slower)];
     }
     let work = "hit over Redis, 64 tasks, 200 bytes, calls per second";
