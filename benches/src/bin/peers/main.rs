@@ -4,6 +4,8 @@
 //!
 //! Starts its own redis-server, over TCP on this machine, and prints one Markdown document.
 
+#![deny(unsafe_code)]
+
 mod adapter;
 mod compile;
 mod contest;
