@@ -15,9 +15,7 @@ async fn areas(kind: &str, page: u64) -> Arc<Vec<u64>> {
 fn near(c: &mut Criterion) {
     cache_runtime::init(Cache::new(Config::in_memory())).expect("nothing was called before");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("one");
-    runtime.block_on(async {
-        while !observe(areas("buy", 7)).await.1.is_local_hit() {}
-    });
+    runtime.block_on(async { while !observe(areas("buy", 7)).await.1.is_local_hit() {} });
     let ready = QuickCache::new(1000);
     let key = ("buy".to_owned(), 7_u64);
     ready.insert(key.clone(), Arc::new(vec![7_u64; 25]));
@@ -25,7 +23,9 @@ fn near(c: &mut Criterion) {
     let mut group = c.benchmark_group("near");
     group.bench_function("Instant::now", |b| b.iter(std::time::Instant::now));
     group.bench_function("coarse clock", |b| b.iter(coarsetime::Instant::now_without_cache_update));
-    group.bench_function("quick_cache get of a ready key", |b| b.iter(|| ready.get(black_box(&key))));
+    group.bench_function("quick_cache get of a ready key", |b| {
+        b.iter(|| ready.get(black_box(&key)))
+    });
     group.bench_function("hit, Arc", |b| {
         b.to_async(&runtime).iter(|| areas(black_box("buy"), black_box(7)));
     });
