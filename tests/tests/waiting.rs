@@ -92,8 +92,10 @@ async fn while_it_listens_a_process_that_waits_asks_twice() {
     assert_eq!(join_all(waiting).await, [1; 50]);
     owner.await.unwrap();
     landed(&there).await;
-    // Each before it waits and after; all who wait together, when they begin and when it changes.
-    assert_eq!(server.calls("mget").await - before.0, 50 + 50 + 2);
+    // Each before it waits and after, or several together; all who wait, when they begin and when it
+    // changes.
+    let reads = server.calls("mget").await - before.0;
+    assert!((1 + 1 + 2..=50 + 50 + 2).contains(&reads), "{reads}");
     // One more for the token of the populated entry.
     assert_eq!(server.calls("pttl").await - before.1, 2 + 1);
 }
