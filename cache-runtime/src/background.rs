@@ -8,12 +8,13 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
+
+use crate::deadline::Deadline;
 
 /// The handle of the private runtime; `None` where the system refuses a thread.
 pub(crate) fn handle() -> Option<&'static Handle> {
@@ -62,65 +63,25 @@ pub(crate) struct Elapsed;
 /// Waits on the private runtime's clock, from any executor.
 pub(crate) fn sleep(duration: Duration) -> Option<tokio::time::Sleep> {
     let _entered = handle()?.enter();
-    PULSE.quicken();
     Some(tokio::time::sleep(duration))
 }
 
-/// Has the thread look at its clock every [`BEAT`] while timers are made. A timer that is sooner than
-/// all others wakes the thread, which costs a system call; with this none is that is further off than
-/// a beat, as the deadlines of commands are.
-struct Pulse {
-    made: AtomicBool,
-    beats: AtomicBool,
-}
-
-static PULSE: Pulse = Pulse { made: AtomicBool::new(false), beats: AtomicBool::new(false) };
-
-const BEAT: Duration = Duration::from_millis(20);
-
-impl Pulse {
-    fn quicken(&self) {
-        if self.made.load(Ordering::Relaxed) {
-            return;
-        }
-        self.made.store(true, Ordering::SeqCst);
-        if !self.beats.swap(true, Ordering::SeqCst) {
-            spawn(PULSE.beat());
-        }
-    }
-
-    /// Ends once no timer has been made for a second.
-    async fn beat(&self) {
-        let mut idle = 0;
-        loop {
-            tokio::time::sleep(BEAT).await;
-            idle = if self.made.swap(false, Ordering::SeqCst) { 0 } else { idle + 1 };
-            if idle == 50 {
-                self.beats.store(false, Ordering::SeqCst);
-                if !self.made.load(Ordering::SeqCst) || self.beats.swap(true, Ordering::SeqCst) {
-                    return;
-                }
-            }
-        }
-    }
-}
-
 /// Bounds `work`, which the caller has pinned: an async function stores what it is given twice.
-/// No timer is made where it is ready at once.
+/// Nothing is made for it where it is ready at once.
 pub(crate) async fn timeout<F: Future>(
     limit: Duration,
     mut work: Pin<&mut F>,
 ) -> Result<F::Output, Elapsed> {
-    let mut timer: Option<Pin<Box<tokio::time::Sleep>>> = None;
+    let mut deadline = None;
     std::future::poll_fn(|cx| {
         if let Poll::Ready(output) = work.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        if timer.is_none() {
-            timer = sleep(limit).map(Box::pin);
+        if deadline.is_none() {
+            deadline = Deadline::after(limit);
         }
-        match &mut timer {
-            Some(timer) => timer.as_mut().poll(cx).map(|()| Err(Elapsed)),
+        match &mut deadline {
+            Some(deadline) => deadline.poll(cx).map(|()| Err(Elapsed)),
             // Without a clock nothing can be waited for.
             None => Poll::Ready(Err(Elapsed)),
         }

@@ -60,6 +60,7 @@ mod cache;
 mod call;
 mod clock;
 mod config;
+mod deadline;
 mod entry;
 mod error;
 mod fetch;

@@ -13,10 +13,10 @@ use deadpool_redis::redis::{self, Cmd, Pipeline, Value};
 
 use super::connection::{Lane, Lanes, Listening, Sent, State, WRONG_TYPE};
 use super::{Fault, Found, Key, Read};
-use crate::clock;
 use crate::config::{Config, Server};
 use crate::entry::{EntryId, Token, Tokens};
 use crate::near::Marks;
+use crate::{background, clock};
 use reads::Batch;
 pub(super) use reads::{Asks, gather};
 
@@ -109,8 +109,12 @@ impl Redis {
         let timed = how != Read::Plain;
         // Whoever has little time left would cut the others short.
         if lane.is_reading_more() && self.lanes.is_ample(limit) {
-            let answered = reads::ask(&lane, key, timed, limit).await;
-            return answered.unwrap_or(Err(Sent::Down)).map_err(fault);
+            let answered = pin!(reads::ask(&lane, key, timed, limit));
+            // The runtime that drives the lane may be busy with something else.
+            return match background::timeout(limit, answered).await {
+                Ok(answered) => answered.unwrap_or(Err(Sent::Down)).map_err(fault),
+                Err(background::Elapsed) => Err(Fault::Timeout),
+            };
         }
         // Boxed: every call would carry its size.
         Box::pin(self.read_now(&lane, key, timed, limit)).await.map_err(fault)

@@ -1,0 +1,197 @@
+//! Deadlines, nearly all of which are never reached.
+//!
+//! A timer of the private runtime costs an allocation, two turns under the lock of its wheel, and a
+//! system call where it is sooner than all others. A deadline here is a place in a table, which a
+//! task looks through every [`BEAT`] while there is anything in it; so it may be late by as much.
+//! One that is too near for that is a timer, and so is one that is far off.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+use tokio::time::Sleep;
+
+use crate::background;
+
+const BEAT: Duration = Duration::from_millis(2);
+
+/// What a table is for: the deadlines of commands.
+const USUAL: std::ops::Range<Duration> = Duration::from_millis(60)..Duration::from_secs(1);
+
+/// Threads that register at the same time seldom want the same table.
+const TABLES: usize = 8;
+
+type Table = Slab<(Instant, Waker)>;
+
+static DEADLINES: [Mutex<Table>; TABLES] = [const { Mutex::new(Slab::new()) }; TABLES];
+
+/// Whether somebody looks through them.
+static WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Something that ends at a given time, unless it is dropped before.
+pub(crate) enum Deadline {
+    Usual(Usual),
+    Timer(Pin<Box<Sleep>>),
+}
+
+impl Deadline {
+    /// `None` where there is no clock.
+    pub(crate) fn after(limit: Duration) -> Option<Self> {
+        if !USUAL.contains(&limit) {
+            return background::sleep(limit).map(|timer| Self::Timer(Box::pin(timer)));
+        }
+        background::handle()?;
+        Some(Self::Usual(Usual { until: Instant::now() + limit, place: None }))
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Usual(usual) => usual.poll(cx),
+            Self::Timer(timer) => timer.as_mut().poll(cx),
+        }
+    }
+}
+
+/// One place in a table.
+pub(crate) struct Usual {
+    until: Instant,
+    place: Option<(usize, usize)>,
+}
+
+impl Usual {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((table, at)) = self.place else {
+            self.place = Some(register(self.until, cx.waker().clone()));
+            return Poll::Pending;
+        };
+        if Instant::now() >= self.until {
+            return Poll::Ready(());
+        }
+        let mut deadlines = lock(table);
+        let (_, waker) = &mut deadlines[at];
+        if !waker.will_wake(cx.waker()) {
+            let before = std::mem::replace(waker, cx.waker().clone());
+            drop(deadlines);
+            drop(before);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Usual {
+    fn drop(&mut self) {
+        if let Some((table, at)) = self.place {
+            let removed = lock(table).try_remove(at);
+            // Outside the lock: the last of a waker may be a task's end.
+            drop(removed);
+        }
+    }
+}
+
+fn register(until: Instant, waker: Waker) -> (usize, usize) {
+    let table = own_table();
+    let at = lock(table).insert((until, waker));
+    if !WATCHED.load(Ordering::SeqCst) && !WATCHED.swap(true, Ordering::SeqCst) {
+        background::spawn(watch());
+    }
+    (table, at)
+}
+
+fn own_table() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    OWN.get().unwrap_or_else(|| {
+        let own = NEXT.fetch_add(1, Ordering::Relaxed) % TABLES;
+        OWN.set(Some(own));
+        own
+    })
+}
+
+/// Wakes whoever is due; ends once there has been nobody for a second.
+async fn watch() {
+    let mut idle = Duration::ZERO;
+    loop {
+        tokio::time::sleep(BEAT).await;
+        let (due, some) = due(Instant::now());
+        due.into_iter().for_each(Waker::wake);
+        idle = if some { Duration::ZERO } else { idle + BEAT };
+        if idle >= Duration::from_secs(1) {
+            WATCHED.store(false, Ordering::SeqCst);
+            // Somebody may have registered before that could be seen.
+            if !is_any() || WATCHED.swap(true, Ordering::SeqCst) {
+                return;
+            }
+            idle = Duration::ZERO;
+        }
+    }
+}
+
+fn due(now: Instant) -> (Vec<Waker>, bool) {
+    let (mut due, mut some) = (Vec::new(), false);
+    for table in 0..TABLES {
+        for (_, (until, waker)) in lock(table).iter() {
+            some = true;
+            if *until <= now {
+                due.push(waker.clone());
+            }
+        }
+    }
+    (due, some)
+}
+
+fn is_any() -> bool {
+    (0..TABLES).any(|table| !lock(table).is_empty())
+}
+
+fn lock(table: usize) -> MutexGuard<'static, Table> {
+    DEADLINES[table].lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(limit: Duration) -> Duration {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let began = Instant::now();
+        let never = std::pin::pin!(std::future::pending::<()>());
+        runtime.block_on(background::timeout(limit, never)).unwrap_err();
+        began.elapsed()
+    }
+
+    #[test]
+    fn a_deadline_is_reached_in_time_also_after_a_pause() {
+        for limit in [0, 5, 59, 60, 120, 1000] {
+            let limit = Duration::from_millis(limit);
+            let took = wait(limit);
+            assert!(took >= limit && took < limit + Duration::from_secs(5), "{limit:?}: {took:?}");
+        }
+        // The watcher has gone to sleep by then.
+        std::thread::sleep(Duration::from_millis(1500));
+        assert!(wait(Duration::from_millis(100)) < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn one_that_is_dropped_leaves_nothing_behind() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let Some(Deadline::Usual(mut usual)) = Deadline::after(Duration::from_millis(900)) else {
+            panic!("it has a place in a table");
+        };
+        let until = usual.until;
+        assert!(usual.poll(&mut cx).is_pending());
+        assert!(usual.poll(&mut cx).is_pending());
+        let is_there = || {
+            let found = |(_, (due, _)): (usize, &(Instant, Waker))| *due == until;
+            (0..TABLES).any(|table| lock(table).iter().any(found))
+        };
+        assert!(is_there());
+        drop(usual);
+        assert!(!is_there());
+    }
+}
