@@ -9,7 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
@@ -70,6 +70,15 @@ pub(crate) fn sleep(duration: Duration) -> Option<tokio::time::Sleep> {
 /// Nothing is made for it where it is ready at once.
 pub(crate) async fn timeout<F: Future>(
     limit: Duration,
+    work: Pin<&mut F>,
+) -> Result<F::Output, Elapsed> {
+    timeout_since(None, limit, work).await
+}
+
+/// As [`timeout`], where the time is known.
+pub(crate) async fn timeout_since<F: Future>(
+    now: Option<Instant>,
+    limit: Duration,
     mut work: Pin<&mut F>,
 ) -> Result<F::Output, Elapsed> {
     let mut deadline = None;
@@ -78,7 +87,7 @@ pub(crate) async fn timeout<F: Future>(
             return Poll::Ready(Ok(output));
         }
         if deadline.is_none() {
-            deadline = Deadline::after(limit);
+            deadline = Deadline::after(now.unwrap_or_else(Instant::now), limit);
         }
         match &mut deadline {
             Some(deadline) => deadline.poll(cx).map(|()| Err(Elapsed)),

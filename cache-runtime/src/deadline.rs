@@ -39,13 +39,13 @@ pub(crate) enum Deadline {
 }
 
 impl Deadline {
-    /// `None` where there is no clock.
-    pub(crate) fn after(limit: Duration) -> Option<Self> {
+    /// At `now` and `limit`; `None` where there is no clock.
+    pub(crate) fn after(now: Instant, limit: Duration) -> Option<Self> {
         if !USUAL.contains(&limit) {
             return background::sleep(limit).map(|timer| Self::Timer(Box::pin(timer)));
         }
         background::handle()?;
-        Some(Self::Usual(Usual { until: Instant::now() + limit, place: None }))
+        Some(Self::Usual(Usual { until: now + limit, place: None }))
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -180,7 +180,9 @@ mod tests {
     #[test]
     fn one_that_is_dropped_leaves_nothing_behind() {
         let mut cx = Context::from_waker(Waker::noop());
-        let Some(Deadline::Usual(mut usual)) = Deadline::after(Duration::from_millis(900)) else {
+        let Some(Deadline::Usual(mut usual)) =
+            Deadline::after(Instant::now(), Duration::from_millis(900))
+        else {
             panic!("it has a place in a table");
         };
         let until = usual.until;

@@ -138,27 +138,28 @@ where
             }
         }
         let role = loop {
-            match search.next().await {
-                Step::Found(hit) => {
-                    let behind = may_outlive && Handle::try_current().is_ok();
-                    if let (Some(left), false) = (hit.refresh, behind) {
-                        search.keep(hit.entry.clone(), left);
-                        // Boxed: rare, and every call would carry its size.
-                        if let Some(role) = Box::pin(search.claim(&hit)).await {
-                            break role;
-                        }
-                    }
-                    if let Some(output) = serve(&codec, search, &hit) {
-                        near::keep(&codec, search, &hit, &output);
-                        let refreshes = hit.refresh.is_some() && behind;
-                        return Next::Return(output, refreshes.then_some((codec, hit)));
-                    }
-                }
+            let hit = match search.next().await {
+                Step::Found(hit) => hit,
                 Step::Joined(payload) => match receive(&codec, search, &payload) {
                     Some(output) => return Next::Return(output, None),
                     None => break Role::alone(Reason::Unshared),
                 },
                 Step::Run(role) => break role,
+            };
+            let behind = may_outlive && Handle::try_current().is_ok();
+            let hit = if hit.refresh.is_none() || behind {
+                hit
+            } else {
+                // Boxed: rare, and every call would carry its size.
+                match Box::pin(search.claim(hit)).await {
+                    Ok(role) => break role,
+                    Err(hit) => hit,
+                }
+            };
+            if let Some(output) = serve(&codec, search, &hit) {
+                near::keep(&codec, search, &hit, &output);
+                let refreshes = hit.refresh.is_some() && behind;
+                return Next::Return(output, refreshes.then_some((codec, hit)));
             }
         };
         Next::Run(codec, role)

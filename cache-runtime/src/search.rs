@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use crate::call::Call;
-use crate::entry::{Entry, EntryId, Owner, Seen, Token};
+use crate::entry::{Entry, EntryId, Seen, Token};
 use crate::flight::{self, Entered};
 use crate::key::CallId;
 use crate::near::Sent;
@@ -99,12 +99,11 @@ type Further<'a> = Pin<Box<dyn Future<Output = Option<Step>> + Send + 'a>>;
 pub(crate) struct Search {
     pub(crate) call: Call,
     id: CallId,
-    owner: Owner,
     key: Key,
     /// The tokens as they were last read.
     tokens: SmallVec<[Option<Token>; 2]>,
     /// An entry that turned out not to decode.
-    dead: Option<Seen>,
+    dead: Option<Box<Seen>>,
     /// To be served if the function fails.
     kept: Option<Box<Kept>>,
     timed: bool,
@@ -126,7 +125,6 @@ impl Search {
         let timed = call.identity.asks_age() || call.verb.is_some_and(|verb| asks.contains(&verb));
         Self {
             id,
-            owner: call.owner(id),
             key: call.key(id),
             call,
             tokens: SmallVec::new(),
@@ -183,7 +181,7 @@ impl Search {
 
     async fn look(&mut self) -> Look {
         if let Some(seen) = self.dead.take() {
-            return Look::Free(Want::Lease(seen));
+            return Look::Free(Want::Lease(*seen));
         }
         if self.inner().store.is_down() {
             return Look::Without(Reason::Unavailable);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::outcome::Reason;
@@ -106,10 +106,7 @@ impl fmt::Display for PrefixStats {
 /// What is counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Count {
-    /// From the store.
     Hit,
-    /// From a copy in this process.
-    LocalHit,
     Miss,
     Stale,
     StaleIfError,
@@ -133,6 +130,7 @@ const COUNTS: usize = Count::Slow as usize + 1;
 #[derive(Debug)]
 pub(crate) struct Counters {
     counts: [AtomicU64; COUNTS],
+    local_hits: Tally,
     bypassed: [AtomicU64; Reason::ALL.len()],
 }
 
@@ -140,6 +138,7 @@ impl Default for Counters {
     fn default() -> Self {
         Self {
             counts: std::array::from_fn(|_| AtomicU64::new(0)),
+            local_hits: Tally::default(),
             bypassed: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
@@ -148,6 +147,12 @@ impl Default for Counters {
 impl Counters {
     pub(crate) fn count(&self, what: Count) {
         self.add(what, 1);
+    }
+
+    /// A hit in the near cache, which has no time for more.
+    #[inline]
+    pub(crate) fn local_hit(&self) {
+        self.local_hits.add_one();
     }
 
     pub(crate) fn add(&self, what: Count, amount: u64) {
@@ -165,8 +170,8 @@ impl Counters {
             (times > 0).then_some((reason.as_str(), times))
         });
         PrefixStats {
-            hits: count(Count::Hit) + count(Count::LocalHit),
-            local_hits: count(Count::LocalHit),
+            hits: count(Count::Hit) + self.local_hits.sum(),
+            local_hits: self.local_hits.sum(),
             misses: count(Count::Miss),
             stale: count(Count::Stale),
             stale_if_error: count(Count::StaleIfError),
@@ -186,6 +191,52 @@ impl Counters {
             bypassed: bypassed.collect(),
         }
     }
+}
+
+/// A counter of which each thread has a cell of its own, so that none waits for another's cache
+/// line, or for its own to be written.
+#[derive(Debug, Default)]
+struct Tally([Cell; CELLS]);
+
+/// Threads with a cell of their own; those after share the last.
+const CELLS: usize = 16;
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Cell(AtomicU64);
+
+impl Tally {
+    #[inline]
+    fn add_one(&self) {
+        let thread = thread_number();
+        if thread < CELLS - 1 {
+            // Nobody else writes here.
+            let cell = &self.0[thread].0;
+            cell.store(cell.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        } else {
+            self.0[CELLS - 1].0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn sum(&self) -> u64 {
+        self.0.iter().map(|cell| cell.0.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// The threads that have ever asked, in the order in which they did.
+#[inline]
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
+    }
+    let own = OWN.get();
+    if own != usize::MAX {
+        return own;
+    }
+    let own = NEXT.fetch_add(1, Ordering::Relaxed);
+    OWN.set(own);
+    own
 }
 
 /// The counters of a cache, by the group number of a prefix. They are never moved, so that a hit
@@ -215,5 +266,32 @@ impl Board {
         });
         let used = numbers.filter_map(|(group, counters)| Some((group, counters.get()?)));
         used.map(|(group, counters)| (group_name(group), counters.snapshot())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_count_is_lost_however_many_threads_there_are() {
+        let board = Board::default();
+        std::thread::scope(|scope| {
+            for _ in 0..CELLS * 2 {
+                scope.spawn(|| (0..10_000).for_each(|_| board.group(5).local_hit()));
+            }
+        });
+        assert_eq!(board.group(5).local_hits.sum(), CELLS as u64 * 2 * 10_000);
+    }
+
+    #[test]
+    fn every_group_has_counters_of_its_own() {
+        let board = Board::default();
+        for group in 0..200 {
+            board.group(group).add(Count::Hit, group as u64);
+        }
+        for group in 0..200 {
+            assert_eq!(board.group(group).snapshot().hits, group as u64);
+        }
     }
 }

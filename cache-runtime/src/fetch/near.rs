@@ -6,7 +6,6 @@ use crate::near::{Draft, Stored, Value};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::returns::{Codec, Opened, Rule, Shape};
 use crate::search::{Hit, Search};
-use crate::stats::Count;
 use crate::verb;
 
 /// Lets others have their turn now and then: answered from copies alone, a task would never yield.
@@ -28,7 +27,7 @@ fn copy(call: &Call) -> Option<Value> {
         return None;
     }
     let (value, stored) = inner.near.get(call.parts())?;
-    inner.counters(call.identity.group).count(Count::LocalHit);
+    inner.counters(call.identity.group).local_hit();
     tracing::debug!(prefix = call.identity.prefix, "cache local hit");
     if call.verb.is_some() {
         observed(call, stored);

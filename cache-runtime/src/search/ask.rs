@@ -37,7 +37,7 @@ impl Search {
         let request = Request {
             inner,
             key: self.key.clone(),
-            owner: self.owner,
+            owner: self.owner(),
             known: self.tokens.clone(),
             token_life: self.token_life(),
             life: self.right_life(),
@@ -70,11 +70,14 @@ impl Search {
         });
     }
 
-    /// Claims a value that is being served; `None` where somebody else refreshes it, or nobody
-    /// knows.
-    pub(crate) async fn claim(&mut self, hit: &Hit) -> Option<Role> {
-        let lead = self.begin_claim(hit)?;
-        self.granted(lead).await
+    /// Claims a value that could be served, and keeps it for the case that the function fails; gives
+    /// it back where somebody else refreshes it, or nobody knows.
+    pub(crate) async fn claim(&mut self, hit: Hit) -> Result<Role, Hit> {
+        if let Some(left) = hit.refresh {
+            self.keep(hit.entry.clone(), left);
+        }
+        let Some(lead) = self.begin_claim(&hit) else { return Err(hit) };
+        self.granted(lead).await.ok_or(hit)
     }
 
     /// Asks for the claim, unless a run is going on in this process.

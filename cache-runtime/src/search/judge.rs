@@ -33,20 +33,21 @@ impl Search {
                 return Look::Free(Want::Lease(Seen::foreign(&bytes)));
             }
         };
+        let owner = self.owner();
         let dead = |entry: &Entry| Look::Free(Want::Lease(entry.seen()));
-        if entry.owner.function != self.owner.function {
+        if entry.owner.function != owner.function {
             self.other_function(&entry);
             return dead(&entry);
         }
-        if entry.owner.arguments != self.owner.arguments {
+        if entry.owner.arguments != owner.arguments {
             self.dead(Warning::OtherFunction, "calls with different arguments share a `key`");
             return dead(&entry);
         }
-        if entry.owner.version > self.owner.version {
+        if entry.owner.version > owner.version {
             self.warn(Warning::Newer, "the entry is from a newer `version`: left alone");
             return Look::Alone(Reason::Newer);
         }
-        if entry.owner.version < self.owner.version || !entry.depends_on(&self.tokens) {
+        if entry.owner.version < owner.version || !entry.depends_on(&self.tokens) {
             return dead(&entry);
         }
         match entry.kind {

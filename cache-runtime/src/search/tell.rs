@@ -23,7 +23,7 @@ impl Search {
     }
 
     pub(crate) fn owner(&self) -> Owner {
-        self.owner
+        self.call.owner(self.id)
     }
 
     pub(crate) fn store_key(&self) -> &Key {
@@ -89,7 +89,7 @@ impl Search {
         let why = "the entry does not decode, perhaps after a change of the type: overwritten";
         self.dead(Warning::Undecodable, why);
         self.missed();
-        self.dead = Some(entry.seen());
+        self.dead = Some(Box::new(entry.seen()));
     }
 
     pub(super) fn dead(&self, warning: Warning, why: &str) {

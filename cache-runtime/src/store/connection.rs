@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use deadpool_redis::Pool;
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{self, ProtocolVersion, RedisResult, Value};
@@ -35,6 +35,10 @@ pub(crate) use listening::Listening;
 
 /// Timeouts in a row after which a lane is taken out: it may be a black hole.
 const STRIKES: u32 = 3;
+
+/// Reads of a lane that wait for an answer, past which calls run plainly. They go out many in a
+/// command, and a queue that is longer is an outage.
+const READS: usize = 1 << 16;
 
 pub(crate) const WRONG_TYPE: &str = "WRONGTYPE";
 const READ_ONLY: &str = "READONLY";
@@ -66,23 +70,27 @@ impl Lane {
         self.anchor.as_ref().is_none_or(Anchor::holds)
     }
 
-    pub(crate) fn begin_to_read(&self) -> Reading<'_> {
-        self.reading.fetch_add(1, Ordering::Relaxed);
-        Reading(&self.reading)
+    /// Whether others are reading already; `None` where they are too many.
+    pub(crate) fn begin_to_read(&self) -> Option<bool> {
+        let others = self.reading.fetch_add(1, Ordering::Relaxed);
+        if others >= READS {
+            self.end_reading(1);
+            return None;
+        }
+        Some(others > 0)
     }
 
-    /// Whether others than whoever asks are reading.
-    pub(crate) fn is_reading_more(&self) -> bool {
-        self.reading.load(Ordering::Relaxed) > 1
+    pub(crate) fn end_reading(&self, reads: usize) {
+        self.reading.fetch_sub(reads, Ordering::Relaxed);
     }
 }
 
-/// One read that waits for an answer.
-pub(crate) struct Reading<'a>(&'a AtomicUsize);
+/// One read that waits for an answer, and is sent alone.
+pub(crate) struct Reading(pub(crate) Arc<Lane>);
 
-impl Drop for Reading<'_> {
+impl Drop for Reading {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.end_reading(1);
     }
 }
 
@@ -168,6 +176,11 @@ impl Lanes {
         if self.breaker.is_open() { None } else { self.slots[slot].lane.load_full() }
     }
 
+    /// As [`Lanes::lane`], for a moment only.
+    pub(crate) fn peek(&self, slot: usize) -> Guard<Option<Arc<Lane>>> {
+        if self.breaker.is_open() { Guard::from_inner(None) } else { self.slots[slot].lane.load() }
+    }
+
     /// Any lane that is up.
     pub(crate) fn any_lane(&self) -> Option<Arc<Lane>> {
         if self.breaker.is_open() { None } else { self.any() }
@@ -178,12 +191,8 @@ impl Lanes {
     }
 
     /// The slot of the lane that listens.
-    fn listener(&self) -> usize {
+    pub(crate) fn listener(&self) -> usize {
         self.slots.len() - 1
-    }
-
-    pub(crate) fn listening_lane(&self) -> Option<Arc<Lane>> {
-        self.lane(self.listener())
     }
 
     /// Begins to listen for changes; `None` where the lane is not up, or never will be.
@@ -197,7 +206,7 @@ impl Lanes {
             return false;
         }
         self.start(self.listener());
-        self.listening_lane().is_some()
+        self.peek(self.listener()).is_some()
     }
 
     /// Starts a slot's keeper, the first time that it is used.

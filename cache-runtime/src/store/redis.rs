@@ -7,11 +7,12 @@ mod script;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::{self, Cmd, Pipeline, Value};
+use tokio::sync::oneshot;
 
-use super::connection::{Lane, Lanes, Listening, Sent, State, WRONG_TYPE};
+use super::connection::{Lane, Lanes, Listening, Reading, Sent, State, WRONG_TYPE};
 use super::{Fault, Found, Key, Read};
 use crate::config::{Config, Server};
 use crate::entry::{EntryId, Token, Tokens};
@@ -100,35 +101,46 @@ impl Redis {
     /// Reads an entry and its tokens: at once where the lane waits for nothing, and otherwise together
     /// with whatever else is to be read.
     pub(crate) async fn read(&self, key: &Key, how: Read, limit: Duration) -> Result<Found, Fault> {
-        let lane = match how {
-            Read::Tracked => self.lanes.listening_lane(),
-            Read::Plain | Read::Timed => self.lanes.lane(self.slot(key)),
-        };
-        let (lane, _place) = self.enter(lane).map_err(fault)?;
-        let _reading = lane.begin_to_read();
         let timed = how != Read::Plain;
-        // Whoever has little time left would cut the others short.
-        if lane.is_reading_more() && self.lanes.is_ample(limit) {
-            let answered = pin!(reads::ask(&lane, key, timed, limit));
-            // The runtime that drives the lane may be busy with something else.
-            return match background::timeout(limit, answered).await {
-                Ok(answered) => answered.unwrap_or(Err(Sent::Down)).map_err(fault),
-                Err(background::Elapsed) => Err(Fault::Timeout),
-            };
+        let slot = if how == Read::Tracked { self.lanes.listener() } else { self.slot(key) };
+        match self.ask(slot, key, timed, limit).map_err(fault)? {
+            Asked::Together(now, answered) => {
+                // The runtime that drives the lane may be busy with something else.
+                match background::timeout_since(Some(now), limit, pin!(answered)).await {
+                    Ok(answered) => answered.unwrap_or(Err(Sent::Down)).map_err(fault),
+                    Err(background::Elapsed) => Err(Fault::Timeout),
+                }
+            }
+            // Boxed: every call would carry its size.
+            Asked::Alone(reading) => {
+                Box::pin(self.read_alone(reading, key, timed, limit)).await.map_err(fault)
+            }
         }
-        // Boxed: every call would carry its size.
-        Box::pin(self.read_now(&lane, key, timed, limit)).await.map_err(fault)
     }
 
-    async fn read_now(
+    fn ask(&self, slot: usize, key: &Key, timed: bool, limit: Duration) -> Result<Asked, Sent> {
+        let lane = self.lanes.peek(slot);
+        let lane = lane.as_ref().ok_or(Sent::Down)?;
+        let others = lane.begin_to_read().ok_or(Sent::Busy)?;
+        // Whoever has little time left would cut the others short.
+        Ok(if others && self.lanes.is_ample(limit) {
+            let now = Instant::now();
+            Asked::Together(now, reads::ask(lane, key, timed, now + limit))
+        } else {
+            Asked::Alone(Reading(lane.clone()))
+        })
+    }
+
+    async fn read_alone(
         &self,
-        lane: &Arc<Lane>,
+        reading: Reading,
         key: &Key,
         timed: bool,
         limit: Duration,
     ) -> Result<Found, Sent> {
         let mut batch = Batch::with_room(1);
         batch.add(key, timed);
+        let lane = &reading.0;
         let mut connection = lane.connection();
         let reply = pin!(batch.send(&mut connection));
         let found = batch.answers(self.lanes.send(lane, limit, 1, reply).await?)?;
@@ -254,6 +266,12 @@ impl Redis {
             tracing::info!("redis takes writes again");
         }
     }
+}
+
+/// A read on its way.
+enum Asked {
+    Together(Instant, oneshot::Receiver<Result<Found, Sent>>),
+    Alone(Reading),
 }
 
 /// One place among the commands in flight.

@@ -39,10 +39,10 @@ pub(super) fn ask(
     lane: &Lane,
     key: &Key,
     timed: bool,
-    limit: Duration,
+    until: Instant,
 ) -> oneshot::Receiver<Result<Found, Sent>> {
     let (answer, answered) = oneshot::channel();
-    let ask = Ask { key: key.clone(), timed, until: Instant::now() + limit, answer };
+    let ask = Ask { key: key.clone(), timed, until, answer };
     // Where it fails the answer is dropped with it, which says the same.
     let _ = lane.asks.send(ask);
     answered
@@ -63,8 +63,10 @@ pub(crate) async fn gather(
         {
             together.push(ask);
         }
-        together.retain(|ask| !ask.answer.is_closed());
         let (Some(lanes), Some(lane)) = (lanes.upgrade(), lane.upgrade()) else { return };
+        let asked = together.len();
+        together.retain(|ask| !ask.answer.is_closed());
+        lane.end_reading(asked - together.len());
         if !together.is_empty() {
             tokio::spawn(send(lanes, lane, std::mem::take(&mut together)));
         }
@@ -72,7 +74,9 @@ pub(crate) async fn gather(
 }
 
 async fn send(lanes: Arc<Lanes>, lane: Arc<Lane>, asks: Vec<Ask>) {
-    let answers = match read(&lanes, &lane, &asks).await {
+    let answers = read(&lanes, &lane, &asks).await;
+    lane.end_reading(asks.len());
+    let answers = match answers {
         // One of the keys may be refused to us, and the others not.
         Err(Sent::Error { .. }) if asks.len() > 1 => {
             for ask in asks {
