@@ -78,21 +78,25 @@ fn large<P: Reads>(peer: &Arc<P>, tasks: u64, pace: Pace) -> Lane<Load> {
     })
 }
 
-/// Allocations of one hit, one task, on all threads.
-async fn allocations<P: Reads>(peer: &Arc<P>, large: bool) -> f64 {
+/// Allocations of one hit, on all threads.
+async fn allocations<P: Reads>(peer: &Arc<P>, tasks: u64, large: bool) -> f64 {
     const CALLS: u64 = 1000;
-    let peer = peer.clone();
-    let counted = tokio::spawn(async move {
-        counting::begin();
-        for id in 0..CALLS {
-            match large {
-                false => drop(std::hint::black_box(peer.small(id).await)),
-                true => drop(std::hint::black_box(peer.large(id).await)),
+    counting::begin();
+    let each = (0..tasks).map(|_| {
+        let peer = peer.clone();
+        tokio::spawn(async move {
+            for id in 0..CALLS {
+                match large {
+                    false => drop(std::hint::black_box(peer.small(id).await)),
+                    true => drop(std::hint::black_box(peer.large(id).await)),
+                }
             }
-        }
-        counting::end()
+        })
     });
-    counted.await.expect("no panic").calls as f64 / CALLS as f64
+    for task in each.collect::<Vec<_>>() {
+        task.await.expect("no panic");
+    }
+    counting::end().calls as f64 / (CALLS * tasks) as f64
 }
 
 /// Allocations of the decoded value itself.
@@ -158,28 +162,32 @@ pub async fn hit(field: &Field, pace: Pace) -> Vec<Target> {
     }
     title(
         "Allocations of a hit over Redis",
-        "One task; all threads are counted. Beyond those of the decoded value itself.",
+        "All threads are counted. Beyond those of the decoded value itself.",
     );
     let values = [own(&Small::of(1)), own(&Large::of(1))];
-    let rows = everybody!(field, wrong, |peer| {
-        (peer_name(peer), allocations(peer, false).await, allocations(peer, true).await)
+    let rows: Vec<(&str, [f64; 3])> = everybody!(field, wrong, |peer| {
+        let one = allocations(peer, 1, false).await;
+        let many = allocations(peer, 64, false).await;
+        (peer_name(peer), [one, many, allocations(peer, 64, true).await])
     });
     let beyond = |name: &str, all: f64, own: f64| if name == Bare::NAME { all } else { all - own };
     let text: Vec<_> = rows
         .iter()
-        .map(|&(name, small, large)| {
-            let small = format!("{:.1}", beyond(name, small, values[0]));
-            vec![name.to_owned(), small, format!("{:.1}", beyond(name, large, values[1]))]
+        .map(|&(name, all)| {
+            let own = [values[0], values[0], values[1]];
+            let beyond = all.iter().zip(own).map(|(all, own)| beyond(name, *all, own));
+            std::iter::once(name.to_owned()).chain(beyond.map(|each| format!("{each:.1}"))).collect()
         })
         .collect();
     let header = [
         "contestant",
-        &format!("200 bytes (value: {})", values[0]),
-        &format!("10 KB (value: {})", values[1]),
+        &format!("200 bytes (value: {}), 1 task", values[0]),
+        "64 tasks",
+        &format!("10 KB (value: {}), 64 tasks", values[1]),
     ];
     table(&header, &text);
-    if let Some((_, ours, _)) = rows.first() {
-        let work = "allocations of a hit over Redis, 200 bytes, beyond the value's own";
+    if let Some((_, [_, ours, _])) = rows.first() {
+        let work = "allocations of a hit over Redis, 64 tasks, 200 bytes, beyond the value's own";
         targets.push(Target::at_most(work, 8.0, "", ours - values[0]));
     }
     targets
