@@ -1,5 +1,6 @@
 //! One call of a cached function, as its expansion describes it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -190,8 +191,19 @@ impl Call {
         CallId::of(&self.parts)
     }
 
-    pub(crate) fn parts(&self) -> &[u8] {
-        &self.parts
+    /// What a copy in this process is found by. Calls of one key may differ in their tags, and a copy
+    /// depends on those of the call that it was made for.
+    #[inline]
+    pub(crate) fn local_name(&self) -> Cow<'_, [u8]> {
+        if self.tags.is_empty() {
+            return Cow::Borrowed(&self.parts);
+        }
+        let mut name = self.parts.to_vec();
+        for tag in &self.tags {
+            name.extend_from_slice(&(tag.len() as u64).to_le_bytes());
+            name.extend_from_slice(tag.as_bytes());
+        }
+        Cow::Owned(name)
     }
 
     pub(crate) fn counters(&self) -> &Counters {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 use tokio::time::Sleep;
 
-use crate::background;
+use crate::{background, contained};
 
 const BEAT: Duration = Duration::from_millis(2);
 
@@ -25,7 +25,7 @@ const USUAL: std::ops::Range<Duration> = Duration::from_millis(60)..Duration::fr
 /// Threads that register at the same time seldom want the same table.
 const TABLES: usize = 8;
 
-type Table = Slab<(Instant, Waker)>;
+type Table = Slab<(Instant, Option<Waker>)>;
 
 static DEADLINES: [Mutex<Table>; TABLES] = [const { Mutex::new(Slab::new()) }; TABLES];
 
@@ -72,11 +72,12 @@ impl Usual {
             return Poll::Ready(());
         }
         let mut deadlines = lock(table);
-        let (_, waker) = &mut deadlines[at];
-        if !waker.will_wake(cx.waker()) {
-            let before = std::mem::replace(waker, cx.waker().clone());
+        let waker = &mut deadlines[at].1;
+        if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            let before = waker.replace(cx.waker().clone());
             drop(deadlines);
             drop(before);
+            begin_to_watch();
         }
         Poll::Pending
     }
@@ -94,11 +95,15 @@ impl Drop for Usual {
 
 fn register(until: Instant, waker: Waker) -> (usize, usize) {
     let table = own_table();
-    let at = lock(table).insert((until, waker));
+    let at = lock(table).insert((until, Some(waker)));
+    begin_to_watch();
+    (table, at)
+}
+
+fn begin_to_watch() {
     if !WATCHED.load(Ordering::SeqCst) && !WATCHED.swap(true, Ordering::SeqCst) {
         background::spawn(watch());
     }
-    (table, at)
 }
 
 fn own_table() -> usize {
@@ -115,16 +120,21 @@ fn own_table() -> usize {
 
 /// Wakes whoever is due; ends once there has been nobody for a second.
 async fn watch() {
+    let mut watched = Watched(true);
     let mut idle = Duration::ZERO;
     loop {
         tokio::time::sleep(BEAT).await;
         let (due, some) = due(Instant::now());
-        due.into_iter().for_each(Waker::wake);
+        for waker in due {
+            // It is the executor's, and may do anything.
+            let _ = contained(|| waker.wake());
+        }
         idle = if some { Duration::ZERO } else { idle + BEAT };
         if idle >= Duration::from_secs(1) {
             WATCHED.store(false, Ordering::SeqCst);
             // Somebody may have registered before that could be seen.
             if !is_any() || WATCHED.swap(true, Ordering::SeqCst) {
+                watched.0 = false;
                 return;
             }
             idle = Duration::ZERO;
@@ -132,13 +142,25 @@ async fn watch() {
     }
 }
 
+/// However the watcher ends, the next who registers begins another.
+struct Watched(bool);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.0 {
+            WATCHED.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Whoever is due, once; and whether there is anybody.
 fn due(now: Instant) -> (Vec<Waker>, bool) {
     let (mut due, mut some) = (Vec::new(), false);
     for table in 0..TABLES {
-        for (_, (until, waker)) in lock(table).iter() {
-            some = true;
+        for (_, (until, waker)) in lock(table).iter_mut() {
+            some |= waker.is_some();
             if *until <= now {
-                due.push(waker.clone());
+                due.extend(waker.take());
             }
         }
     }
@@ -146,7 +168,7 @@ fn due(now: Instant) -> (Vec<Waker>, bool) {
 }
 
 fn is_any() -> bool {
-    (0..TABLES).any(|table| !lock(table).is_empty())
+    (0..TABLES).any(|table| lock(table).iter().any(|(_, (_, waker))| waker.is_some()))
 }
 
 fn lock(table: usize) -> MutexGuard<'static, Table> {
@@ -189,7 +211,7 @@ mod tests {
         assert!(usual.poll(&mut cx).is_pending());
         assert!(usual.poll(&mut cx).is_pending());
         let is_there = || {
-            let found = |(_, (due, _)): (usize, &(Instant, Waker))| *due == until;
+            let found = |(_, (due, _)): (usize, &(Instant, Option<Waker>))| *due == until;
             (0..TABLES).any(|table| lock(table).iter().any(found))
         };
         assert!(is_there());

@@ -36,5 +36,11 @@ async fn send(inner: &Inner, names: &[String], limit: Duration) -> Result<(), Fa
     if !store.is_ready(&any) {
         let _ = background::timeout(limit, pin!(store.ready(&any))).await;
     }
+    let sent = store.unlink(names, limit.saturating_sub(began.elapsed())).await;
+    if sent != Err(Fault::Down) || store.is_ready(&any) {
+        return sent;
+    }
+    // The runtime that drove the connection has just ended: there will be another.
+    let _ = background::timeout(limit, pin!(store.ready(&any))).await;
     store.unlink(names, limit.saturating_sub(began.elapsed())).await
 }

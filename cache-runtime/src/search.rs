@@ -201,6 +201,15 @@ impl Search {
     }
 
     async fn read(&mut self) -> Result<Found, Fault> {
+        let found = self.read_once().await;
+        if found != Err(Fault::Down) || self.inner().store.is_ready(&self.key) {
+            return found;
+        }
+        // The runtime that drove the connection has just ended: there will be another.
+        self.read_once().await
+    }
+
+    async fn read_once(&mut self) -> Result<Found, Fault> {
         if !self.inner().store.is_ready(&self.key) {
             // Once in a process: not worth a place in every call.
             Box::pin(self.dialled()).await?;

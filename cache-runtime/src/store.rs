@@ -153,7 +153,7 @@ impl From<Fault> for crate::Error {
 }
 
 /// What lies under a key and the keys of its tokens, and for how much longer where that was asked.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Found {
     pub(crate) bytes: Option<Bytes>,
     pub(crate) tokens: SmallVec<[Option<Token>; 2]>,

@@ -328,6 +328,24 @@ async fn an_invalidation_that_is_not_delivered_binds_the_copies_too() {
         .await;
 }
 
+/// One key for every team.
+#[cache_result(ttl = 600, local, key = "{id}", tags = ["team:{team}"])]
+async fn of_team(id: u32, team: u32) -> u64 {
+    run()
+}
+
+#[tokio::test]
+async fn a_copy_depends_on_the_tags_of_its_own_call() {
+    over_both(|cache: Cache| async move {
+        let id = fresh();
+        of_team(id, 1).await;
+        let old = copied!(of_team(id, 1));
+        cache.invalidate_tag("team:2").await.unwrap();
+        assert_ne!(of_team(id, 2).await, old);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn copies_are_bounded_in_bytes() {
     #[cache_result(ttl = 600, local)]

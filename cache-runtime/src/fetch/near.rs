@@ -26,7 +26,7 @@ fn copy(call: &Call) -> Option<Value> {
     if !call.is_local() || inner.tombstones.any() {
         return None;
     }
-    let (value, stored) = inner.near.get(call.parts())?;
+    let (value, stored) = inner.near.get(&call.local_name())?;
     inner.counters(call.identity.group).local_hit();
     tracing::debug!(prefix = call.identity.prefix, "cache local hit");
     if call.verb.is_some() {
@@ -59,6 +59,6 @@ pub(super) fn keep<S: Shape, R>(
     });
     if let Some(value) = copy.flatten() {
         let draft = Draft { value: Value::new(value), size, age, life };
-        search.inner().near.keep(search.call.parts(), sent, draft);
+        search.inner().near.keep(&search.call.local_name(), sent, draft);
     }
 }

@@ -104,7 +104,7 @@ impl Search {
             return None;
         }
         let entry = &hit.entry;
-        let left = self.left.unwrap_or(entry.life);
+        let left = self.left.unwrap_or(entry.life).min(entry.life);
         // Where an early refresh becomes likely, at one read in a thousand, it must be looked for.
         let early = entry.cost.as_secs_f64() * self.call.identity.refresh_ahead() * 7.0;
         let early = Duration::try_from_secs_f64(early).unwrap_or(Duration::MAX);

@@ -13,7 +13,7 @@ mod listening;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use tokio::sync::{Notify, watch};
 use super::redis::Asks;
 use super::{Breaker, Key};
 use crate::background;
-use crate::clock::Coarse;
+use crate::clock::{self, Coarse};
 use crate::config::{Config, Server};
 use crate::near::Marks;
 use home::{Anchor, Home};
@@ -35,6 +35,9 @@ pub(crate) use listening::Listening;
 
 /// Timeouts in a row after which a lane is taken out: it may be a black hole.
 const STRIKES: u32 = 3;
+
+/// For how long calls wait for a lane whose runtime has ended, within their budgets.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// Reads of a lane that wait for an answer, past which calls run plainly. They go out many in a
 /// command, and a queue that is longer is an outage.
@@ -122,6 +125,9 @@ struct Slot {
     started: AtomicBool,
     /// Whether a dial has ended, well or badly, since the lane was last needed.
     settled: watch::Sender<bool>,
+    /// Until when calls wait for the dial after the end of a runtime, in milliseconds of
+    /// [`clock::millis`].
+    grace: AtomicU64,
     /// Somebody waits for a lane whose runtime has ended.
     wanted: Arc<Notify>,
     /// Dialled on the private runtime next time: where it was driven before, it did not get on.
@@ -143,6 +149,7 @@ impl Lanes {
             lane: ArcSwapOption::empty(),
             started: AtomicBool::new(false),
             settled: watch::Sender::new(false),
+            grace: AtomicU64::new(u64::MAX),
             wanted: Arc::default(),
             privately: AtomicBool::new(false),
         };
@@ -233,14 +240,24 @@ impl Lanes {
 
     pub(crate) fn is_settled(&self, slot: usize) -> bool {
         let slot = &self.slots[slot];
-        *slot.settled.borrow() && slot.lane.load().as_ref().is_none_or(|lane| lane.is_driven())
+        match slot.lane.load().as_ref() {
+            Some(lane) => lane.is_driven(),
+            None => *slot.settled.borrow() || clock::millis() > slot.grace.load(Ordering::Relaxed),
+        }
     }
 
-    /// Takes a lane out whose runtime has ended: whoever needs it next waits for another.
+    /// Takes a lane out whose runtime has ended: whoever needs it next waits for another, but not
+    /// for long.
     fn leave(&self, lane: &Arc<Lane>) {
         if self.take_out(lane) {
-            self.slots[lane.index].settled.send_replace(false);
+            self.unsettle(lane.index);
         }
+    }
+
+    fn unsettle(&self, slot: usize) {
+        let until = clock::millis() + GRACE.as_millis() as u64;
+        self.slots[slot].grace.store(until, Ordering::Relaxed);
+        self.slots[slot].settled.send_replace(false);
     }
 
     pub(crate) fn is_down(&self) -> bool {
@@ -294,20 +311,34 @@ impl Lanes {
         }
     }
 
-    fn timed_out(self: &Arc<Self>, lane: &Arc<Lane>, calls: u32) {
+    /// So many calls have had no answer in time.
+    pub(crate) fn timed_out(self: &Arc<Self>, lane: &Arc<Lane>, calls: u32) {
         if lane.strikes.fetch_add(calls, Ordering::Relaxed) + calls >= STRIKES {
-            self.slots[lane.index].privately.store(lane.anchor.is_some(), Ordering::Relaxed);
-            self.evict(lane);
+            self.strike_out(lane);
         }
-        self.failure(calls, "commands time out");
+        // The caller's runtime may be busy: that says nothing about the server.
+        if lane.anchor.is_none() {
+            self.failure(calls, "commands time out");
+        }
+    }
+
+    /// It may be a black hole, or whatever drives it may be: next time that is another.
+    fn strike_out(&self, lane: &Arc<Lane>) {
+        self.slots[lane.index].privately.store(lane.anchor.is_some(), Ordering::Relaxed);
+        self.evict(lane);
     }
 
     fn failed(self: &Arc<Self>, lane: &Arc<Lane>, calls: u32, error: &redis::RedisError) -> Sent {
-        let text = without_arguments(error.to_string());
+        let (calls, text) = (calls.max(1), without_arguments(error.to_string()));
         let code = code(error, &text);
         let lost = error.is_unrecoverable_error() || error.is_io_error();
         // Read-only: the master has moved, and its name may already lead to the next one. Where a
         // replica was meant, the pause of all writes that follows bounds the redials.
+        if lost && lane.anchor.is_some() {
+            // Perhaps the end of its runtime and not of the server, which the next dial shows.
+            self.leave(lane);
+            return Sent::Down;
+        }
         if lost || code == READ_ONLY {
             self.evict(lane);
         }
@@ -363,11 +394,14 @@ impl Lanes {
                 self.heard(lane.index, sent);
                 return true;
             }
-            Ok(Err(_)) => STRIKES,
+            Ok(Err(_)) => {
+                self.evict(lane);
+                return false;
+            }
             Err(_) => lane.strikes.fetch_add(1, Ordering::Relaxed) + 1,
         };
         if strikes >= STRIKES {
-            self.evict(lane);
+            self.strike_out(lane);
         }
         false
     }

@@ -108,7 +108,12 @@ impl Redis {
                 // The runtime that drives the lane may be busy with something else.
                 match background::timeout_since(Some(now), limit, pin!(answered)).await {
                     Ok(answered) => answered.unwrap_or(Err(Sent::Down)).map_err(fault),
-                    Err(background::Elapsed) => Err(Fault::Timeout),
+                    Err(background::Elapsed) => {
+                        if let Some(lane) = self.lanes.peek(slot).as_ref() {
+                            self.lanes.timed_out(lane, 1);
+                        }
+                        Err(Fault::Timeout)
+                    }
                 }
             }
             // Boxed: every call would carry its size.
@@ -122,8 +127,9 @@ impl Redis {
         let lane = self.lanes.peek(slot);
         let lane = lane.as_ref().ok_or(Sent::Down)?;
         let others = lane.begin_to_read().ok_or(Sent::Busy)?;
-        // Whoever has little time left would cut the others short.
-        Ok(if others && self.lanes.is_ample(limit) {
+        // What is large would hold the others up, and what has little time left is no measure of the
+        // lane.
+        Ok(if others && !key.bulk && self.lanes.is_ample(limit) {
             let now = Instant::now();
             Asked::Together(now, reads::ask(lane, key, timed, now + limit))
         } else {

@@ -34,8 +34,11 @@ impl Lanes {
         let patience = self.connect_timeout.saturating_mul(3);
         match tokio::time::timeout(patience, &mut dial).await {
             Ok(Ok(dialled)) => return dialled,
-            Ok(Err(_)) => self.home.forget(),
-            Err(_) => dial.abort(),
+            Ok(Err(ended)) => self.home.forget(ended.is_panic()),
+            Err(_) => {
+                dial.abort();
+                self.home.forget(false);
+            }
         }
         self.clone().dial(index, None).await
     }
@@ -63,6 +66,10 @@ impl Lanes {
         tokio::time::timeout(self.connect_timeout, hello)
             .await
             .map_err(|_| "the server accepts connections and does not answer".to_owned())??;
+        if listens {
+            // Whoever takes a lane out does this too, but may be late with it.
+            self.ears.everything();
+        }
         self.heard(index, sent);
         let (asks, asked) = mpsc::unbounded_channel();
         let gone = Arc::new(Notify::new());

@@ -6,7 +6,8 @@
 //! the private runtime.
 
 use std::future::pending;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
@@ -14,30 +15,40 @@ use tokio::task::JoinHandle;
 
 /// The runtime of whoever last waited for a lane.
 #[derive(Default)]
-pub(super) struct Home(Mutex<Option<Handle>>);
+pub(super) struct Home {
+    handle: Mutex<Option<Handle>>,
+    /// Something there has panicked: it has no timers or no I/O.
+    useless: AtomicBool,
+}
 
 impl Home {
     /// Notes the runtime of whoever calls this.
     pub(super) fn note(&self) {
         // A runtime without timers or I/O panics when it is asked for some, which must not end the
         // process.
-        if cfg!(panic = "abort") {
+        if cfg!(panic = "abort") || self.useless.load(Ordering::Relaxed) {
             return;
         }
         if let Ok(handle) = Handle::try_current()
             && handle.runtime_flavor() == RuntimeFlavor::MultiThread
+            && handle.metrics().num_workers() > 1
         {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(handle);
+            *self.handle() = Some(handle);
         }
     }
 
     pub(super) fn get(&self) -> Option<Handle> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.handle().clone()
     }
 
-    /// The runtime has ended, or is good for nothing.
-    pub(super) fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    /// The runtime has ended, or is too busy; `useless` where it cannot do it.
+    pub(super) fn forget(&self, useless: bool) {
+        self.handle().take();
+        self.useless.fetch_or(useless, Ordering::Relaxed);
+    }
+
+    fn handle(&self) -> MutexGuard<'_, Option<Handle>> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use deadpool_redis::Connection;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt, select};
 
 use super::{Lane, Lanes, State};
 use crate::entry::EntryId;
@@ -71,8 +71,11 @@ pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
 async fn wanted(lanes: &Weak<Lanes>, lane: Arc<Lane>) {
     let Some(here) = lanes.upgrade() else { return };
     here.leave(&lane);
+    here.unsettle(lane.index);
     let wanted = here.slots[lane.index].wanted.clone();
     drop((here, lane));
+    // What was wanted before that has been had.
+    let _ = wanted.notified().now_or_never();
     let _ = tokio::time::timeout(UNWANTED, wanted.notified()).await;
 }
 

@@ -35,6 +35,8 @@ impl Redis {
             progress(removed);
             cursor = next;
             if cursor == 0 {
+                // Also where there was nothing left to remove.
+                self.marks.touch_all();
                 return Ok(removed);
             }
         }

@@ -107,10 +107,10 @@ async fn read(lanes: &Arc<Lanes>, lane: &Arc<Lane>, asks: &[Ask]) -> Result<Vec<
     asks.iter().for_each(|ask| batch.add(&ask.key, ask.timed));
     let now = Instant::now();
     let limits = asks.iter().map(|ask| ask.until.saturating_duration_since(now));
-    let limit = limits.min().unwrap_or_default();
+    // Each has a deadline of its own, and counts it where it is missed.
+    let limit = limits.max().unwrap_or_default();
     let mut connection = lane.connection();
-    let reply =
-        lanes.send(lane, limit, asks.len() as u32, pin!(batch.send(&mut connection))).await?;
+    let reply = lanes.send(lane, limit, 0, pin!(batch.send(&mut connection))).await?;
     batch.answers(reply)
 }
 
@@ -230,8 +230,11 @@ impl<'a> Batch<'a> {
                 other => return Err(odd(&other)),
             });
         }
-        let tokens: SmallVec<[Option<Token>; 4]> =
-            bytes.iter().map(|bytes| bytes.as_ref().map(|bytes| Token::of(bytes))).collect();
+        // Of the tokens alone: of anything long it is a digest.
+        let mut tokens: SmallVec<[Option<Token>; 4]> = SmallVec::from_elem(None, bytes.len());
+        for at in &self.tokens {
+            tokens[*at] = bytes[*at].as_ref().map(|bytes| Token::of(bytes));
+        }
         let found = self.reads.iter().map(|read| Found {
             bytes: if self.shared { bytes[read.entry].clone() } else { bytes[read.entry].take() },
             tokens: read.tokens.iter().map(|at| tokens[*at]).collect(),
