@@ -1,26 +1,30 @@
 //! What goes wrong while the members work.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use integration_tests::{Dice, Function, Server};
 use redis::aio::MultiplexedConnection;
 
-use crate::seats::Seats;
+use crate::seats::{Copies, Seats};
 use crate::wire::Flow;
 
 /// Items that the members' own tasks leave alone.
 const QUIET: std::ops::Range<u64> = 6..12;
 
 /// Faults with how often they are chosen, in parts of all.
-const FAULTS: [(Fault, u64); 13] = [
+const FAULTS: [(Fault, u64); 17] = [
     (Fault::Kill, 3),
     (Fault::Freeze, 3),
     (Fault::HoldRequests, 4),
     (Fault::HoldReplies, 4),
     (Fault::Overtake, 14),
     (Fault::Cut, 2),
+    (Fault::HoldPushes, 4),
+    (Fault::HoldHeartbeats, 2),
+    (Fault::CutListening, 4),
+    (Fault::Linger, 5),
     (Fault::KillClients, 1),
     (Fault::Pause, 3),
     (Fault::FlushAll, 2),
@@ -34,7 +38,7 @@ const FAULTS: [(Fault, u64); 13] = [
 enum Fault {
     /// `kill -9` of a member, and another is started.
     Kill,
-    /// A member stops for longer than a lease.
+    /// A member stops for longer than a lease, or than copies may be served.
     Freeze,
     /// What a member sends arrives late.
     HoldRequests,
@@ -44,6 +48,14 @@ enum Fault {
     Overtake,
     /// A member loses all connections.
     Cut,
+    /// Members hear of changes late, and all else in time.
+    HoldPushes,
+    /// What members send on the connection that hears of changes arrives late.
+    HoldHeartbeats,
+    /// A member loses the connection that hears of changes.
+    CutListening,
+    /// A member that has copies does not hear that another writes, and goes on to call.
+    Linger,
     /// All lose theirs.
     KillClients,
     /// The server answers nobody for a while.
@@ -77,11 +89,15 @@ impl Faults {
         let wire = &seats.all[number].wire;
         match fault {
             Fault::Kill => seats.replace(number).await,
-            Fault::Freeze => seats.freeze(number, self.millis(400..900)).await,
+            Fault::Freeze => seats.freeze(number, self.millis(400..1400)).await,
             Fault::HoldRequests => self.hold(Flow::RequestsHeld, seats).await,
             Fault::HoldReplies => self.hold(Flow::RepliesHeld, seats).await,
             Fault::Overtake => self.overtake(seats, number).await,
             Fault::Cut => wire.cut(),
+            Fault::HoldPushes => self.deafen(Flow::RepliesHeld, seats),
+            Fault::HoldHeartbeats => self.deafen(Flow::RequestsHeld, seats),
+            Fault::CutListening => wire.cut_listening(),
+            Fault::Linger => self.linger(seats, number).await,
             Fault::KillClients => self.send(&["CLIENT", "KILL", "TYPE", "normal"]).await,
             Fault::Pause => {
                 let pause = self.millis(30..250);
@@ -127,6 +143,57 @@ impl Faults {
         }
     }
 
+    /// Holds the listening connection up for each second member or so, while other things go wrong.
+    fn deafen(&mut self, flow: Flow, seats: &Seats) {
+        for seat in &seats.all {
+            if self.dice.below(2) == 0 {
+                tokio::spawn(seat.wire.deafen(flow, self.millis(200..1500)));
+            }
+        }
+    }
+
+    /// Copies of an item that is otherwise left alone, past what its process has heard. The tasks
+    /// of that process rest: their reads would find out that nothing is heard.
+    async fn linger(&mut self, seats: &Seats, number: usize) {
+        if seats.copies == Copies::No {
+            return;
+        }
+        let others = seats.all.len() as u64 - 1;
+        let other = (number + 1 + self.dice.below(others) as usize) % seats.all.len();
+        let (item, write) = (self.dice.within(QUIET), self.dice.below(1000));
+        let (pause, wire) = (self.millis(1000..1600), &seats.all[number].wire);
+        seats.rest(number, pause + Duration::from_millis(600));
+        // Until nothing is left of what the tasks were at, and there are copies.
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            linger_over(seats, number, item).await;
+        }
+        let way = self.dice.below(4);
+        let deaf = async {
+            match way {
+                0 => seats.freeze(number, pause).await,
+                1 => {
+                    wire.cut_listening();
+                    tokio::time::sleep(pause).await;
+                }
+                2 => wire.deafen(Flow::RequestsHeld, pause).await,
+                _ => wire.deafen(Flow::RepliesHeld, pause).await,
+            }
+        };
+        let writing = async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            seats.record(other, format!("write {item} {write}")).await;
+        };
+        let end = Instant::now() + pause + Duration::from_millis(200);
+        let reading = async {
+            while Instant::now() < end {
+                linger_over(seats, number, item).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::join!(deaf, writing, reading);
+    }
+
     fn choose(&mut self) -> Fault {
         let all = FAULTS.iter().map(|(_, parts)| parts).sum();
         let mut chosen = self.dice.below(all);
@@ -170,6 +237,13 @@ impl Faults {
             self.send(&["SET", &format!("filler:{number}"), &filler, "PX", "1000"]).await;
         }
         self.send(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    }
+}
+
+/// Calls the functions whose copies last the longest.
+async fn linger_over(seats: &Seats, number: usize, item: u64) {
+    for function in [Function::Local, Function::Plain] {
+        seats.record(number, format!("read {function} {item} 0")).await;
     }
 }
 
