@@ -1,13 +1,15 @@
 //! What goes wrong while the members work.
 
+mod linger;
+
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use integration_tests::{Dice, Function, Server};
 use redis::aio::MultiplexedConnection;
 
-use crate::seats::{Copies, Seats};
+use crate::seats::Seats;
 use crate::wire::Flow;
 
 /// Items that the members' own tasks leave alone.
@@ -24,7 +26,7 @@ const FAULTS: [(Fault, u64); 17] = [
     (Fault::HoldPushes, 4),
     (Fault::HoldHeartbeats, 2),
     (Fault::CutListening, 4),
-    (Fault::Linger, 5),
+    (Fault::Linger, 8),
     (Fault::KillClients, 1),
     (Fault::Pause, 3),
     (Fault::FlushAll, 2),
@@ -54,7 +56,7 @@ enum Fault {
     HoldHeartbeats,
     /// A member loses the connection that hears of changes.
     CutListening,
-    /// A member that has copies does not hear that another writes, and goes on to call.
+    /// A member has copies of what is written, and goes on to call.
     Linger,
     /// All lose theirs.
     KillClients,
@@ -73,12 +75,15 @@ enum Fault {
 pub(crate) struct Faults {
     dice: Dice,
     client: MultiplexedConnection,
+    /// The next way to [`Fault::Linger`].
+    way: usize,
     counts: BTreeMap<Fault, u32>,
 }
 
 impl Faults {
-    pub(crate) async fn new(dice: Dice, cache: &Server) -> Self {
-        Self { dice, client: cache.client().await, counts: BTreeMap::new() }
+    pub(crate) async fn new(mut dice: Dice, cache: &Server) -> Self {
+        let client = cache.client().await;
+        Self { way: dice.below(5) as usize, dice, client, counts: BTreeMap::new() }
     }
 
     /// Lets something go wrong, and waits until it is over.
@@ -147,51 +152,12 @@ impl Faults {
     fn deafen(&mut self, flow: Flow, seats: &Seats) {
         for seat in &seats.all {
             if self.dice.below(2) == 0 {
-                tokio::spawn(seat.wire.deafen(flow, self.millis(200..1500)));
+                // As short as a call may wait, or longer than copies may be served.
+                let long = self.dice.below(2) == 0;
+                let pause = self.millis(if long { 200..1500 } else { 10..150 });
+                tokio::spawn(seat.wire.deafen(flow, pause));
             }
         }
-    }
-
-    /// Copies of an item that is otherwise left alone, past what its process has heard. The tasks
-    /// of that process rest: their reads would find out that nothing is heard.
-    async fn linger(&mut self, seats: &Seats, number: usize) {
-        if seats.copies == Copies::No {
-            return;
-        }
-        let others = seats.all.len() as u64 - 1;
-        let other = (number + 1 + self.dice.below(others) as usize) % seats.all.len();
-        let (item, write) = (self.dice.within(QUIET), self.dice.below(1000));
-        let (pause, wire) = (self.millis(1000..1600), &seats.all[number].wire);
-        seats.rest(number, pause + Duration::from_millis(600));
-        // Until nothing is left of what the tasks were at, and there are copies.
-        for _ in 0..10 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            linger_over(seats, number, item).await;
-        }
-        let way = self.dice.below(4);
-        let deaf = async {
-            match way {
-                0 => seats.freeze(number, pause).await,
-                1 => {
-                    wire.cut_listening();
-                    tokio::time::sleep(pause).await;
-                }
-                2 => wire.deafen(Flow::RequestsHeld, pause).await,
-                _ => wire.deafen(Flow::RepliesHeld, pause).await,
-            }
-        };
-        let writing = async {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            seats.record(other, format!("write {item} {write}")).await;
-        };
-        let end = Instant::now() + pause + Duration::from_millis(200);
-        let reading = async {
-            while Instant::now() < end {
-                linger_over(seats, number, item).await;
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::join!(deaf, writing, reading);
     }
 
     fn choose(&mut self) -> Fault {
@@ -237,13 +203,6 @@ impl Faults {
             self.send(&["SET", &format!("filler:{number}"), &filler, "PX", "1000"]).await;
         }
         self.send(&["CONFIG", "SET", "maxmemory", "0"]).await;
-    }
-}
-
-/// Calls the functions whose copies last the longest.
-async fn linger_over(seats: &Seats, number: usize, item: u64) {
-    for function in [Function::Local, Function::Plain] {
-        seats.record(number, format!("read {function} {item} 0")).await;
     }
 }
 

@@ -132,10 +132,11 @@ impl Seats {
     }
 
     /// Has a process do one thing more.
-    pub(crate) async fn record(&self, number: usize, order: String) {
+    pub(crate) async fn record(&self, number: usize, order: String) -> Operation {
         let member = &self.all[number].member;
-        let operation = member.ask(order).await;
-        self.log.lock().events.push(Event { process: member.process(), operation });
+        let (process, operation): (_, Operation) = (member.process(), member.ask(order).await);
+        self.log.lock().events.push(Event { process, operation: operation.clone() });
+        operation
     }
 
     /// Lets the tasks of a process do nothing for a while.

@@ -19,6 +19,8 @@ pub(crate) enum Flow {
     RequestsHeld,
     /// The same, from a write on: what was read before it is known by then.
     WritesHeld,
+    /// The same, from an invalidation on.
+    RemovalsHeld,
     RepliesHeld,
 }
 
@@ -171,6 +173,7 @@ fn holds_requests(flow: Flow, sent: &[u8]) -> bool {
         Flow::RequestsHeld => true,
         // All that writes but an invalidation is a script.
         Flow::WritesHeld => sent.windows(7).any(|word| word == b"EVALSHA"),
+        Flow::RemovalsHeld => sent.windows(6).any(|word| word == b"UNLINK"),
         Flow::Free | Flow::RepliesHeld => false,
     }
 }

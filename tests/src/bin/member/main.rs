@@ -119,6 +119,9 @@ async fn carry_out(words: &[&str], answer: &Answer) {
             let write = writes::write(number(item), &mut Dice::new(u64::from(number(seed)))).await;
             answer.tell(&Operation::Invalidation(write));
         }
+        ["overwrite", item] => {
+            answer.tell(&Operation::Invalidation(writes::overwrite(number(item)).await));
+        }
         ["commit", item] => answer.tell(&database::commit(number(item)).await),
         ["invalidate", what, item] => answer.tell(&writes::by_name(what, number(item)).await),
         ["history", seed, tasks] => {
