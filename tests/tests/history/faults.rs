@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
-use integration_tests::{Dice, Function, Server};
+use integration_tests::{Bound, Dice, Function, Invalidation, Operation, Server, Unit, now};
 use redis::aio::MultiplexedConnection;
 
+use crate::check::Event;
 use crate::seats::Seats;
 use crate::wire::Flow;
 
@@ -109,7 +110,7 @@ impl Faults {
                 self.send(&["CLIENT", "PAUSE", &pause.as_millis().to_string()]).await;
                 tokio::time::sleep(pause).await;
             }
-            Fault::FlushAll => self.send(&["FLUSHALL"]).await,
+            Fault::FlushAll => self.flush_all(seats).await,
             Fault::Delete => self.delete().await,
             Fault::Evict => self.evict().await,
             Fault::ForgetScripts => self.send(&["SCRIPT", "FLUSH"]).await,
@@ -181,6 +182,23 @@ impl Faults {
 
     async fn send(&mut self, words: &[&str]) {
         let _: Option<redis::Value> = self.ask(words).await;
+    }
+
+    /// An invalidation of everything, by nobody's process.
+    async fn flush_all(&mut self, seats: &Seats) {
+        let begin = now();
+        if self.ask::<String>(&["FLUSHALL"]).await.is_none() {
+            return;
+        }
+        let items = 0..QUIET.end as u32;
+        let of_item = |item| Function::OF_ITEMS.map(|function| (Unit::new(function, item), 0));
+        let (names, units) = ("everything".to_owned(), items.flat_map(of_item).collect());
+        let flushed = Invalidation { begin, end: now(), bound: Bound::All, names, units };
+        seats
+            .log
+            .lock()
+            .events
+            .push(Event { process: 0, operation: Operation::Invalidation(flushed) });
     }
 
     async fn delete(&mut self) {
