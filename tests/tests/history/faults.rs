@@ -84,7 +84,7 @@ pub(crate) struct Faults {
 impl Faults {
     pub(crate) async fn new(mut dice: Dice, cache: &Server) -> Self {
         let client = cache.client().await;
-        Self { way: dice.below(5) as usize, dice, client, counts: BTreeMap::new() }
+        Self { way: dice.below(100) as usize, dice, client, counts: BTreeMap::new() }
     }
 
     /// Lets something go wrong, and waits until it is over.
@@ -110,7 +110,7 @@ impl Faults {
                 self.send(&["CLIENT", "PAUSE", &pause.as_millis().to_string()]).await;
                 tokio::time::sleep(pause).await;
             }
-            Fault::FlushAll => self.flush_all(seats).await,
+            Fault::FlushAll => flush_all(self.client.clone(), seats).await,
             Fault::Delete => self.delete().await,
             Fault::Evict => self.evict().await,
             Fault::ForgetScripts => self.send(&["SCRIPT", "FLUSH"]).await,
@@ -184,23 +184,6 @@ impl Faults {
         let _: Option<redis::Value> = self.ask(words).await;
     }
 
-    /// An invalidation of everything, by nobody's process.
-    async fn flush_all(&mut self, seats: &Seats) {
-        let begin = now();
-        if self.ask::<String>(&["FLUSHALL"]).await.is_none() {
-            return;
-        }
-        let items = 0..QUIET.end as u32;
-        let of_item = |item| Function::OF_ITEMS.map(|function| (Unit::new(function, item), 0));
-        let (names, units) = ("everything".to_owned(), items.flat_map(of_item).collect());
-        let flushed = Invalidation { begin, end: now(), bound: Bound::All, names, units };
-        seats
-            .log
-            .lock()
-            .events
-            .push(Event { process: 0, operation: Operation::Invalidation(flushed) });
-    }
-
     async fn delete(&mut self) {
         for _ in 0..4 {
             if let Some(Some(key)) = self.ask::<Option<String>>(&["RANDOMKEY"]).await {
@@ -222,6 +205,19 @@ impl Faults {
         }
         self.send(&["CONFIG", "SET", "maxmemory", "0"]).await;
     }
+}
+
+/// An invalidation of everything, by nobody's process.
+async fn flush_all(mut client: MultiplexedConnection, seats: &Seats) {
+    let begin = now();
+    if redis::cmd("FLUSHALL").query_async::<String>(&mut client).await.is_err() {
+        return;
+    }
+    let items = 0..QUIET.end as u32;
+    let of_item = |item| Function::OF_ITEMS.map(|function| (Unit::new(function, item), 0));
+    let (names, units) = ("everything".to_owned(), items.flat_map(of_item).collect());
+    let flushed = Invalidation { begin, end: now(), bound: Bound::All, names, units };
+    seats.log.lock().events.push(Event { process: 0, operation: Operation::Invalidation(flushed) });
 }
 
 /// Calls all functions of an item.

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use integration_tests::{Function, Operation};
 
-use super::{Faults, QUIET};
+use redis::aio::MultiplexedConnection;
+
+use super::{Faults, QUIET, flush_all};
 use crate::check::LOCAL_HIT;
 use crate::seats::{Copies, Seats};
 use crate::wire::Flow;
@@ -14,6 +16,8 @@ use crate::wire::Flow;
 enum Way {
     /// Its listening connection is lost just before.
     Lost,
+    /// The server forgets everything, copies being all that is left.
+    Flushed,
     /// What is announced is held up.
     Deaf,
     /// It is stopped.
@@ -24,12 +28,14 @@ enum Way {
     Writing,
 }
 
-const WAYS: [Way; 5] = [Way::Lost, Way::Deaf, Way::Stopped, Way::Reading, Way::Writing];
+const WAYS: [Way; 6] =
+    [Way::Lost, Way::Deaf, Way::Stopped, Way::Reading, Way::Writing, Way::Flushed];
 
 /// A member, another one, and an item.
 #[derive(Clone, Copy)]
 struct Scene<'a> {
     seats: &'a Seats,
+    client: &'a MultiplexedConnection,
     number: usize,
     other: usize,
     item: u64,
@@ -52,6 +58,7 @@ impl Faults {
         let pause = self.millis(1100..1400);
         let [one, two] = [0, 1].map(|next| Scene {
             seats,
+            client: &self.client,
             number: patient + next,
             other: (patient + 2 + (other + next) % 2) % seats.all.len(),
             item: QUIET.start + (item + next as u64) % (QUIET.end - QUIET.start),
@@ -75,6 +82,10 @@ impl Scene<'_> {
                 self.copy().await;
                 seat.wire.cut_listening();
                 self.write(other).await;
+            }
+            Way::Flushed => {
+                self.copy().await;
+                flush_all(self.client.clone(), seats).await;
             }
             Way::Deaf => {
                 self.copy().await;
