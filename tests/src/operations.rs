@@ -13,6 +13,8 @@ pub enum Function {
     Plain,
     /// Reads an item's version, with a long stale window behind a short ttl.
     Stale,
+    /// The same, and keeps copies in the process by its attribute. Shares their prefix.
+    Local,
     /// Calls one of the above.
     Nested,
     /// Counts its runs.
@@ -54,6 +56,8 @@ pub enum Made {
     Of,
     /// A value past its ttl.
     OfStale,
+    /// A copy in the process.
+    OfCopy,
     /// A value of a call that had no store to ask.
     WithoutStore,
 }
@@ -128,7 +132,7 @@ pub struct State {
 
 impl Function {
     /// The part of a deployment's functions that reads items.
-    pub const OF_ITEMS: [Self; 3] = [Self::Plain, Self::Stale, Self::Nested];
+    pub const OF_ITEMS: [Self; 4] = [Self::Plain, Self::Stale, Self::Local, Self::Nested];
 }
 
 impl Unit {
@@ -166,8 +170,8 @@ impl FromStr for Function {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        let all = [Self::Plain, Self::Stale, Self::Nested, Self::Counted, Self::Refreshed];
-        let mut all = all.into_iter().chain([Self::Forgiving]);
+        let others = [Self::Counted, Self::Refreshed, Self::Forgiving];
+        let mut all = Self::OF_ITEMS.into_iter().chain(others);
         all.find(|function| function.to_string() == word).ok_or_else(|| format!("no {word}"))
     }
 }

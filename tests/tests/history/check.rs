@@ -1,11 +1,17 @@
 //! Whether a history keeps what is promised: a pure function of what was recorded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use integration_tests::{Bound, Function, Invalidation, Made, Operation, Read, Unit, Value};
 
 mod tests;
+
+/// For how long a process may serve a copy after another's invalidation has returned.
+const HEARD: Duration = Duration::from_secs(1);
+
+/// The outcome of a call that was answered by a copy in its process.
+pub(crate) const LOCAL_HIT: &str = "local-hit";
 
 /// Something that a process has done.
 #[derive(Clone, Debug)]
@@ -25,7 +31,18 @@ pub(crate) struct Verdict {
     pub(crate) excepted: usize,
     /// Those among them that got an older value so.
     pub(crate) excepted_old: usize,
-    pub(crate) outcomes: std::collections::BTreeMap<String, usize>,
+    pub(crate) outcomes: BTreeMap<String, usize>,
+    /// Values of local copies that another process had invalidated by then.
+    pub(crate) copies_old: usize,
+    /// The longest time that such a call began after the invalidation had returned.
+    pub(crate) oldest_copy: Duration,
+}
+
+impl Verdict {
+    /// Calls that were answered by a copy in their process.
+    pub(crate) fn local_hits(&self) -> usize {
+        self.outcomes.get(LOCAL_HIT).copied().unwrap_or(0)
+    }
 }
 
 /// What a value must have, from the invalidations that had returned before its call began.
@@ -40,13 +57,17 @@ impl Owed {
     fn and(self, other: Self) -> Self {
         Self { began: self.began.max(other.began), version: self.version.max(other.version) }
     }
+
+    fn is_paid_by(self, value: &Value) -> bool {
+        value.began >= self.began && value.version >= self.version
+    }
 }
 
-/// What is owed from when on, for each entry: to everybody, or within one process.
+/// What is owed from when on, for each entry: by everybody, or by the process that invalidated.
 #[derive(Default)]
 struct Debts(HashMap<Creditor, Vec<(u64, Owed)>>);
 
-/// An entry, and the process that alone is bound to it.
+/// An entry, and the process that owes by itself.
 type Creditor = (Unit, Option<u32>);
 
 impl Debts {
@@ -57,10 +78,12 @@ impl Debts {
             else {
                 continue;
             };
-            let whom = (*bound == Bound::Own).then_some(*process);
+            let all = (*bound == Bound::All).then_some(None);
             for (unit, version) in units {
                 let owed = Owed { began: *begin, version: *version };
-                debts.0.entry((*unit, whom)).or_default().push((*end, owed));
+                for whom in all.into_iter().chain([Some(*process)]) {
+                    debts.0.entry((*unit, whom)).or_default().push((*end, owed));
+                }
             }
         }
         for debts in debts.0.values_mut() {
@@ -74,13 +97,23 @@ impl Debts {
         debts
     }
 
-    fn at(&self, unit: Unit, process: u32, begin: u64) -> Owed {
-        let owed = |whom| {
+    /// What a call owes that began at `begin`; what others invalidated may be `heard` later.
+    fn at(&self, unit: Unit, process: u32, begin: u64, heard: Duration) -> Owed {
+        let owed = |whom, begin| {
             let debts = self.0.get(&(unit, whom))?;
             let before = debts.partition_point(|(end, _)| *end < begin);
             Some(debts[before.checked_sub(1)?].1)
         };
-        owed(None).unwrap_or_default().and(owed(Some(process)).unwrap_or_default())
+        let others = begin.saturating_sub(heard.as_nanos() as u64);
+        let (all, own) = (owed(None, others), owed(Some(process), begin));
+        all.unwrap_or_default().and(own.unwrap_or_default())
+    }
+
+    /// When it had returned what a value is older than, for everybody.
+    fn unpaid_since(&self, unit: Unit, value: &Value) -> Option<u64> {
+        let debts = self.0.get(&(unit, None))?;
+        let paid = debts.partition_point(|(_, owed)| owed.is_paid_by(value));
+        debts.get(paid).map(|(end, _)| *end)
     }
 }
 
@@ -103,10 +136,9 @@ pub(crate) fn check(
         };
         verdict.reads += 1;
         *verdict.outcomes.entry(read.outcome.clone()).or_default() += 1;
-        let owed = debts.at(read.unit, *process, read.begin);
         let pauses = frozen.get(process).map_or(&[][..], Vec::as_slice);
         let took = awake(read, pauses);
-        let mut wrong = judge(read, *process, owed, &mut verdict);
+        let mut wrong = judge(read, *process, &debts, &mut verdict);
         if took > patience {
             wrong = Some(format!("took {took:?}"));
         }
@@ -126,7 +158,7 @@ fn awake(read: &Read, pauses: &[(u64, u64)]) -> Duration {
     Duration::from_nanos((read.end - read.begin).saturating_sub(frozen))
 }
 
-fn judge(read: &Read, process: u32, owed: Owed, verdict: &mut Verdict) -> Option<String> {
+fn judge(read: &Read, process: u32, debts: &Debts, verdict: &mut Verdict) -> Option<String> {
     let value = match &read.value {
         Ok(value) => value,
         Err(error) => return Some(format!("failed with {error}")),
@@ -138,7 +170,17 @@ fn judge(read: &Read, process: u32, owed: Owed, verdict: &mut Verdict) -> Option
     if nested && value.made == Made::OfStale && went_through_the_store(&read.outcome) {
         return Some("made to be stored, of a stale value".to_owned());
     }
-    let old = old(read, value, owed);
+    if nested && value.made == Made::OfCopy && went_through_the_store(&read.outcome) {
+        return Some("made to be stored, of a copy".to_owned());
+    }
+    let old = old(read, process, value, debts);
+    if read.outcome == LOCAL_HIT
+        && let Some(since) = debts.unpaid_since(read.unit, value)
+        && let Some(age) = read.begin.checked_sub(since)
+    {
+        verdict.copies_old += 1;
+        verdict.oldest_copy = verdict.oldest_copy.max(Duration::from_nanos(age));
+    }
     if had_no_store(&read.outcome) {
         verdict.excepted += 1;
         verdict.excepted_old += usize::from(old.is_some());
@@ -149,14 +191,22 @@ fn judge(read: &Read, process: u32, owed: Owed, verdict: &mut Verdict) -> Option
 }
 
 /// In what way a value is older than it may be.
-fn old(read: &Read, value: &Value, owed: Owed) -> Option<String> {
+fn old(read: &Read, process: u32, value: &Value, debts: &Debts) -> Option<String> {
+    let heard = if read.outcome == LOCAL_HIT { HEARD } else { Duration::ZERO };
+    let owed = debts.at(read.unit, process, read.begin, heard);
     if value.began < owed.began {
         return Some("from a run that began before an invalidation".to_owned());
     }
-    // What a run got without a store was another's, and nothing was stored of it.
-    let shared = value.made == Made::WithoutStore && !went_through_the_store(&read.outcome);
-    (value.version < owed.version && !shared)
-        .then(|| format!("version {} after {} had been invalidated", value.version, owed.version))
+    let version = match value.made {
+        Made::Of | Made::OfStale => owed.version,
+        _ if went_through_the_store(&read.outcome) => owed.version,
+        // What a run got without a store was another's, and nothing was stored of it.
+        Made::WithoutStore => 0,
+        // The same, and what it got was a copy.
+        Made::OfCopy => debts.at(read.unit, value.process, value.began, HEARD).version,
+    };
+    (value.version < version)
+        .then(|| format!("version {} after {version} had been invalidated", value.version))
 }
 
 fn had_no_store(outcome: &str) -> bool {
@@ -166,7 +216,7 @@ fn had_no_store(outcome: &str) -> bool {
 }
 
 fn went_through_the_store(outcome: &str) -> bool {
-    ["hit", "stale", "waited", "computed"].contains(&outcome)
+    ["hit", "stale", "waited", "computed", LOCAL_HIT].contains(&outcome)
 }
 
 /// The last invalidation that the call came after.

@@ -1,12 +1,15 @@
 //! What goes wrong while the members work.
 
+mod linger;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
-use integration_tests::{Dice, Function, Server};
+use integration_tests::{Bound, Dice, Function, Invalidation, Operation, Server, Unit, now};
 use redis::aio::MultiplexedConnection;
 
+use crate::check::Event;
 use crate::seats::Seats;
 use crate::wire::Flow;
 
@@ -14,13 +17,17 @@ use crate::wire::Flow;
 const QUIET: std::ops::Range<u64> = 6..12;
 
 /// Faults with how often they are chosen, in parts of all.
-const FAULTS: [(Fault, u64); 13] = [
+const FAULTS: [(Fault, u64); 17] = [
     (Fault::Kill, 3),
     (Fault::Freeze, 3),
     (Fault::HoldRequests, 4),
     (Fault::HoldReplies, 4),
     (Fault::Overtake, 14),
     (Fault::Cut, 2),
+    (Fault::HoldPushes, 4),
+    (Fault::HoldHeartbeats, 2),
+    (Fault::CutListening, 4),
+    (Fault::Linger, 8),
     (Fault::KillClients, 1),
     (Fault::Pause, 3),
     (Fault::FlushAll, 2),
@@ -34,7 +41,7 @@ const FAULTS: [(Fault, u64); 13] = [
 enum Fault {
     /// `kill -9` of a member, and another is started.
     Kill,
-    /// A member stops for longer than a lease.
+    /// A member stops for longer than a lease, or than copies may be served.
     Freeze,
     /// What a member sends arrives late.
     HoldRequests,
@@ -44,6 +51,14 @@ enum Fault {
     Overtake,
     /// A member loses all connections.
     Cut,
+    /// Members hear of changes late, and all else in time.
+    HoldPushes,
+    /// What members send on the connection that hears of changes arrives late.
+    HoldHeartbeats,
+    /// A member loses the connection that hears of changes.
+    CutListening,
+    /// A member has copies of what is written, and goes on to call.
+    Linger,
     /// All lose theirs.
     KillClients,
     /// The server answers nobody for a while.
@@ -61,12 +76,15 @@ enum Fault {
 pub(crate) struct Faults {
     dice: Dice,
     client: MultiplexedConnection,
+    /// The next way to [`Fault::Linger`].
+    way: usize,
     counts: BTreeMap<Fault, u32>,
 }
 
 impl Faults {
-    pub(crate) async fn new(dice: Dice, cache: &Server) -> Self {
-        Self { dice, client: cache.client().await, counts: BTreeMap::new() }
+    pub(crate) async fn new(mut dice: Dice, cache: &Server) -> Self {
+        let client = cache.client().await;
+        Self { way: dice.below(100) as usize, dice, client, counts: BTreeMap::new() }
     }
 
     /// Lets something go wrong, and waits until it is over.
@@ -77,18 +95,22 @@ impl Faults {
         let wire = &seats.all[number].wire;
         match fault {
             Fault::Kill => seats.replace(number).await,
-            Fault::Freeze => seats.freeze(number, self.millis(400..900)).await,
+            Fault::Freeze => seats.freeze(number, self.millis(400..1400)).await,
             Fault::HoldRequests => self.hold(Flow::RequestsHeld, seats).await,
             Fault::HoldReplies => self.hold(Flow::RepliesHeld, seats).await,
             Fault::Overtake => self.overtake(seats, number).await,
             Fault::Cut => wire.cut(),
+            Fault::HoldPushes => self.deafen(Flow::RepliesHeld, seats),
+            Fault::HoldHeartbeats => self.deafen(Flow::RequestsHeld, seats),
+            Fault::CutListening => wire.cut_listening(),
+            Fault::Linger => self.linger(seats, number).await,
             Fault::KillClients => self.send(&["CLIENT", "KILL", "TYPE", "normal"]).await,
             Fault::Pause => {
                 let pause = self.millis(30..250);
                 self.send(&["CLIENT", "PAUSE", &pause.as_millis().to_string()]).await;
                 tokio::time::sleep(pause).await;
             }
-            Fault::FlushAll => self.send(&["FLUSHALL"]).await,
+            Fault::FlushAll => flush_all(self.client.clone(), seats).await,
             Fault::Delete => self.delete().await,
             Fault::Evict => self.evict().await,
             Fault::ForgetScripts => self.send(&["SCRIPT", "FLUSH"]).await,
@@ -124,6 +146,18 @@ impl Faults {
         tokio::join!(held, read(seats, number, item, runs), overtaking);
         for number in 0..seats.all.len() {
             read(seats, number, item, 0).await;
+        }
+    }
+
+    /// Holds the listening connection up for each second member or so, while other things go wrong.
+    fn deafen(&mut self, flow: Flow, seats: &Seats) {
+        for seat in &seats.all {
+            if self.dice.below(2) == 0 {
+                // As short as a call may wait, or longer than copies may be served.
+                let long = self.dice.below(2) == 0;
+                let pause = self.millis(if long { 200..1500 } else { 10..150 });
+                tokio::spawn(seat.wire.deafen(flow, pause));
+            }
         }
     }
 
@@ -171,6 +205,19 @@ impl Faults {
         }
         self.send(&["CONFIG", "SET", "maxmemory", "0"]).await;
     }
+}
+
+/// An invalidation of everything, by nobody's process.
+async fn flush_all(mut client: MultiplexedConnection, seats: &Seats) {
+    let begin = now();
+    if redis::cmd("FLUSHALL").query_async::<String>(&mut client).await.is_err() {
+        return;
+    }
+    let items = 0..QUIET.end as u32;
+    let of_item = |item| Function::OF_ITEMS.map(|function| (Unit::new(function, item), 0));
+    let (names, units) = ("everything".to_owned(), items.flat_map(of_item).collect());
+    let flushed = Invalidation { begin, end: now(), bound: Bound::All, names, units };
+    seats.log.lock().events.push(Event { process: 0, operation: Operation::Invalidation(flushed) });
 }
 
 /// Calls all functions of an item.

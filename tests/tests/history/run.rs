@@ -7,7 +7,7 @@ use integration_tests::{Dice, Server};
 use crate::check;
 use crate::faults::Faults;
 use crate::report;
-use crate::seats::Seats;
+use crate::seats::{Copies, Seats};
 
 const MEMBERS: usize = 4;
 
@@ -22,12 +22,12 @@ pub(crate) struct Size {
 }
 
 /// Runs with the choices of a seed.
-pub(crate) async fn run(seed: u64, size: Size) {
-    println!("SEED={seed}");
+pub(crate) async fn run(seed: u64, size: Size, copies: Copies) {
+    println!("SEED={seed}, copies: {copies:?}");
     let begun = Instant::now();
     let mut dice = Dice::new(seed);
     let (cache, database) = (Server::start().await, Server::start().await);
-    let mut seats = Seats::fill(MEMBERS, &cache, &database, dice.split()).await;
+    let mut seats = Seats::fill(MEMBERS, &cache, &database, copies, dice.split()).await;
     let mut faults = Faults::new(dice, &cache).await;
     while seats.log.lock().events.len() < size.operations && begun.elapsed() < size.longest {
         faults.inject(&mut seats).await;
@@ -36,7 +36,7 @@ pub(crate) async fn run(seed: u64, size: Size) {
     let recorded = std::mem::take(&mut *log.lock());
     let verdict = check::check(recorded.events, &recorded.frozen, PATIENCE);
     report::print(&verdict, &faults, begun.elapsed());
-    report::assert_kept(&verdict);
+    report::assert_kept(&verdict, copies);
     assert_all_expire(&cache).await;
 }
 

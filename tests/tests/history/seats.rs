@@ -14,6 +14,9 @@ use crate::wire::Wire;
 /// Tasks in each process.
 const TASKS: u32 = 6;
 
+/// The variable that has all functions keep copies, or none.
+const LOCAL: &str = "CACHE_LOCAL";
+
 /// How long processes wait for what; some are less patient than others.
 const PATIENCE: [Patience; 2] = [
     Patience {
@@ -27,6 +30,24 @@ const PATIENCE: [Patience; 2] = [
         wait: Duration::from_millis(400),
     },
 ];
+
+/// Whether the members of a deployment keep copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Copies {
+    No,
+    /// Half of them of all functions, the others of those that ask for it.
+    Yes,
+}
+
+impl Copies {
+    /// Of all functions, or as they are written.
+    fn of_all(self, number: usize) -> Option<bool> {
+        match self {
+            Self::No => Some(false),
+            Self::Yes => (number < 2).then_some(true),
+        }
+    }
+}
 
 /// What has been recorded so far.
 #[derive(Clone, Default)]
@@ -57,14 +78,21 @@ pub(crate) struct Seat {
 pub(crate) struct Seats {
     pub(crate) all: Vec<Seat>,
     database: String,
+    pub(crate) copies: Copies,
     pub(crate) log: Log,
     dice: Dice,
 }
 
 impl Seats {
-    pub(crate) async fn fill(count: usize, cache: &Server, database: &Server, dice: Dice) -> Self {
-        let mut seats =
-            Self { all: Vec::new(), database: database.url(), log: Log::default(), dice };
+    pub(crate) async fn fill(
+        count: usize,
+        cache: &Server,
+        database: &Server,
+        copies: Copies,
+        dice: Dice,
+    ) -> Self {
+        let (database, log) = (database.url(), Log::default());
+        let mut seats = Self { all: Vec::new(), database, copies, log, dice };
         for number in 0..count {
             let wire = Wire::new(cache.socket());
             let (member, recording) = seats.start(&wire, number).await;
@@ -76,7 +104,11 @@ impl Seats {
     }
 
     async fn start(&mut self, wire: &Wire, number: usize) -> (Member, JoinHandle<()>) {
-        let program = Command::new(env!("CARGO_BIN_EXE_member"));
+        let mut program = Command::new(env!("CARGO_BIN_EXE_member"));
+        program.env_remove(LOCAL);
+        if let Some(all) = self.copies.of_all(number) {
+            program.env(LOCAL, all.to_string());
+        }
         let patience = patience_of(number);
         let member = Member::start(program, &wire.url(), &self.database, patience).await;
         let seed = self.dice.split().below(u64::MAX);
@@ -100,10 +132,16 @@ impl Seats {
     }
 
     /// Has a process do one thing more.
-    pub(crate) async fn record(&self, number: usize, order: String) {
+    pub(crate) async fn record(&self, number: usize, order: String) -> Operation {
         let member = &self.all[number].member;
-        let operation = member.ask(order).await;
-        self.log.lock().events.push(Event { process: member.process(), operation });
+        let (process, operation): (_, Operation) = (member.process(), member.ask(order).await);
+        self.log.lock().events.push(Event { process, operation: operation.clone() });
+        operation
+    }
+
+    /// Lets the tasks of a process do nothing for a while.
+    pub(crate) fn rest(&self, number: usize, pause: Duration) {
+        let _ = self.all[number].member.order(format!("rest {}", pause.as_millis()));
     }
 
     /// Stops a process for a while.

@@ -1,6 +1,8 @@
 //! The way from one process to the server, which can be held up or cut.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use integration_tests::Dice;
@@ -17,12 +19,21 @@ pub(crate) enum Flow {
     RequestsHeld,
     /// The same, from a write on: what was read before it is known by then.
     WritesHeld,
+    /// The same, from an invalidation on.
+    RemovalsHeld,
     RepliesHeld,
 }
 
 /// A socket in front of a server's.
 pub(crate) struct Wire {
     folder: TempDir,
+    all: Tap,
+    listening: Tap,
+}
+
+/// What happens to some of its connections.
+#[derive(Clone)]
+struct Tap {
     flow: watch::Sender<Flow>,
     cuts: watch::Sender<u32>,
 }
@@ -31,10 +42,9 @@ impl Wire {
     pub(crate) fn new(server: PathBuf) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listener = UnixListener::bind(folder.path().join("wire.sock")).expect("a socket");
-        let (flow, _) = watch::channel(Flow::Free);
-        let (cuts, _) = watch::channel(0);
-        tokio::spawn(accept(listener, server, flow.clone(), cuts.clone()));
-        Self { folder, flow, cuts }
+        let (all, listening) = (Tap::open(), Tap::open());
+        tokio::spawn(accept(listener, server, all.clone(), listening.clone()));
+        Self { folder, all, listening }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -42,10 +52,13 @@ impl Wire {
     }
 
     /// Holds something up for a while.
-    pub(crate) async fn hold(&self, flow: Flow, pause: Duration) {
-        self.flow.send_replace(flow);
-        tokio::time::sleep(pause).await;
-        self.flow.send_replace(Flow::Free);
+    pub(crate) fn hold(&self, flow: Flow, pause: Duration) -> impl Future<Output = ()> + use<> {
+        self.all.clone().hold(flow, pause)
+    }
+
+    /// Holds something up on the connection that hears of changes, and on no other.
+    pub(crate) fn deafen(&self, flow: Flow, pause: Duration) -> impl Future<Output = ()> + use<> {
+        self.listening.clone().hold(flow, pause)
     }
 
     /// Now and then holds writes up for a little longer than a command may take, `timeout`: they
@@ -55,7 +68,7 @@ impl Wire {
         timeout: Duration,
         mut dice: Dice,
     ) -> impl Future<Output = ()> + use<> {
-        let flow = self.flow.clone();
+        let flow = self.all.flow.clone();
         let mut millis = move |range| Duration::from_millis(dice.within(range));
         async move {
             loop {
@@ -69,44 +82,87 @@ impl Wire {
 
     /// Ends all connections that there are.
     pub(crate) fn cut(&self) {
+        self.all.cut();
+    }
+
+    /// Ends the connection that hears of changes.
+    pub(crate) fn cut_listening(&self) {
+        self.listening.cut();
+    }
+}
+
+impl Tap {
+    fn open() -> Self {
+        Self { flow: watch::Sender::new(Flow::Free), cuts: watch::Sender::new(0) }
+    }
+
+    async fn hold(self, flow: Flow, pause: Duration) {
+        self.flow.send_replace(flow);
+        tokio::time::sleep(pause).await;
+        self.flow.send_replace(Flow::Free);
+    }
+
+    fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 }
 
-async fn accept(
-    listener: UnixListener,
-    server: PathBuf,
-    flow: watch::Sender<Flow>,
-    cuts: watch::Sender<u32>,
-) {
+async fn accept(listener: UnixListener, server: PathBuf, all: Tap, listening: Tap) {
     while let Ok((client, _)) = listener.accept().await {
         let Ok(server) = UnixStream::connect(&server).await else { continue };
-        let (flow, mut cut) = (flow.clone(), cuts.subscribe());
-        tokio::spawn(async move {
-            let (requests, to_client) = client.into_split();
-            let (replies, to_server) = server.into_split();
-            tokio::select! {
-                () = pump(requests, to_server, flow.subscribe(), holds_requests) => {}
-                () = pump(replies, to_client, flow.subscribe(), holds_replies) => {}
-                _ = cut.changed() => {}
-            }
-        });
+        tokio::spawn(connect(client, server, all.clone(), listening.clone()));
     }
 }
 
-async fn pump(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    mut flow: watch::Receiver<Flow>,
+/// One connection, until either side ends it or it is cut.
+async fn connect(client: UnixStream, server: UnixStream, all: Tap, listening: Tap) {
+    let listens = Arc::new(AtomicBool::new(false));
+    let gate = |holds| Gate {
+        all: all.flow.subscribe(),
+        listening: listening.flow.subscribe(),
+        listens: listens.clone(),
+        holds,
+    };
+    let (mut cut, mut deafened) = (all.cuts.subscribe(), listening.cuts.subscribe());
+    let deafened =
+        async { while deafened.changed().await.is_ok() && !listens.load(Ordering::Relaxed) {} };
+    let (requests, to_client) = client.into_split();
+    let (replies, to_server) = server.into_split();
+    tokio::select! {
+        () = pump(requests, to_server, gate(holds_requests)) => {}
+        () = pump(replies, to_client, gate(holds_replies)) => {}
+        _ = cut.changed() => {}
+        () = deafened => {}
+    }
+}
+
+/// What one direction of a connection has to pass.
+struct Gate {
+    all: watch::Receiver<Flow>,
+    listening: watch::Receiver<Flow>,
+    listens: Arc<AtomicBool>,
     holds: fn(Flow, &[u8]) -> bool,
-) {
+}
+
+impl Gate {
+    /// False once there is nobody left to open it.
+    async fn pass(&mut self, sent: &[u8]) -> bool {
+        if sent.windows(8).any(|word| word == b"TRACKING") {
+            self.listens.store(true, Ordering::Relaxed);
+        }
+        let holds = self.holds;
+        let passes = |flow: &Flow| !holds(*flow, sent);
+        let deaf = self.listens.load(Ordering::Relaxed);
+        self.all.wait_for(passes).await.is_ok()
+            && (!deaf || self.listening.wait_for(passes).await.is_ok())
+    }
+}
+
+async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, mut gate: Gate) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         let sent = &buffer[..read];
-        if flow.wait_for(|flow| !holds(*flow, sent)).await.is_err() {
-            return;
-        }
-        if to.write_all(sent).await.is_err() {
+        if !gate.pass(sent).await || to.write_all(sent).await.is_err() {
             return;
         }
     }
@@ -117,6 +173,7 @@ fn holds_requests(flow: Flow, sent: &[u8]) -> bool {
         Flow::RequestsHeld => true,
         // All that writes but an invalidation is a script.
         Flow::WritesHeld => sent.windows(7).any(|word| word == b"EVALSHA"),
+        Flow::RemovalsHeld => sent.windows(6).any(|word| word == b"UNLINK"),
         Flow::Free | Flow::RepliesHeld => false,
     }
 }

@@ -7,7 +7,7 @@ use integration_tests::{Calls, Function, Value};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::functions::{Item, counted, forgiving, nested, plain, refreshed, stale};
+use crate::functions::{Item, counted, forgiving, local, nested, plain, refreshed, stale};
 use crate::number;
 
 /// A call that is to be made.
@@ -32,6 +32,7 @@ impl Order {
         match function {
             Function::Plain => observe(plain(Item::new(item), ms)).await,
             Function::Stale => observe(stale(Item::new(item), ms)).await,
+            Function::Local => observe(local(Item::new(item), ms)).await,
             Function::Nested => observe(nested(Item::new(item), ms)).await,
             Function::Counted => observe(counted(item, ms)).await,
             Function::Refreshed => observe(refreshed(item, ms)).await,

@@ -23,7 +23,7 @@ impl Item {
     }
 }
 
-/// The prefix of `plain` and `stale`.
+/// The prefix of `plain`, `stale` and `local`.
 pub(crate) const SHARED: &str = "shared";
 /// The prefix of `nested`.
 pub(crate) const OUTER: &str = "outer";
@@ -51,11 +51,25 @@ pub(crate) async fn stale(item: Item, ms: u64) -> Result {
     Ok(read(item, ms).await)
 }
 
+#[cache_result(
+    ttl = "4s",
+    prefix = "shared",
+    lease = "300ms",
+    stale_while_revalidate = "1s",
+    local,
+    skip(ms),
+    tags = ["half:{item.half}"]
+)]
+pub(crate) async fn local(item: Item, ms: u64) -> Result {
+    Ok(read(item, ms).await)
+}
+
 #[cache_result(ttl = "1s", prefix = "outer", lease = "300ms", skip(ms), tags = ["half:{item.half}"])]
 pub(crate) async fn nested(item: Item, ms: u64) -> Result {
     let began = now();
     let (inner, outcome) = match inner_of(item.number) {
         Function::Stale => observe(stale(item, ms / 2)).await,
+        Function::Local => observe(local(item, ms / 2)).await,
         _ => observe(plain(item, ms / 2)).await,
     };
     tokio::time::sleep(Duration::from_millis(ms / 2)).await;
@@ -65,7 +79,11 @@ pub(crate) async fn nested(item: Item, ms: u64) -> Result {
 
 /// What `nested` calls.
 pub(crate) fn inner_of(item: u32) -> Function {
-    if item.is_multiple_of(3) { Function::Stale } else { Function::Plain }
+    match item % 3 {
+        0 => Function::Stale,
+        1 => Function::Plain,
+        _ => Function::Local,
+    }
 }
 
 #[cache_result(ttl = 60, prefix = "counted", skip(ms))]
@@ -112,6 +130,8 @@ fn value(item: u32, version: u64, began: u64) -> Value {
 fn made(inner: &Outcome) -> Made {
     if inner.is_stale() {
         Made::OfStale
+    } else if inner.is_local_hit() {
+        Made::OfCopy
     } else if inner.reason().is_some_and(has_no_store) {
         Made::WithoutStore
     } else {

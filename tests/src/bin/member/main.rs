@@ -1,7 +1,8 @@
 //! One process of a deployment: it has cached functions over one redis-server, and a database,
 //! which is another.
 //!
-//! Its arguments are the URLs of the two, and the budget, the timeout and the wait in milliseconds.
+//! Its arguments are the URLs of the two, and the budget, the timeout and the wait in milliseconds;
+//! `CACHE_LOCAL` has all functions keep copies in the process, or none.
 //! Each line of its input is a number and an order; each line of its output is the number and an
 //! answer, or the number alone, which ends the order. It ends with its input.
 
@@ -52,6 +53,10 @@ async fn main() {
     database::connect(database).await;
     let settings = Config::redis(cache).expect("a well-formed URL");
     let settings = settings.budget(millis(budget)).timeout(millis(timeout)).wait(millis(wait));
+    let settings = match std::env::var("CACHE_LOCAL") {
+        Ok(all) => settings.local(all == "true"),
+        Err(_) => settings,
+    };
     cache_runtime::init(Cache::new(settings)).expect("the first to ask for a cache");
     obey(print()).await;
 }
@@ -114,12 +119,16 @@ async fn carry_out(words: &[&str], answer: &Answer) {
             let write = writes::write(number(item), &mut Dice::new(u64::from(number(seed)))).await;
             answer.tell(&Operation::Invalidation(write));
         }
+        ["overwrite", item] => {
+            answer.tell(&Operation::Invalidation(writes::overwrite(number(item)).await));
+        }
         ["commit", item] => answer.tell(&database::commit(number(item)).await),
         ["invalidate", what, item] => answer.tell(&writes::by_name(what, number(item)).await),
         ["history", seed, tasks] => {
             let seed = seed.parse().expect("a seed");
             schedule::run(Dice::new(seed), number(tasks), answer).await;
         }
+        ["rest", ms] => schedule::rest(millis(ms)),
         ["stop"] => schedule::stop(),
         _ => panic!("no such order: {words:?}"),
     }

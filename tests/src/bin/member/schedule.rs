@@ -1,6 +1,6 @@
 //! Random schedules: tasks that call and write, and tell everything with its times.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use integration_tests::{Dice, Function, Operation, Read, Unit, now};
@@ -14,6 +14,9 @@ use crate::writes;
 const BUSY: u32 = 6;
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Until when tasks do nothing, in nanoseconds of the monotonic clock.
+static RESTING: AtomicU64 = AtomicU64::new(0);
 
 /// Runs tasks until they are told to stop.
 pub(crate) async fn run(mut dice: Dice, tasks: u32, answer: &Answer) {
@@ -31,17 +34,25 @@ pub(crate) fn stop() {
     STOPPED.store(true, Ordering::Relaxed);
 }
 
+/// Lets all tasks do nothing for a while, after what they are at.
+pub(crate) fn rest(pause: Duration) {
+    RESTING.store(now() + pause.as_nanos() as u64, Ordering::Relaxed);
+}
+
 async fn task(mut dice: Dice, answer: Answer) {
     while !STOPPED.load(Ordering::Relaxed) {
+        let resting = RESTING.load(Ordering::Relaxed).saturating_sub(now());
+        tokio::time::sleep(Duration::from_nanos(resting)).await;
         let item = dice.below(u64::from(BUSY)) as u32;
-        let operation = if dice.below(10) == 0 && !is_quiet() {
-            Operation::Invalidation(writes::write(item, &mut dice).await)
-        } else {
-            let function = Function::OF_ITEMS[dice.below(3) as usize];
-            let ms = dawdling(&mut dice);
-            Operation::Read(read(Order { function, item, ms, fails: false }).await)
-        };
-        answer.tell(&operation);
+        if dice.below(10) == 0 && !is_quiet() {
+            let write = writes::write(item, &mut dice).await;
+            answer.tell(&Operation::Invalidation(write));
+        }
+        // Whoever has written looks at once.
+        let function = Function::OF_ITEMS[dice.below(4) as usize];
+        let ms = dawdling(&mut dice);
+        let read = read(Order { function, item, ms, fails: false }).await;
+        answer.tell(&Operation::Read(read));
         tokio::time::sleep(Duration::from_millis(dice.below(6))).await;
     }
 }

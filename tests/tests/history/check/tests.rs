@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use integration_tests::{Bound, Function, Invalidation, Made, Operation, Read, Unit, Value};
 
-use super::{Event, Verdict, check};
+use super::{Event, HEARD, LOCAL_HIT, Verdict, check};
 
 const WRITER: u32 = 1;
 const READER: u32 = 2;
@@ -121,6 +121,56 @@ fn what_is_stored_is_not_made_of_a_stale_value() {
     let read = Read { unit: NESTED, ..changed(|value| value.made = Made::OfStale) };
     assert_eq!(violations(Read { outcome: "bypassed (timeout)".to_owned(), ..read.clone() }), 0);
     assert_eq!(violations(read), 1);
+}
+
+/// A call that is answered by a copy, so long after the invalidation has returned.
+fn copy(after: Duration, read: Read) -> Read {
+    let begin = 200 + after.as_nanos() as u64;
+    Read { begin, end: begin + 1, outcome: LOCAL_HIT.to_owned(), ..read }
+}
+
+const LATER: Duration = HEARD.saturating_add(Duration::from_nanos(1));
+
+#[test]
+fn a_copy_may_be_old_until_its_process_must_have_heard() {
+    let there = |after| verdict(Bound::All, READER, copy(after, old()));
+    let heard = there(HEARD);
+    assert_eq!((heard.violations.len(), heard.copies_old, heard.oldest_copy), (0, 1, HEARD));
+    assert_eq!(there(LATER).violations.len(), 1);
+    assert_eq!(violations(copy(LATER, read())), 0);
+}
+
+#[test]
+fn a_copy_is_not_old_in_the_process_that_invalidated() {
+    for bound in [Bound::All, Bound::Own] {
+        let there = |read| verdict(bound, WRITER, copy(Duration::from_nanos(1), read));
+        assert_eq!(there(old()).violations.len(), 1, "{bound:?}");
+        assert_eq!(there(read()).violations.len(), 0, "{bound:?}");
+    }
+}
+
+#[test]
+fn what_came_from_the_store_is_not_as_old_as_a_copy_may_be() {
+    for outcome in ["hit", "stale", "waited", "computed", "joined"] {
+        let stored = Read { outcome: outcome.to_owned(), ..copy(Duration::from_nanos(1), old()) };
+        assert_eq!(violations(stored), 1, "{outcome}");
+    }
+}
+
+#[test]
+fn what_is_stored_is_not_made_of_a_copy() {
+    let made = |after: Duration, outcome: &str| {
+        let read = changed(|value| {
+            (value.version, value.began, value.made) =
+                (6, 200 + after.as_nanos() as u64, Made::OfCopy);
+        });
+        Read { unit: NESTED, outcome: outcome.to_owned(), ..copy(after, read) }
+    };
+    for outcome in ["hit", "computed", LOCAL_HIT] {
+        assert_eq!(violations(made(HEARD, outcome)), 1, "{outcome}");
+    }
+    assert_eq!(violations(made(HEARD, "bypassed (wait-over)")), 0);
+    assert_eq!(violations(made(LATER, "bypassed (wait-over)")), 1);
 }
 
 #[test]
