@@ -26,11 +26,11 @@ use serve::{forgive, in_place_of, receive, serve};
 /// What an annotated function does: return what is stored, or run `body` and store what it returns.
 // Not an `async fn`: that would keep what it is given twice.
 #[doc(hidden)]
-pub fn get_or_compute<'b, S, R, F>(
+pub fn get_or_compute<S, R, F>(
     codec: Codec<S, R>,
     call: Call,
-    body: Pin<&'b mut F>,
-) -> impl Future<Output = S::Return> + use<'b, S, R, F>
+    body: Pin<&mut F>,
+) -> impl Future<Output = S::Return>
 where
     S: Shape,
     S::Return: 'static,
@@ -120,11 +120,13 @@ enum Next<S: Shape, R> {
 
 /// The call proper, up to the run of the function. No output is alive across an await: the plain
 /// function decides what is `Send`.
-fn find<'s, S, R>(
+// Not an `async fn`: that would keep what it is given twice.
+#[allow(clippy::manual_async_fn)]
+fn find<S, R>(
     codec: Codec<S, R>,
-    search: &'s mut Search,
+    search: &mut Search,
     may_outlive: bool,
-) -> impl Future<Output = Next<S, R>> + use<'s, S, R>
+) -> impl Future<Output = Next<S, R>>
 where
     S: Shape,
     R: Rule<S>,

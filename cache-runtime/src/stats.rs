@@ -253,10 +253,10 @@ impl Board {
     #[inline]
     pub(crate) fn group(&self, group: usize) -> &Counters {
         let number = (group + 1).min((1 << SHELVES) - 1);
-        let shelf = number.ilog2();
-        let room = || (0..1_usize << shelf).map(|_| OnceLock::new()).collect();
-        let counters = self.shelves[shelf as usize].get_or_init(room);
-        counters[number - (1 << shelf)].get_or_init(Counters::default)
+        let which = number.ilog2();
+        let room = || (0..1_usize << which).map(|_| OnceLock::new()).collect();
+        let row = self.shelves[which as usize].get_or_init(room);
+        row[number - (1 << which)].get_or_init(Counters::default)
     }
 
     pub(crate) fn snapshot(&self) -> BTreeMap<String, PrefixStats> {

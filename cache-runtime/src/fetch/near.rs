@@ -49,7 +49,7 @@ pub(super) fn keep<S: Shape, R>(
     hit: &Hit,
     output: &S::Return,
 ) {
-    let Some((sent, life, age)) = search.to_be_copied(hit) else { return };
+    let Some((sent, life, age)) = search.take_for_copy(hit) else { return };
     let size = hit.entry.unpacked();
     let limit = search.max_value();
     let copy = contained(|| match S::open(output) {

@@ -108,12 +108,11 @@ impl<S: Shape, R> Codec<S, R> {
     /// The output in such a copy; `None` is one of nothing.
     pub(crate) fn of_copy(&self, copy: Option<Handed>) -> Option<S::Return> {
         let Some(handed) = copy else { return self.none_ttl.and_then(|_| S::nothing()) };
-        let value = match self.wire.value {
-            Some(sharing) => (sharing.take)(handed),
-            None => {
-                let bytes = handed.downcast_ref::<Vec<u8>>()?;
-                contained(|| self.decode(bytes).ok()).flatten()
-            }
+        let value = if let Some(sharing) = self.wire.value {
+            (sharing.take)(handed)
+        } else {
+            let bytes = handed.downcast_ref::<Vec<u8>>()?;
+            contained(|| self.decode(bytes).ok()).flatten()
         };
         value.map(S::value)
     }

@@ -98,7 +98,7 @@ impl Search {
 
 impl Search {
     /// When what is being served was asked for, for how long a copy of it may be used, and its age.
-    pub(crate) fn to_be_copied(&mut self, hit: &Hit) -> Option<(Sent, Duration, Duration)> {
+    pub(crate) fn take_for_copy(&mut self, hit: &Hit) -> Option<(Sent, Duration, Duration)> {
         let sent = self.sent.take()?;
         if hit.stale || hit.refresh.is_some() {
             return None;

@@ -106,15 +106,14 @@ impl Redis {
         match self.ask(slot, key, timed, limit).map_err(fault)? {
             Asked::Together(now, answered) => {
                 // The runtime that drives the lane may be busy with something else.
-                match background::timeout_since(Some(now), limit, pin!(answered)).await {
-                    Ok(answered) => answered.unwrap_or(Err(Sent::Down)).map_err(fault),
-                    Err(background::Elapsed) => {
-                        if let Some(lane) = self.lanes.peek(slot).as_ref() {
-                            self.lanes.timed_out(lane, 1);
-                        }
-                        Err(Fault::Timeout)
-                    }
+                let answered = pin!(answered);
+                if let Ok(answered) = background::timeout_since(Some(now), limit, answered).await {
+                    return answered.unwrap_or(Err(Sent::Down)).map_err(fault);
                 }
+                if let Some(lane) = self.lanes.peek(slot).as_ref() {
+                    self.lanes.timed_out(lane, 1);
+                }
+                Err(Fault::Timeout)
             }
             // Boxed: every call would carry its size.
             Asked::Alone(reading) => {
@@ -209,7 +208,9 @@ impl Redis {
         unlink.arg(names);
         let reply = self.send(self.lanes.any_lane(), limit, &unlink).await;
         // After the reply: before, what is about to go could still be copied.
-        names.iter().for_each(|name| self.marks.touch(name.as_bytes()));
+        for name in names {
+            self.marks.touch(name.as_bytes());
+        }
         reply.map(drop).map_err(fault)
     }
 

@@ -104,7 +104,9 @@ async fn send(lanes: Arc<Lanes>, lane: Arc<Lane>, asks: Vec<Ask>) {
 
 async fn read(lanes: &Arc<Lanes>, lane: &Arc<Lane>, asks: &[Ask]) -> Result<Vec<Found>, Sent> {
     let mut batch = Batch::with_room(asks.len());
-    asks.iter().for_each(|ask| batch.add(&ask.key, ask.timed));
+    for ask in asks {
+        batch.add(&ask.key, ask.timed);
+    }
     let now = Instant::now();
     let limits = asks.iter().map(|ask| ask.until.saturating_duration_since(now));
     // Each has a deadline of its own, and counts it where it is missed.
