@@ -37,9 +37,43 @@ pub(crate) struct Near {
 
 type Copies = Cache<Name, Local, BySize, DefaultHashBuilder, Gone>;
 
-/// A call: its function's fingerprint, then its arguments.
-#[derive(PartialEq, Eq)]
-struct Name(Box<[u8]>);
+/// A call: its function's fingerprint, then its arguments. In place where they are few, which saves
+/// the look elsewhere.
+enum Name {
+    Here(u8, [u8; SHORT]),
+    Away(Box<[u8]>),
+}
+
+const SHORT: usize = 22;
+
+impl Name {
+    fn new(bytes: &[u8]) -> Self {
+        let mut here = [0; SHORT];
+        match here.get_mut(..bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                Self::Here(bytes.len() as u8, here)
+            }
+            None => Self::Away(bytes.into()),
+        }
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Here(len, here) => here.get(..usize::from(*len)).unwrap_or(here),
+            Self::Away(bytes) => bytes,
+        }
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
+impl Eq for Name {}
 
 /// The same, where it is only looked up.
 struct Named<'a>(&'a [u8]);
@@ -56,14 +90,14 @@ impl Hash for Named<'_> {
 
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Named(&self.0).hash(state);
+        Named(self.bytes()).hash(state);
     }
 }
 
 impl Equivalent<Name> for Named<'_> {
     #[inline]
     fn equivalent(&self, name: &Name) -> bool {
-        *self.0 == *name.0
+        self.0 == name.bytes()
     }
 }
 
@@ -135,7 +169,7 @@ struct BySize;
 
 impl Weighter<Name, Local> for BySize {
     fn weight(&self, name: &Name, copy: &Local) -> u64 {
-        (name.0.len() + copy.size as usize + OVERHEAD) as u64
+        (name.bytes().len() + copy.size as usize + OVERHEAD) as u64
     }
 }
 
@@ -189,7 +223,7 @@ impl Near {
             size: u32::try_from(draft.size).unwrap_or(u32::MAX),
         };
         let mut evicted = Vec::new();
-        self.copies().insert_with_lifecycle(Name(call.into()), copy, &mut evicted);
+        self.copies().insert_with_lifecycle(Name::new(call), copy, &mut evicted);
     }
 
     /// Nothing that was copied before counts any more.
