@@ -1,9 +1,9 @@
-//! The private runtime: one thread that drives connections, timers and background work.
+//! The private runtime: one thread that drives timers, background work, the connection that listens,
+//! and every other connection that the caller's runtime cannot.
 //!
 //! On the caller's runtime they would die with it (every `#[tokio::test]` has its own), would not
 //! be polled while it is busy, and could not exist where it has no timers or is not tokio at all.
-//! Here a call only waits on channels, so any executor will do. What the hop costs is measured by
-//! `benches/benches/hop.rs`.
+//! A call only waits on channels, so any executor will do.
 
 use std::future::Future;
 use std::pin::Pin;
