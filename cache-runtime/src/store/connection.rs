@@ -43,6 +43,8 @@ const GRACE: Duration = Duration::from_millis(250);
 /// command, and a queue that is longer is an outage.
 const READS: usize = 1 << 16;
 
+const TIMEOUTS: &str = "commands time out";
+
 pub(crate) const WRONG_TYPE: &str = "WRONGTYPE";
 const READ_ONLY: &str = "READONLY";
 
@@ -66,6 +68,11 @@ pub(crate) struct Lane {
 impl Lane {
     pub(crate) fn connection(&self) -> MultiplexedConnection {
         self.connection.clone()
+    }
+
+    /// Whether the private runtime drives it.
+    pub(crate) fn is_private(&self) -> bool {
+        self.anchor.is_none()
     }
 
     /// Whether whatever drives it is there.
@@ -311,14 +318,35 @@ impl Lanes {
         }
     }
 
+    /// A call has had no answer in time from the lane of a slot, which may be gone by now.
+    pub(crate) fn missed(self: &Arc<Self>, slot: usize, private: bool) {
+        if let Some(lane) = self.slots[slot].lane.load_full() {
+            self.strike(&lane, 1);
+        }
+        if private {
+            self.failure(1, TIMEOUTS);
+        }
+    }
+
+    /// Whatever was to answer went away: with the caller's runtime that drove the lane, if one did.
+    pub(crate) fn dropped(&self, slot: usize) {
+        if let Some(lane) = self.slots[slot].lane.load_full().filter(|lane| !lane.is_private()) {
+            self.leave(&lane);
+        }
+    }
+
     /// So many calls have had no answer in time.
-    pub(crate) fn timed_out(self: &Arc<Self>, lane: &Arc<Lane>, calls: u32) {
+    fn timed_out(self: &Arc<Self>, lane: &Arc<Lane>, calls: u32) {
+        self.strike(lane, calls);
+        // The caller's runtime may be busy: that says nothing about the server.
+        if lane.is_private() {
+            self.failure(calls, TIMEOUTS);
+        }
+    }
+
+    fn strike(&self, lane: &Arc<Lane>, calls: u32) {
         if lane.strikes.fetch_add(calls, Ordering::Relaxed) + calls >= STRIKES {
             self.strike_out(lane);
-        }
-        // The caller's runtime may be busy: that says nothing about the server.
-        if lane.anchor.is_none() {
-            self.failure(calls, "commands time out");
         }
     }
 

@@ -104,16 +104,19 @@ impl Redis {
         let timed = how != Read::Plain;
         let slot = if how == Read::Tracked { self.lanes.listener() } else { self.slot(key) };
         match self.ask(slot, key, timed, limit).map_err(fault)? {
-            Asked::Together(now, answered) => {
+            Asked::Together(now, private, answered) => {
                 // The runtime that drives the lane may be busy with something else.
                 let answered = pin!(answered);
-                if let Ok(answered) = background::timeout_since(Some(now), limit, answered).await {
-                    return answered.unwrap_or(Err(Sent::Down)).map_err(fault);
+                let answered = background::timeout_since(Some(now), limit, answered).await;
+                let found = answered.unwrap_or(Ok(Err(Sent::Timeout)));
+                let found = found.unwrap_or_else(|_| {
+                    self.lanes.dropped(slot);
+                    Err(Sent::Down)
+                });
+                if matches!(found, Err(Sent::Timeout)) {
+                    self.lanes.missed(slot, private);
                 }
-                if let Some(lane) = self.lanes.peek(slot).as_ref() {
-                    self.lanes.timed_out(lane, 1);
-                }
-                Err(Fault::Timeout)
+                found.map_err(fault)
             }
             // Boxed: every call would carry its size.
             Asked::Alone(reading) => {
@@ -130,7 +133,7 @@ impl Redis {
         // lane.
         Ok(if others && !key.bulk && self.lanes.is_ample(limit) {
             let now = Instant::now();
-            Asked::Together(now, reads::ask(lane, key, timed, now + limit))
+            Asked::Together(now, lane.is_private(), reads::ask(lane, key, timed, now + limit))
         } else {
             Asked::Alone(Reading(lane.clone()))
         })
@@ -277,7 +280,8 @@ impl Redis {
 
 /// A read on its way.
 enum Asked {
-    Together(Instant, oneshot::Receiver<Result<Found, Sent>>),
+    /// When it was asked for, and whether the private runtime drives the lane.
+    Together(Instant, bool, oneshot::Receiver<Result<Found, Sent>>),
     Alone(Reading),
 }
 
