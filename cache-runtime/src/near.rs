@@ -22,7 +22,7 @@ use crate::store::Key;
 use marks::Mark;
 pub(crate) use marks::Marks;
 
-/// What a copy costs beyond its key and its value; measured by `peers memory` in `benches/`.
+/// What a copy costs at most beyond its key and its value; `peers memory` in `benches/` measures it.
 const OVERHEAD: usize = 120;
 
 /// The copies of one cache, bounded in bytes.

@@ -71,7 +71,7 @@ impl Lane {
     }
 
     /// Whether the private runtime drives it.
-    pub(crate) fn is_private(&self) -> bool {
+    fn is_private(&self) -> bool {
         self.anchor.is_none()
     }
 
@@ -92,6 +92,19 @@ impl Lane {
 
     pub(crate) fn end_reading(&self, reads: usize) {
         self.reading.fetch_sub(reads, Ordering::Relaxed);
+    }
+}
+
+/// Tells a lane from the one that took its place, without keeping it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LaneMark {
+    address: usize,
+    private: bool,
+}
+
+impl LaneMark {
+    pub(crate) fn of(lane: &Arc<Lane>) -> Self {
+        Self { address: Arc::as_ptr(lane).addr(), private: lane.is_private() }
     }
 }
 
@@ -318,21 +331,26 @@ impl Lanes {
         }
     }
 
-    /// A call has had no answer in time from the lane of a slot, which may be gone by now.
-    pub(crate) fn missed(self: &Arc<Self>, slot: usize, private: bool) {
-        if let Some(lane) = self.slots[slot].lane.load_full() {
+    /// A call has had no answer in time from a lane, which may be gone by now.
+    pub(crate) fn missed(self: &Arc<Self>, slot: usize, mark: LaneMark) {
+        if let Some(lane) = self.still(slot, mark) {
             self.strike(&lane, 1);
         }
-        if private {
+        if mark.private {
             self.failure(1, TIMEOUTS);
         }
     }
 
     /// Whatever was to answer went away: with the caller's runtime that drove the lane, if one did.
-    pub(crate) fn dropped(&self, slot: usize) {
-        if let Some(lane) = self.slots[slot].lane.load_full().filter(|lane| !lane.is_private()) {
+    pub(crate) fn dropped(&self, slot: usize, mark: LaneMark) {
+        if let Some(lane) = self.still(slot, mark).filter(|lane| !lane.is_private()) {
             self.leave(&lane);
         }
+    }
+
+    /// The lane, unless there is another in its place by now.
+    fn still(&self, slot: usize, mark: LaneMark) -> Option<Arc<Lane>> {
+        self.slots[slot].lane.load_full().filter(|lane| LaneMark::of(lane) == mark)
     }
 
     /// So many calls have had no answer in time.
@@ -360,13 +378,13 @@ impl Lanes {
         let (calls, text) = (calls.max(1), without_arguments(error.to_string()));
         let code = code(error, &text);
         let lost = error.is_unrecoverable_error() || error.is_io_error();
-        // Read-only: the master has moved, and its name may already lead to the next one. Where a
-        // replica was meant, the pause of all writes that follows bounds the redials.
-        if lost && lane.anchor.is_some() {
+        if lost && !lane.is_private() {
             // Perhaps the end of its runtime and not of the server, which the next dial shows.
             self.leave(lane);
             return Sent::Down;
         }
+        // Read-only: the master has moved, and its name may already lead to the next one. Where a
+        // replica was meant, the pause of all writes that follows bounds the redials.
         if lost || code == READ_ONLY {
             self.evict(lane);
         }

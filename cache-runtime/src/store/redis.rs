@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use deadpool_redis::redis::{self, Cmd, Pipeline, Value};
 use tokio::sync::oneshot;
 
-use super::connection::{Lane, Lanes, Listening, Reading, Sent, State, WRONG_TYPE};
+use super::connection::{Lane, LaneMark, Lanes, Listening, Reading, Sent, State, WRONG_TYPE};
 use super::{Fault, Found, Key, Read};
 use crate::config::{Config, Server};
 use crate::entry::{EntryId, Token, Tokens};
@@ -104,17 +104,17 @@ impl Redis {
         let timed = how != Read::Plain;
         let slot = if how == Read::Tracked { self.lanes.listener() } else { self.slot(key) };
         match self.ask(slot, key, timed, limit).map_err(fault)? {
-            Asked::Together(now, private, answered) => {
+            Asked::Together(now, mark, answered) => {
                 // The runtime that drives the lane may be busy with something else.
                 let answered = pin!(answered);
                 let answered = background::timeout_since(Some(now), limit, answered).await;
                 let found = answered.unwrap_or(Ok(Err(Sent::Timeout)));
                 let found = found.unwrap_or_else(|_| {
-                    self.lanes.dropped(slot);
+                    self.lanes.dropped(slot, mark);
                     Err(Sent::Down)
                 });
                 if matches!(found, Err(Sent::Timeout)) {
-                    self.lanes.missed(slot, private);
+                    self.lanes.missed(slot, mark);
                 }
                 found.map_err(fault)
             }
@@ -133,7 +133,7 @@ impl Redis {
         // lane.
         Ok(if others && !key.bulk && self.lanes.is_ample(limit) {
             let now = Instant::now();
-            Asked::Together(now, lane.is_private(), reads::ask(lane, key, timed, now + limit))
+            Asked::Together(now, LaneMark::of(lane), reads::ask(lane, key, timed, now + limit))
         } else {
             Asked::Alone(Reading(lane.clone()))
         })
@@ -280,8 +280,8 @@ impl Redis {
 
 /// A read on its way.
 enum Asked {
-    /// When it was asked for, and whether the private runtime drives the lane.
-    Together(Instant, bool, oneshot::Receiver<Result<Found, Sent>>),
+    /// When it was asked for, and of which lane.
+    Together(Instant, LaneMark, oneshot::Receiver<Result<Found, Sent>>),
     Alone(Reading),
 }
 
