@@ -32,21 +32,24 @@ pub(crate) use writes::writing;
 ///
 /// // Output:
 /// async fn areas(kind: String) -> Result<Vec<Area>, Error> {
-///     let codec = { Returns::<Result<Vec<Area>, Error>>::new() .. };
-///     let mut call = { static __SITE: Site = Site::new("areas").prefix("areas"); __SITE.call(..) };
-///     call.ttl(3600u64);
-///     call.arg(&kind);
+///     let call = {
+///         let codec = { Returns::<Result<Vec<Area>, Error>>::new() .. };
+///         let mut call = { static __SITE: Site = Site::new("areas").prefix("areas"); __SITE.call(..) };
+///         call.ttl(3600u64);
+///         call.arg(&kind);
+///         begin(codec, call)
+///     };
 ///     let body = async move { .. };
 ///     let body = pin!(body);
-///     get_or_compute(codec, call, body).await
+///     get_or_compute(call, body).await
 /// }
 /// ```
 ///
 /// A body that may run behind the call is boxed, and `get_or_refresh` asks it to be `Send`. With
-/// `local`, `pace().await;` comes first, and before the body
+/// `local`, `pace().await;` comes first, and before `begin`
 ///
 /// ```text
-///     if let Some(hit) = near(&codec, &call) { return hit; }
+///         if let Some(hit) = near(&codec, &call) { return hit; }
 /// ```
 pub(crate) fn cached(args: &Args, input: Input, key: &[Part], tags: &[Vec<Part>]) -> TokenStream {
     let expansion = Expansion {
@@ -59,8 +62,18 @@ pub(crate) fn cached(args: &Args, input: Input, key: &[Part], tags: &[Vec<Part>]
         behind: borrows::behind(args, &input),
     };
     let (codec, call) = (codec::codec(&expansion), call::call(&expansion));
-    let [pace, near] = expansion.near();
-    function::around(input, |body| expansion.body(&body, &quote!(#pace #codec #call #near)))
+    let ([pace, near], runtime) = (expansion.near(), &expansion.runtime);
+    // In a block: what is large there has no place in the future that waits.
+    let before = quote_spanned! {Span::mixed_site()=>
+        #pace
+        let call = {
+            #codec
+            #call
+            #near
+            #runtime::begin(codec, call)
+        };
+    };
+    function::around(input, |body| expansion.body(&body, &before))
 }
 
 struct Expansion<'a> {
@@ -100,7 +113,7 @@ impl Expansion<'_> {
         let (runtime, body) = (&self.runtime, function::pinned(body));
         Around {
             statements: quote!(#before #body),
-            last: quote_spanned!(site=> #runtime::get_or_compute(codec, call, body)),
+            last: quote_spanned!(site=> #runtime::get_or_compute(call, body)),
         }
     }
 
@@ -112,7 +125,7 @@ impl Expansion<'_> {
         };
         Around {
             statements: quote!(#before #body),
-            last: quote_spanned!(at=> #runtime::get_or_refresh(codec, call, body)),
+            last: quote_spanned!(at=> #runtime::get_or_refresh(call, body)),
         }
     }
 }

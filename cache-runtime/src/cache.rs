@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use crate::config::{Backend, Config};
 use crate::error::{Error, Kind, Result};
 use crate::flight::Flights;
+use crate::key::Buffer;
 use crate::near::{Marks, Near};
 use crate::queue::Queue;
 use crate::returns::Payload;
@@ -280,16 +281,16 @@ impl Cache {
 
     /// Where the token of a prefix lies.
     pub(crate) fn prefix_token(&self, prefix: &str) -> String {
-        let mut name = String::new();
+        let mut name = Buffer::new();
         key::prefix_token(self.namespace(), prefix, &mut name);
-        name
+        String::from_utf8_lossy(&name).into_owned()
     }
 
     /// Where the token of a tag lies.
     pub(crate) fn tag_token(&self, tag: &str) -> String {
-        let mut name = String::new();
+        let mut name = Buffer::new();
         key::tag_token(self.namespace(), tag, &mut name);
-        name
+        String::from_utf8_lossy(&name).into_owned()
     }
 
     /// Removes what a prefix groups: one command, however many entries there are.

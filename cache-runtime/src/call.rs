@@ -1,7 +1,6 @@
 //! One call of a cached function, as its expansion describes it.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -235,17 +234,13 @@ impl Call {
 
     pub(crate) fn key(&self, id: CallId) -> Key {
         let (namespace, prefix) = (self.cache.namespace(), &self.identity.prefix);
-        let mut names = Names::with_room((namespace.len() + prefix.len()) * 2 + 64);
+        let mut names = Names::new();
         names.add(|out| key::redis_key(namespace, prefix, self.text.as_deref(), id, out));
         names.add(|out| key::prefix_token(namespace, prefix, out));
         for tag in &self.tags {
             names.add(|out| key::tag_token(namespace, tag, out));
         }
-        Key {
-            names: Arc::new(names),
-            hash: id.arguments(),
-            bulk: self.identity.bulk.load(Ordering::Relaxed),
-        }
+        Key { names, hash: id.arguments(), bulk: self.identity.bulk.load(Ordering::Relaxed) }
     }
 }
 

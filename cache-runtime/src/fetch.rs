@@ -5,6 +5,7 @@ mod behind;
 mod near;
 mod serve;
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::time::Instant;
@@ -15,7 +16,7 @@ use tokio::runtime::Handle;
 use crate::call::Call;
 use crate::outcome::{Outcome, Reason};
 use crate::returns::{Codec, Rule, Shape};
-use crate::search::{Hit, Role, Search, Step};
+use crate::search::{Hit, Placed, Role, Search, Step};
 use crate::verb::{self, Verb};
 use crate::{recursion, settle};
 use answer::answer;
@@ -23,12 +24,44 @@ use behind::Behind;
 pub use near::{near, pace};
 use serve::{forgive, in_place_of, receive, serve};
 
+/// A call whose arguments are known. Small: whoever calls a cached function carries it while it waits.
+#[doc(hidden)]
+pub struct Begun<S: Shape, R> {
+    codec: Codec<S, R>,
+    way: Way,
+}
+
+impl<S: Shape, R> fmt::Debug for Begun<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Begun").finish_non_exhaustive()
+    }
+}
+
+/// Which way a call goes.
+enum Way {
+    /// A verb that only names an entry.
+    Answer(Verb, Box<Call>),
+    /// Past the cache, and what is still to be told.
+    Plain(Option<Reason>),
+    Search(Placed),
+}
+
+/// Ends the description of a call.
+#[doc(hidden)]
+pub fn begin<S: Shape, R>(codec: Codec<S, R>, call: Call) -> Begun<S, R> {
+    let way = match (call.verb, call.skip) {
+        (Some(verb), _) if verb.names_a_key() => Way::Answer(verb, Box::new(call)),
+        (_, Some(reason)) => Way::Plain(skipped(&call, reason)),
+        (_, None) => Way::Search(Placed::new(Search::new(call))),
+    };
+    Begun { codec, way }
+}
+
 /// What an annotated function does: return what is stored, or run `body` and store what it returns.
 // Not an `async fn`: that would keep what it is given twice.
 #[doc(hidden)]
 pub fn get_or_compute<S, R, F>(
-    codec: Codec<S, R>,
-    call: Call,
+    Begun { codec, way }: Begun<S, R>,
     body: Pin<&mut F>,
 ) -> impl Future<Output = S::Return>
 where
@@ -37,22 +70,17 @@ where
     R: Rule<S>,
     F: Future<Output = S::Return>,
 {
-    match (call.verb, call.skip) {
+    match way {
         // Boxed: only verbs come here, and every call would carry its size.
-        (Some(verb), _) if verb.names_a_key() => {
-            Either::Left(Either::Left(Box::pin(answer(verb, codec, call))))
-        }
-        (_, Some(reason)) => Either::Left(Either::Right(plain(skipped(&call, reason), body))),
-        (_, None) => {
-            let mut search = Search::new(call);
-            Either::Right(Box::pin(async move {
-                let (codec, role) = match find(codec, &mut search, false).await {
-                    Next::Return(output, _) => return output,
-                    Next::Run(codec, role) => (codec, role),
-                };
-                Run::of(codec, search, role).run(body).await
-            }))
-        }
+        Way::Answer(verb, call) => Either::Left(Either::Left(Box::pin(answer(verb, codec, call)))),
+        Way::Plain(told) => Either::Left(Either::Right(plain(told, body))),
+        Way::Search(mut search) => Either::Right(async move {
+            let (codec, role) = match find(codec, &mut search, false).await {
+                Next::Return(output, _) => return output,
+                Next::Run(codec, role) => (codec, role),
+            };
+            Run::of(codec, search.into_inner(), role).run(body).await
+        }),
     }
 }
 
@@ -60,8 +88,7 @@ where
 /// refreshed is refreshed behind the call, on the caller's runtime.
 #[doc(hidden)]
 pub fn get_or_refresh<S, R, F>(
-    codec: Codec<S, R>,
-    call: Call,
+    Begun { codec, way }: Begun<S, R>,
     mut body: Pin<Box<F>>,
 ) -> impl Future<Output = S::Return> + use<S, R, F>
 where
@@ -70,28 +97,23 @@ where
     R: Rule<S> + Send + 'static,
     F: Future<Output = S::Return> + Send + 'static,
 {
-    match (call.verb, call.skip) {
-        (Some(verb), _) if verb.names_a_key() => {
-            Either::Left(Either::Left(Box::pin(answer(verb, codec, call))))
-        }
-        (_, Some(reason)) => Either::Left(Either::Right(plain(skipped(&call, reason), body))),
-        (_, None) => {
-            let mut search = Search::new(call);
-            Either::Right(Box::pin(async move {
-                let (codec, role) = match find(codec, &mut search, true).await {
-                    Next::Return(output, refresh) => {
-                        if let Some((codec, hit)) = refresh
-                            && let Some(behind) = Behind::begin(codec, search, &hit)
-                        {
-                            behind.spawn(body);
-                        }
-                        return output;
+    match way {
+        Way::Answer(verb, call) => Either::Left(Either::Left(Box::pin(answer(verb, codec, call)))),
+        Way::Plain(told) => Either::Left(Either::Right(plain(told, body))),
+        Way::Search(mut search) => Either::Right(async move {
+            let (codec, role) = match find(codec, &mut search, true).await {
+                Next::Return(output, refresh) => {
+                    if let Some((codec, hit)) = refresh
+                        && let Some(behind) = Behind::begin(codec, search.into_inner(), &hit)
+                    {
+                        behind.spawn(body);
                     }
-                    Next::Run(codec, role) => (codec, role),
-                };
-                Run::of(codec, search, role).run(body.as_mut()).await
-            }))
-        }
+                    return output;
+                }
+                Next::Run(codec, role) => (codec, role),
+            };
+            Run::of(codec, search.into_inner(), role).run(body.as_mut()).await
+        }),
     }
 }
 

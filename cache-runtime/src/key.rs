@@ -42,30 +42,41 @@ pub(crate) fn redis_key(
     prefix: &str,
     text: Option<&str>,
     call: CallId,
-    out: &mut String,
+    out: &mut Buffer,
 ) {
-    out.extend([namespace, ":", prefix, ":"]);
+    push(out, [namespace, ":", prefix, ":"]);
     match text {
         Some(text) if text.len() <= MAX_TEXT => out.push_str(text),
-        Some(text) => URL_SAFE_NO_PAD.encode_string(Sha256::digest(text.as_bytes()), out),
-        None => URL_SAFE_NO_PAD.encode_string(call.0, out),
+        Some(text) => push_digest(out, Sha256::digest(text.as_bytes()).into()),
+        None => push_digest(out, call.0),
     }
 }
 
+fn push<const N: usize>(out: &mut Buffer, parts: [&str; N]) {
+    parts.into_iter().for_each(|part| out.push_str(part));
+}
+
+fn push_digest(out: &mut Buffer, digest: [u8; 32]) {
+    let mut text = [0; 43];
+    let length = URL_SAFE_NO_PAD.encode_slice(digest, &mut text);
+    debug_assert_eq!(length, Ok(text.len()), "a digest fills it");
+    out.extend_from_slice(&text);
+}
+
 /// Appends where the token of a prefix lies.
-pub(crate) fn prefix_token(namespace: &str, prefix: &str, out: &mut String) {
-    out.extend([namespace, ":~", prefix]);
+pub(crate) fn prefix_token(namespace: &str, prefix: &str, out: &mut Buffer) {
+    push(out, [namespace, ":~", prefix]);
 }
 
 /// Appends where the token of a tag lies.
-pub(crate) fn tag_token(namespace: &str, tag: &str, out: &mut String) {
-    out.extend([namespace, ":#"]);
+pub(crate) fn tag_token(namespace: &str, tag: &str, out: &mut Buffer) {
+    push(out, [namespace, ":#"]);
     if tag.len() <= MAX_TEXT {
         return out.push_str(tag);
     }
     // Should a short tag read like it, too much is invalidated.
-    out.push('#');
-    URL_SAFE_NO_PAD.encode_string(Sha256::digest(tag.as_bytes()), out);
+    out.push_str("#");
+    push_digest(out, Sha256::digest(tag.as_bytes()).into());
 }
 
 /// A short digest for a part that has no readable form.

@@ -4,6 +4,7 @@
 
 mod ask;
 mod judge;
+mod place;
 mod tell;
 mod verbs;
 mod wait;
@@ -25,6 +26,7 @@ use crate::right::Holding;
 use crate::store::{Fault, Found, Key, Read};
 use crate::verb::Verb;
 use crate::{background, recursion};
+pub(crate) use place::Placed;
 
 /// How often others may take the key first before a call runs plainly.
 const ATTEMPTS: u8 = 3;
@@ -201,12 +203,16 @@ impl Search {
     }
 
     async fn read(&mut self) -> Result<Found, Fault> {
-        let found = self.read_once().await;
-        if found != Err(Fault::Down) || self.inner().store.is_ready(&self.key) {
-            return found;
+        let mut again = true;
+        loop {
+            let found = self.read_once().await;
+            // Down and not ready: the runtime that drove the connection has just ended, and there
+            // will be another.
+            let ended = found == Err(Fault::Down) && !self.inner().store.is_ready(&self.key);
+            if !std::mem::take(&mut again) || !ended {
+                return found;
+            }
         }
-        // The runtime that drove the connection has just ended: there will be another.
-        self.read_once().await
     }
 
     async fn read_once(&mut self) -> Result<Found, Fault> {

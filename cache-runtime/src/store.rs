@@ -5,19 +5,23 @@ mod connection;
 mod memory;
 mod redis;
 
-use std::sync::Arc;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::entry::{Seen, Token, Tokens};
+use crate::key::Buffer;
 use crate::outcome::Reason;
 
 pub(crate) use breaker::Breaker;
 pub(crate) use connection::{Listening, State};
 pub(crate) use memory::Memory;
 pub(crate) use redis::Redis;
+use redis::Together;
 
 pub(crate) enum Store {
     Off,
@@ -28,7 +32,7 @@ pub(crate) enum Store {
 /// The key of an entry with those of its tokens, and the way to them.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
-    pub(crate) names: Arc<Names>,
+    pub(crate) names: Names,
     /// Chooses the lane.
     pub(crate) hash: u64,
     /// The function's last value was large: a connection of its own keeps others from waiting.
@@ -37,43 +41,46 @@ pub(crate) struct Key {
 
 /// The name of an entry, then those of its tokens: of the prefix and the tags, in the order in which
 /// entries list them. One after the other in one text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Names {
-    text: String,
+    text: Buffer,
     /// Where each of them ends.
     ends: SmallVec<[usize; 2]>,
 }
 
 impl Names {
-    /// Nothing yet, and room for so many bytes.
-    pub(crate) fn with_room(bytes: usize) -> Self {
-        Self { text: String::with_capacity(bytes), ends: SmallVec::new() }
+    pub(crate) fn new() -> Self {
+        Self { text: Buffer::new(), ends: SmallVec::new() }
     }
 
     /// Adds the name that `write` appends.
-    pub(crate) fn add(&mut self, write: impl FnOnce(&mut String)) {
+    pub(crate) fn add(&mut self, write: impl FnOnce(&mut Buffer)) {
         write(&mut self.text);
         self.ends.push(self.text.len());
     }
 
     fn all(&self) -> impl ExactSizeIterator<Item = &str> {
         let mut from = 0;
-        self.ends.iter().map(move |end| &self.text[std::mem::replace(&mut from, *end)..*end])
+        self.ends.iter().map(move |end| {
+            let name = &self.text[std::mem::replace(&mut from, *end)..*end];
+            // Only text is ever written there.
+            std::str::from_utf8(name).unwrap_or_default()
+        })
     }
 }
 
 impl Key {
     /// Any key at all, to ask whether its lane is up.
     pub(crate) fn any() -> Self {
-        Self { names: Arc::new(Names::with_room(0)), hash: 0, bulk: false }
+        Self { names: Names::new(), hash: 0, bulk: false }
     }
 
     #[cfg(test)]
     pub(crate) fn named(entry: &str) -> Self {
-        let mut names = Names::with_room(0);
+        let mut names = Names::new();
         names.add(|text| text.push_str(entry));
-        names.add(|text| text.extend(["~", entry]));
-        Self { names: Arc::new(names), ..Self::any() }
+        names.add(|text| ["~", entry].iter().for_each(|part| text.push_str(part)));
+        Self { names, ..Self::any() }
     }
 
     pub(crate) fn entry(&self) -> &str {
@@ -171,6 +178,27 @@ pub(crate) enum Read {
     Tracked,
 }
 
+/// A read on its way, and no larger than it has to be: every call carries it.
+pub(crate) enum Reading<'a> {
+    /// Known at once.
+    Known(Option<Result<Found, Fault>>),
+    Together(Together<'a>),
+    /// The rest is boxed.
+    Other(Pin<Box<dyn Future<Output = Result<Found, Fault>> + Send + 'a>>),
+}
+
+impl Future for Reading<'_> {
+    type Output = Result<Found, Fault>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Known(found) => found.take().map_or(Poll::Pending, Poll::Ready),
+            Self::Together(reading) => Pin::new(reading).poll(cx),
+            Self::Other(reading) => reading.as_mut().poll(cx),
+        }
+    }
+}
+
 impl Store {
     /// Waits for the end of the first dial, so that the first calls of a process are not lost.
     pub(crate) async fn ready(&self, key: &Key) {
@@ -188,11 +216,12 @@ impl Store {
     }
 
     /// Reads an entry and its tokens within `limit`.
-    pub(crate) async fn read(&self, key: &Key, how: Read, limit: Duration) -> Result<Found, Fault> {
+    // Not an `async fn`: that would keep what it is given twice.
+    pub(crate) fn read<'a>(&'a self, key: &'a Key, how: Read, limit: Duration) -> Reading<'a> {
         match self {
-            Self::Off => Err(Fault::Down),
-            Self::Memory(memory) => Ok(memory.read(key)),
-            Self::Redis(redis) => redis.read(key, how, limit).await,
+            Self::Off => Reading::Known(Some(Err(Fault::Down))),
+            Self::Memory(memory) => Reading::Known(Some(Ok(memory.read(key)))),
+            Self::Redis(redis) => redis.read(key, how, limit),
         }
     }
 

@@ -11,19 +11,26 @@ fn a_cfg_on_an_argument_is_repeated_on_its_part() {
         r#"async fn f(#[cfg(a)] x: u8, #[cfg_attr(b, cfg(c))] #[allow(unused)] y: u8) -> u8 { 1 }"#,
         &expect![[r#"
             async fn f(#[cfg(a)] x: u8, #[cfg_attr(b, cfg(c))] #[allow(unused)] y: u8) -> u8 {
-                let codec = {
-                    use ::cache_runtime::__private::levels::*;
-                    ::cache_runtime::__private::Returns::<u8>::new().shape().value().share().error()
+                let call = {
+                    let codec = {
+                        use ::cache_runtime::__private::levels::*;
+                        ::cache_runtime::__private::Returns::<u8>::new()
+                            .shape()
+                            .value()
+                            .share()
+                            .error()
+                    };
+                    #[allow(unused_mut)]
+                    let mut call = {
+                        static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
+                            "f",
+                        );
+                        __SITE.call(&|| ())
+                    };
+                    #[cfg(a)] call.arg(&x);
+                    #[cfg_attr(b, cfg(c))] call.arg(&y);
+                    ::cache_runtime::__private::begin(codec, call)
                 };
-                #[allow(unused_mut)]
-                let mut call = {
-                    static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
-                        "f",
-                    );
-                    __SITE.call(&|| ())
-                };
-                #[cfg(a)] call.arg(&x);
-                #[cfg_attr(b, cfg(c))] call.arg(&y);
                 let body = async move {
                     if let ::core::option::Option::Some(r) = ::core::option::Option::None::<u8> {
                         return r;
@@ -33,7 +40,7 @@ fn a_cfg_on_an_argument_is_repeated_on_its_part() {
                     #[allow(unreachable_code)] out
                 };
                 let body = ::core::pin::pin!(body);
-                ::cache_runtime::__private::get_or_compute(codec, call, body).await
+                ::cache_runtime::__private::get_or_compute(call, body).await
             }
         "#]],
     );
@@ -51,19 +58,26 @@ fn pattern_arguments_count_as_the_names_they_bind() {
                 mut d: u8,
                 _: u8,
             ) -> u8 {
-                let codec = {
-                    use ::cache_runtime::__private::levels::*;
-                    ::cache_runtime::__private::Returns::<u8>::new().shape().value().share().error()
+                let call = {
+                    let codec = {
+                        use ::cache_runtime::__private::levels::*;
+                        ::cache_runtime::__private::Returns::<u8>::new()
+                            .shape()
+                            .value()
+                            .share()
+                            .error()
+                    };
+                    let mut call = {
+                        static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
+                            "f",
+                        );
+                        __SITE.call(&|| ())
+                    };
+                    call.arg(&a);
+                    call.arg(&c);
+                    call.arg(&d);
+                    ::cache_runtime::__private::begin(codec, call)
                 };
-                let mut call = {
-                    static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
-                        "f",
-                    );
-                    __SITE.call(&|| ())
-                };
-                call.arg(&a);
-                call.arg(&c);
-                call.arg(&d);
                 let body = async move {
                     if let ::core::option::Option::Some(r) = ::core::option::Option::None::<u8> {
                         return r;
@@ -73,7 +87,7 @@ fn pattern_arguments_count_as_the_names_they_bind() {
                     #[allow(unreachable_code)] out
                 };
                 let body = ::core::pin::pin!(body);
-                ::cache_runtime::__private::get_or_compute(codec, call, body).await
+                ::cache_runtime::__private::get_or_compute(call, body).await
             }
         "#]],
     );

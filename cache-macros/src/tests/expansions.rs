@@ -18,23 +18,26 @@ fn the_first_example_expands_to_at_most_45_lines() {
         item,
         &expect![[r#"
             async fn areas(kind: String) -> Result<Vec<Area>, sqlx::Error> {
-                let codec = {
-                    use ::cache_runtime::__private::levels::*;
-                    ::cache_runtime::__private::Returns::<Result<Vec<Area>, sqlx::Error>>::new()
-                        .shape()
-                        .value()
-                        .share()
-                        .error()
+                let call = {
+                    let codec = {
+                        use ::cache_runtime::__private::levels::*;
+                        ::cache_runtime::__private::Returns::<Result<Vec<Area>, sqlx::Error>>::new()
+                            .shape()
+                            .value()
+                            .share()
+                            .error()
+                    };
+                    let mut call = {
+                        static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
+                                "areas",
+                            )
+                            .prefix("areas");
+                        __SITE.call(&|| ())
+                    };
+                    call.ttl(3600u64);
+                    call.arg(&kind);
+                    ::cache_runtime::__private::begin(codec, call)
                 };
-                let mut call = {
-                    static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
-                            "areas",
-                        )
-                        .prefix("areas");
-                    __SITE.call(&|| ())
-                };
-                call.ttl(3600u64);
-                call.arg(&kind);
                 let body = async move {
                     if let ::core::option::Option::Some(r) = ::core::option::Option::None::<
                         Result<Vec<Area>, sqlx::Error>,
@@ -46,7 +49,7 @@ fn the_first_example_expands_to_at_most_45_lines() {
                     #[allow(unreachable_code)] out
                 };
                 let body = ::core::pin::pin!(body);
-                ::cache_runtime::__private::get_or_compute(codec, call, body).await
+                ::cache_runtime::__private::get_or_compute(call, body).await
             }
         "#]],
     );
@@ -74,33 +77,36 @@ fn a_method_with_a_template_and_closures() {
                 name: (String,),
                 least: usize,
             ) -> Result<Option<User>, Error> {
-                let codec = {
-                    use crate::cache::__private::levels::*;
-                    crate::cache::__private::Returns::<Result<Option<User>, Error>>::new()
-                        .shape()
-                        .value()
-                        .share()
-                        .error()
+                let call = {
+                    let codec = {
+                        use crate::cache::__private::levels::*;
+                        crate::cache::__private::Returns::<Result<Option<User>, Error>>::new()
+                            .shape()
+                            .value()
+                            .share()
+                            .error()
+                    };
+                    let codec = codec.ttl(move |v| v.ttl);
+                    let codec = codec.cache_if(move |v| v.len() > least);
+                    let codec = codec.none_ttl(::core::time::Duration::from_millis(90000u64));
+                    let mut call = {
+                        let cache = &self.cache;
+                        {
+                            static __SITE: crate::cache::__private::Site = crate::cache::__private::Site::new(
+                                    "find",
+                                )
+                                .version(2u32)
+                                .jitter(0.5f64);
+                            __SITE.call_in(&|| (), cache)
+                        }
+                    };
+                    call.when(least > 1);
+                    call.text("u:");
+                    call.part(&self.id);
+                    call.text(":");
+                    call.part(&name.0);
+                    crate::cache::__private::begin(codec, call)
                 };
-                let codec = codec.ttl(move |v| v.ttl);
-                let codec = codec.cache_if(move |v| v.len() > least);
-                let codec = codec.none_ttl(::core::time::Duration::from_millis(90000u64));
-                let mut call = {
-                    let cache = &self.cache;
-                    {
-                        static __SITE: crate::cache::__private::Site = crate::cache::__private::Site::new(
-                                "find",
-                            )
-                            .version(2u32)
-                            .jitter(0.5f64);
-                        __SITE.call_in(&|| (), cache)
-                    }
-                };
-                call.when(least > 1);
-                call.text("u:");
-                call.part(&self.id);
-                call.text(":");
-                call.part(&name.0);
                 let body = async move {
                     if let ::core::option::Option::Some(r) = ::core::option::Option::None::<
                         Result<Option<User>, Error>,
@@ -112,7 +118,7 @@ fn a_method_with_a_template_and_closures() {
                     #[allow(unreachable_code)] out
                 };
                 let body = ::core::pin::pin!(body);
-                crate::cache::__private::get_or_compute(codec, call, body).await
+                crate::cache::__private::get_or_compute(call, body).await
             }
         "#]],
     );
@@ -160,22 +166,25 @@ fn async_trait_is_rewritten_inside_its_box() {
                         let __arg1 = __arg1;
                         __arg1
                     };
-                    let codec = {
-                        use ::cache_runtime::__private::levels::*;
-                        ::cache_runtime::__private::Returns::<Option<User>>::new()
-                            .shape()
-                            .value()
-                            .share()
-                            .error()
+                    let call = {
+                        let codec = {
+                            use ::cache_runtime::__private::levels::*;
+                            ::cache_runtime::__private::Returns::<Option<User>>::new()
+                                .shape()
+                                .value()
+                                .share()
+                                .error()
+                        };
+                        let mut call = {
+                            static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
+                                "find",
+                            );
+                            __SITE.call(&|| ())
+                        };
+                        call.arg(&kind);
+                        call.arg(&id);
+                        ::cache_runtime::__private::begin(codec, call)
                     };
-                    let mut call = {
-                        static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
-                            "find",
-                        );
-                        __SITE.call(&|| ())
-                    };
-                    call.arg(&kind);
-                    call.arg(&id);
                     let body = async move {
                         if let ::core::option::Option::Some(r) = ::core::option::Option::None::<
                             Option<User>,
@@ -198,7 +207,7 @@ fn async_trait_is_rewritten_inside_its_box() {
                         #[allow(unreachable_code)] out
                     };
                     let body = ::core::pin::pin!(body);
-                    ::cache_runtime::__private::get_or_compute(codec, call, body).await
+                    ::cache_runtime::__private::get_or_compute(call, body).await
                 })
             }
         "#]],
@@ -215,24 +224,27 @@ fn a_generic_function() {
             where
                 T: Send,
             {
-                let codec = {
-                    use ::cache_runtime::__private::levels::*;
-                    ::cache_runtime::__private::Returns::<Vec<T>>::new()
-                        .shape()
-                        .value()
-                        .share()
-                        .error()
+                let call = {
+                    let codec = {
+                        use ::cache_runtime::__private::levels::*;
+                        ::cache_runtime::__private::Returns::<Vec<T>>::new()
+                            .shape()
+                            .value()
+                            .share()
+                            .error()
+                    };
+                    let codec = codec.cache_if(keep);
+                    let mut call = {
+                        static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
+                            "f",
+                        );
+                        __SITE.call(&|| ())
+                    };
+                    call.ttl(Duration::from_secs(5));
+                    call.arg(&of);
+                    call.arg(&N);
+                    ::cache_runtime::__private::begin(codec, call)
                 };
-                let codec = codec.cache_if(keep);
-                let mut call = {
-                    static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
-                        "f",
-                    );
-                    __SITE.call(&|| ())
-                };
-                call.ttl(Duration::from_secs(5));
-                call.arg(&of);
-                call.arg(&N);
                 let body = async move {
                     if let ::core::option::Option::Some(r) = ::core::option::Option::None::<Vec<T>> {
                         return r;
@@ -242,7 +254,7 @@ fn a_generic_function() {
                     #[allow(unreachable_code)] out
                 };
                 let body = ::core::pin::pin!(body);
-                ::cache_runtime::__private::get_or_compute(codec, call, body).await
+                ::cache_runtime::__private::get_or_compute(call, body).await
             }
         "#]],
     );

@@ -13,34 +13,37 @@ fn a_function_that_is_refreshed_behind_the_call() {
         "async fn f(#[cfg(a)] agent: Agent, _db: Db) -> Result<u8, E> { Ok(1) }",
         &expect![[r#"
             async fn f(#[cfg(a)] agent: Agent, _db: Db) -> Result<u8, E> {
-                let codec = {
-                    use ::cache_runtime::__private::levels::*;
-                    ::cache_runtime::__private::Returns::<Result<u8, E>>::new()
-                        .shape()
-                        .value()
-                        .share()
-                        .error()
+                let call = {
+                    let codec = {
+                        use ::cache_runtime::__private::levels::*;
+                        ::cache_runtime::__private::Returns::<Result<u8, E>>::new()
+                            .shape()
+                            .value()
+                            .share()
+                            .error()
+                    };
+                    let codec = codec.stale_if_error();
+                    let codec = codec.stale_if(move |e| e.is_timeout());
+                    let mut call = {
+                        static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
+                                "f",
+                            )
+                            .lease(2500u64)
+                            .wait(0u64)
+                            .stale_while_revalidate(60000u64)
+                            .stale_if_error(600000u64)
+                            .refresh_ahead(1f64);
+                        __SITE.call(&|| ())
+                    };
+                    call.ttl(60u64);
+                    #[cfg(a)] call.arg(&agent);
+                    call.tag();
+                    call.tag_text("agent:");
+                    #[cfg(a)] call.tag_part(&agent.id);
+                    call.tag();
+                    call.tag_text("all");
+                    ::cache_runtime::__private::begin(codec, call)
                 };
-                let codec = codec.stale_if_error();
-                let codec = codec.stale_if(move |e| e.is_timeout());
-                let mut call = {
-                    static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
-                            "f",
-                        )
-                        .lease(2500u64)
-                        .wait(0u64)
-                        .stale_while_revalidate(60000u64)
-                        .stale_if_error(600000u64)
-                        .refresh_ahead(1f64);
-                    __SITE.call(&|| ())
-                };
-                call.ttl(60u64);
-                #[cfg(a)] call.arg(&agent);
-                call.tag();
-                call.tag_text("agent:");
-                #[cfg(a)] call.tag_part(&agent.id);
-                call.tag();
-                call.tag_text("all");
                 let body = ::std::boxed::Box::pin(async move {
                     if let ::core::option::Option::Some(r) = ::core::option::Option::None::<
                         Result<u8, E>,
@@ -51,7 +54,7 @@ fn a_function_that_is_refreshed_behind_the_call() {
                     let out: Result<u8, E> = { Ok(1) };
                     #[allow(unreachable_code)] out
                 });
-                ::cache_runtime::__private::get_or_refresh(codec, call, body).await
+                ::cache_runtime::__private::get_or_refresh(call, body).await
             }
         "#]],
     );
@@ -71,7 +74,7 @@ fn copies_in_the_process_are_an_affair_of_the_site() {
         let expansion: String = expansion.split_whitespace().collect();
         let expansion = expansion.replace(",)", ")");
         assert!(expansion.contains(&setting.replace(' ', "")), "{attr}: {expansion}");
-        let near = "::cache_runtime::__private::near(&codec,&call){returnhit;}letbody=";
+        let near = "::cache_runtime::__private::near(&codec,&call){returnhit;}::cache_runtime::__private::begin(";
         assert_eq!(expansion.contains(near), attr.starts_with("local"), "{attr}: {expansion}");
     }
 }
@@ -93,28 +96,31 @@ fn async_trait_is_refreshed_behind_the_call_inside_its_box() {
                 Box<dyn ::core::future::Future<Output = u8> + ::core::marker::Send + 'async_trait>,
             > {
                 Box::pin(async move {
-                    let codec = {
-                        use ::cache_runtime::__private::levels::*;
-                        ::cache_runtime::__private::Returns::<u8>::new()
-                            .shape()
-                            .value()
-                            .share()
-                            .error()
+                    let call = {
+                        let codec = {
+                            use ::cache_runtime::__private::levels::*;
+                            ::cache_runtime::__private::Returns::<u8>::new()
+                                .shape()
+                                .value()
+                                .share()
+                                .error()
+                        };
+                        let codec = codec.stale_if_error();
+                        let codec = codec.stale_if(is_timeout);
+                        let mut call = {
+                            let cache = &self.cache;
+                            {
+                                static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
+                                        "find",
+                                    )
+                                    .stale_while_revalidate(60000u64)
+                                    .stale_if_error(120000u64);
+                                __SITE.call_in(&|| (), cache)
+                            }
+                        };
+                        call.arg(&id);
+                        ::cache_runtime::__private::begin(codec, call)
                     };
-                    let codec = codec.stale_if_error();
-                    let codec = codec.stale_if(is_timeout);
-                    let mut call = {
-                        let cache = &self.cache;
-                        {
-                            static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
-                                    "find",
-                                )
-                                .stale_while_revalidate(60000u64)
-                                .stale_if_error(120000u64);
-                            __SITE.call_in(&|| (), cache)
-                        }
-                    };
-                    call.arg(&id);
                     let body = ::std::boxed::Box::pin(async move {
                         if let ::core::option::Option::Some(r) = ::core::option::Option::None::<u8> {
                             return r;
@@ -128,7 +134,7 @@ fn async_trait_is_refreshed_behind_the_call_inside_its_box() {
                         };
                         #[allow(unreachable_code)] out
                     });
-                    ::cache_runtime::__private::get_or_refresh(codec, call, body).await
+                    ::cache_runtime::__private::get_or_refresh(call, body).await
                 })
             }
         "#]],
@@ -143,7 +149,7 @@ fn a_refresh_ahead_is_behind_the_call_where_the_arguments_are_owned() {
         let item = format!("async fn {signature} -> u8 {{ 1 }}");
         let expansion = expand(&attr, &item);
         assert!(expansion.contains(".refresh_ahead(1.5f64)"), "{expansion}");
-        expansion.contains("get_or_refresh(codec")
+        expansion.contains("get_or_refresh(call")
     };
     for owned in [
         "f()",

@@ -11,7 +11,7 @@ use crate::settle;
 use crate::verb::{self, Target, Verb, Verdict};
 
 /// Answers a verb that only names an entry, and never returns: the verb drops the call.
-pub(super) async fn answer<S, R>(verb: Verb, codec: Codec<S, R>, call: Call) -> S::Return
+pub(super) async fn answer<S, R>(verb: Verb, codec: Codec<S, R>, call: Box<Call>) -> S::Return
 where
     S: Shape,
     S::Return: 'static,
@@ -20,7 +20,7 @@ where
     match verb {
         Verb::Peek => {
             let limit = call.cache.inner().config.max_value;
-            let found = Search::new(call).peek().await;
+            let found = Search::new(*call).peek().await;
             let output = found.and_then(|entry| decode(&codec, limit, &entry));
             verb::answer(output);
         }
@@ -34,14 +34,14 @@ where
                 )),
             };
             let stored = match entry {
-                Ok(entry) => Search::new(call).put(entry).await,
+                Ok(entry) => Search::new(*call).put(entry).await,
                 Err(error) => Err(error),
             };
             verb::answer(stored);
         }
         Verb::Explain => {
             let limit = call.cache.inner().config.max_value;
-            let (mut explanation, entry) = Search::new(call).explain().await;
+            let (mut explanation, entry) = Search::new(*call).explain().await;
             if entry.is_some_and(|entry| decode(&codec, limit, &entry).is_none()) {
                 explanation.verdict = Verdict::Compute;
             }

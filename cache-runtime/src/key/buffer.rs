@@ -1,8 +1,8 @@
-//! The bytes of a call's arguments, in place as long as they are few.
+//! The bytes of a call's arguments, or of the names of its key, in place as long as they are few.
 
 use std::ops::Deref;
 
-/// Room for the arguments of most calls.
+/// Room for the arguments of most calls, and for most names.
 const ROOM: usize = 120;
 
 /// Bytes that are only ever appended to. Plain slices, so that what has a fixed width is a plain
@@ -24,6 +24,11 @@ impl Buffer {
     #[inline]
     pub(crate) fn push(&mut self, byte: u8) {
         self.extend_from_slice(&[byte]);
+    }
+
+    #[inline]
+    pub(crate) fn push_str(&mut self, text: &str) {
+        self.extend_from_slice(text.as_bytes());
     }
 
     #[inline]

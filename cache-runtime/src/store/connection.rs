@@ -58,7 +58,7 @@ pub(crate) struct Lane {
     strikes: AtomicU32,
     gone: Arc<Notify>,
     /// What is to be read together.
-    pub(crate) asks: Asks,
+    pub(crate) asks: Arc<Asks>,
     /// Reads that wait for an answer.
     reading: AtomicUsize,
     /// The caller's runtime, where that drives it.
@@ -95,6 +95,12 @@ impl Lane {
     }
 }
 
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.asks.close();
+    }
+}
+
 /// Tells a lane from the one that took its place, without keeping it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LaneMark {
@@ -109,9 +115,9 @@ impl LaneMark {
 }
 
 /// One read that waits for an answer, and is sent alone.
-pub(crate) struct Reading(pub(crate) Arc<Lane>);
+pub(crate) struct ReadingAlone(pub(crate) Arc<Lane>);
 
-impl Drop for Reading {
+impl Drop for ReadingAlone {
     fn drop(&mut self) {
         self.0.end_reading(1);
     }
@@ -342,9 +348,9 @@ impl Lanes {
     }
 
     /// Whatever was to answer went away: with the caller's runtime that drove the lane, if one did.
-    pub(crate) fn dropped(&self, slot: usize, mark: LaneMark) {
-        if let Some(lane) = self.still(slot, mark).filter(|lane| !lane.is_private()) {
-            self.leave(&lane);
+    pub(crate) fn dropped(&self, lane: &Arc<Lane>) {
+        if !lane.is_private() {
+            self.leave(lane);
         }
     }
 

@@ -4,22 +4,23 @@ mod clear;
 mod reads;
 mod script;
 
-use std::pin::pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::{self, Cmd, Pipeline, Value};
-use tokio::sync::oneshot;
 
-use super::connection::{Lane, LaneMark, Lanes, Listening, Reading, Sent, State, WRONG_TYPE};
-use super::{Fault, Found, Key, Read};
+use super::connection::{Lane, LaneMark, Lanes, Listening, ReadingAlone, Sent, State, WRONG_TYPE};
+use super::{Fault, Found, Key, Read, Reading};
 use crate::config::{Config, Server};
 use crate::entry::{EntryId, Token, Tokens};
 use crate::near::Marks;
 use crate::{background, clock};
-use reads::Batch;
-pub(super) use reads::{Asks, gather};
+use reads::{Answered, Batch};
+pub(super) use reads::{Asks, gather, watch};
 
 pub(super) const COMPARE_AND_SET: &str = include_str!("compare_and_set.lua");
 
@@ -100,48 +101,40 @@ impl Redis {
 
     /// Reads an entry and its tokens: at once where the lane waits for nothing, and otherwise together
     /// with whatever else is to be read.
-    pub(crate) async fn read(&self, key: &Key, how: Read, limit: Duration) -> Result<Found, Fault> {
+    pub(crate) fn read<'a>(&'a self, key: &'a Key, how: Read, limit: Duration) -> Reading<'a> {
         let timed = how != Read::Plain;
         let slot = if how == Read::Tracked { self.lanes.listener() } else { self.slot(key) };
-        match self.ask(slot, key, timed, limit).map_err(fault)? {
-            Asked::Together(now, mark, answered) => {
-                // The runtime that drives the lane may be busy with something else.
-                let answered = pin!(answered);
-                let answered = background::timeout_since(Some(now), limit, answered).await;
-                let found = answered.unwrap_or(Ok(Err(Sent::Timeout)));
-                let found = found.unwrap_or_else(|_| {
-                    self.lanes.dropped(slot, mark);
-                    Err(Sent::Down)
-                });
-                if matches!(found, Err(Sent::Timeout)) {
-                    self.lanes.missed(slot, mark);
-                }
-                found.map_err(fault)
-            }
-            // Boxed: every call would carry its size.
-            Asked::Alone(reading) => {
-                Box::pin(self.read_alone(reading, key, timed, limit)).await.map_err(fault)
-            }
+        match self.ask(slot, key, timed, limit) {
+            Ok(Asked::Together(together)) if limit >= reads::EXACT => Reading::Together(together),
+            Ok(Asked::Together(mut together)) => Reading::Other(Box::pin(async move {
+                let found = background::timeout(limit, Pin::new(&mut together)).await;
+                found.unwrap_or_else(|_| Err(fault(together.missed())))
+            })),
+            Ok(Asked::Alone(lane)) => Reading::Other(Box::pin(async move {
+                self.read_alone(lane, key, timed, limit).await.map_err(fault)
+            })),
+            Err(sent) => Reading::Known(Some(Err(fault(sent)))),
         }
     }
 
-    fn ask(&self, slot: usize, key: &Key, timed: bool, limit: Duration) -> Result<Asked, Sent> {
+    fn ask(&self, slot: usize, key: &Key, timed: bool, limit: Duration) -> Result<Asked<'_>, Sent> {
         let lane = self.lanes.peek(slot);
         let lane = lane.as_ref().ok_or(Sent::Down)?;
         let others = lane.begin_to_read().ok_or(Sent::Busy)?;
         // What is large would hold the others up, and what has little time left is no measure of the
         // lane.
         Ok(if others && !key.bulk && self.lanes.is_ample(limit) {
-            let now = Instant::now();
-            Asked::Together(now, LaneMark::of(lane), reads::ask(lane, key, timed, now + limit))
+            let answered = reads::ask(lane, key, timed, Instant::now() + limit);
+            let (lanes, mark) = (&self.lanes, LaneMark::of(lane));
+            Asked::Together(Together { lanes, slot, mark, answered })
         } else {
-            Asked::Alone(Reading(lane.clone()))
+            Asked::Alone(ReadingAlone(lane.clone()))
         })
     }
 
     async fn read_alone(
         &self,
-        reading: Reading,
+        reading: ReadingAlone,
         key: &Key,
         timed: bool,
         limit: Duration,
@@ -279,10 +272,38 @@ impl Redis {
 }
 
 /// A read on its way.
-enum Asked {
-    /// When it was asked for, and of which lane.
-    Together(Instant, LaneMark, oneshot::Receiver<Result<Found, Sent>>),
-    Alone(Reading),
+enum Asked<'a> {
+    Together(Together<'a>),
+    Alone(ReadingAlone),
+}
+
+/// A read that goes out with others.
+pub(crate) struct Together<'a> {
+    lanes: &'a Arc<Lanes>,
+    slot: usize,
+    mark: LaneMark,
+    answered: Answered,
+}
+
+impl Together<'_> {
+    /// No answer in time.
+    fn missed(&self) -> Sent {
+        self.lanes.missed(self.slot, self.mark);
+        Sent::Timeout
+    }
+}
+
+impl Future for Together<'_> {
+    type Output = Result<Found, Fault>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.answered).poll(cx).map(|found| {
+            if matches!(found, Err(Sent::Timeout)) {
+                self.missed();
+            }
+            found.map_err(fault)
+        })
+    }
 }
 
 /// One place among the commands in flight.

@@ -11,12 +11,13 @@ use deadpool_redis::redis::{
 };
 use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, Timeouts};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use super::{Anchor, Ears, Lane, Lanes};
+use crate::background;
 use crate::clock::Coarse;
 use crate::config::{Address, Config, Server};
-use crate::store::redis::{COMPARE_AND_SET, gather};
+use crate::store::redis::{Asks, COMPARE_AND_SET, gather, watch};
 
 type Dialled = Result<(Connection, Arc<Lane>), String>;
 
@@ -71,7 +72,7 @@ impl Lanes {
             self.ears.everything();
         }
         self.heard(index, sent);
-        let (asks, asked) = mpsc::unbounded_channel();
+        let asks = Asks::new();
         let gone = Arc::new(Notify::new());
         let anchor = home.map(|home| Anchor::at(&home, gone.clone()));
         let lane = Arc::new(Lane {
@@ -79,11 +80,12 @@ impl Lanes {
             connection,
             strikes: AtomicU32::new(0),
             gone,
-            asks,
+            asks: asks.clone(),
             reading: AtomicUsize::new(0),
             anchor,
         });
-        tokio::spawn(gather(Arc::downgrade(&self), Arc::downgrade(&lane), asked));
+        background::spawn(watch(asks.clone()));
+        tokio::spawn(gather(Arc::downgrade(&self), Arc::downgrade(&lane), asks));
         Ok((object, lane))
     }
 

@@ -5,16 +5,20 @@
 //! thereby read in the same moment as the entry, and what a command costs is shared. A lane that
 //! waits for nothing sends at once.
 
-use std::pin::pin;
-use std::sync::{Arc, Weak};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use deadpool_redis::redis::{self, Cmd, Pipeline, RedisResult, Value};
+use slab::Slab;
 use smallvec::SmallVec;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::Notify;
 
 use super::odd;
+use crate::contained;
 use crate::entry::Token;
 use crate::store::connection::{Lane, Lanes, Sent};
 use crate::store::{Found, Key};
@@ -22,84 +26,295 @@ use crate::store::{Found, Key};
 /// Reads that go out in one command at most: the answer to all of them has to come at once.
 const MOST: usize = 64;
 
-/// One read that waits to be sent.
-pub(crate) struct Ask {
+/// How late a read may be told that its time is over.
+const BEAT: Duration = Duration::from_millis(2);
+
+/// Less time than this has a timer of its own: a beat would be too much of it.
+pub(super) const EXACT: Duration = Duration::from_millis(60);
+
+/// A lane on which nothing is waited for so long is not looked after until something is.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// One read that waits for an answer.
+struct Ask {
     key: Key,
     /// With the time that the entry has left.
     timed: bool,
     until: Instant,
-    answer: oneshot::Sender<Result<Found, Sent>>,
+    answer: Arc<Answer>,
 }
 
-/// The reads of one lane.
-pub(crate) type Asks = mpsc::UnboundedSender<Ask>;
+/// What a read comes to: told once, by whoever is first.
+struct Answer(Mutex<Stage>);
 
-/// Has `key` read with whatever else is waiting.
-pub(super) fn ask(
-    lane: &Lane,
-    key: &Key,
-    timed: bool,
-    until: Instant,
-) -> oneshot::Receiver<Result<Found, Sent>> {
-    let (answer, answered) = oneshot::channel();
-    let ask = Ask { key: key.clone(), timed, until, answer };
-    // Where it fails the answer is dropped with it, which says the same.
-    let _ = lane.asks.send(ask);
+enum Stage {
+    Awaited(Option<Waker>),
+    Told(Result<Found, Sent>),
+    Over,
+}
+
+impl Answer {
+    fn tell(&self, told: Result<Found, Sent>) {
+        let mut stage = lock(&self.0);
+        let Stage::Awaited(waker) = &mut *stage else { return };
+        let waker = waker.take();
+        *stage = Stage::Told(told);
+        drop(stage);
+        if let Some(waker) = waker {
+            // It is the executor's, and may do anything.
+            let _ = contained(|| waker.wake());
+        }
+    }
+
+    fn is_awaited(&self) -> bool {
+        matches!(&*lock(&self.0), Stage::Awaited(_))
+    }
+}
+
+/// Waits for the answer to a read.
+pub(super) struct Answered(Option<Arc<Answer>>);
+
+impl Future for Answered {
+    type Output = Result<Found, Sent>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(answer) = &self.0 else { return Poll::Pending };
+        let mut stage = lock(&answer.0);
+        if let Stage::Awaited(waker) = &mut *stage {
+            let before = match waker {
+                Some(waker) if waker.will_wake(cx.waker()) => None,
+                waker => waker.replace(cx.waker().clone()),
+            };
+            drop(stage);
+            drop(before);
+            return Poll::Pending;
+        }
+        let told = std::mem::replace(&mut *stage, Stage::Over);
+        drop(stage);
+        self.0 = None;
+        match told {
+            Stage::Told(told) => Poll::Ready(told),
+            Stage::Awaited(_) | Stage::Over => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        if let Some(answer) = &self.0 {
+            let before = std::mem::replace(&mut *lock(&answer.0), Stage::Over);
+            drop(before);
+        }
+    }
+}
+
+/// The reads of one lane that wait to be sent or answered.
+pub(crate) struct Asks {
+    queue: Mutex<Queue>,
+    /// There is something to be sent, or never will be again.
+    some: Notify,
+    /// There is something to be looked after, or never will be again.
+    watched: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    asks: Vec<Ask>,
+    sent: Slab<Arc<Vec<Ask>>>,
+    /// Nobody looks after them.
+    idle: bool,
+    closed: bool,
+}
+
+impl Asks {
+    pub(crate) fn new() -> Arc<Self> {
+        let queue = Mutex::new(Queue { idle: true, ..Queue::default() });
+        Arc::new(Self { queue, some: Notify::new(), watched: Notify::new() })
+    }
+
+    /// Nothing is sent any more: its connection, or what drives that, has gone.
+    pub(crate) fn close(&self) {
+        let mut queue = lock(&self.queue);
+        queue.closed = true;
+        let asks = std::mem::take(&mut queue.asks);
+        drop(queue);
+        self.some.notify_one();
+        self.watched.notify_one();
+        tell_all(&asks, &Sent::Down);
+    }
+
+    /// What is to be sent together; `None` where nothing waits.
+    fn take(&self) -> Option<Vec<Ask>> {
+        let mut queue = lock(&self.queue);
+        let rest = match queue.asks.len() {
+            0 => return None,
+            // As much room as was needed now.
+            some @ 1..=MOST => Vec::with_capacity(some),
+            _ => queue.asks.split_off(MOST),
+        };
+        Some(std::mem::replace(&mut queue.asks, rest))
+    }
+
+    /// Tells those whose time is over; whether there is anybody to look after.
+    fn expire(&self, now: Instant) -> bool {
+        let mut late = Vec::new();
+        let queue = lock(&self.queue);
+        let is_late = |ask: &Ask| ask.until <= now;
+        let sent = queue.sent.iter().flat_map(|(_, asks)| asks.iter());
+        for ask in queue.asks.iter().chain(sent).filter(|ask| is_late(ask)) {
+            if ask.answer.is_awaited() {
+                late.push(ask.answer.clone());
+            }
+        }
+        let some = !queue.asks.is_empty() || !queue.sent.is_empty();
+        drop(queue);
+        late.iter().for_each(|answer| answer.tell(Err(Sent::Timeout)));
+        some
+    }
+}
+
+fn tell_all(asks: &[Ask], sent: &Sent) {
+    asks.iter().for_each(|ask| ask.answer.tell(Err(sent.clone())));
+}
+
+/// Has `key` read with whatever else is waiting. It is told in time whatever becomes of the lane, and
+/// of what drives it.
+pub(super) fn ask(lane: &Lane, key: &Key, timed: bool, until: Instant) -> Answered {
+    let answer = Arc::new(Answer(Mutex::new(Stage::Awaited(None))));
+    let ask = Ask { key: key.clone(), timed, until, answer: answer.clone() };
+    let answered = Answered(Some(answer));
+    let mut queue = lock(&lane.asks.queue);
+    if queue.closed {
+        drop(queue);
+        ask.answer.tell(Err(Sent::Down));
+        return answered;
+    }
+    let first = queue.asks.is_empty();
+    let idle = std::mem::replace(&mut queue.idle, false);
+    queue.asks.push(ask);
+    drop(queue);
+    if first {
+        lane.asks.some.notify_one();
+    }
+    if idle {
+        lane.asks.watched.notify_one();
+    }
     answered
 }
 
+/// Tells the reads of a lane when their time is over. On the private runtime: what drives the lane may
+/// be busy with something else.
+pub(crate) async fn watch(asks: Arc<Asks>) {
+    let mut idle = Duration::ZERO;
+    loop {
+        idle = if asks.expire(Instant::now()) { Duration::ZERO } else { idle + BEAT };
+        let rests = {
+            let mut queue = lock(&asks.queue);
+            if queue.closed && queue.sent.is_empty() {
+                return;
+            }
+            queue.idle = idle >= IDLE && queue.asks.is_empty() && queue.sent.is_empty();
+            queue.idle
+        };
+        if rests {
+            asks.watched.notified().await;
+            idle = Duration::ZERO;
+        }
+        tokio::time::sleep(BEAT).await;
+    }
+}
+
 /// Sends what is asked for, until nobody can ask any more.
-pub(crate) async fn gather(
-    lanes: Weak<Lanes>,
-    lane: Weak<Lane>,
-    mut asks: mpsc::UnboundedReceiver<Ask>,
-) {
-    let mut together = Vec::new();
-    while asks.recv_many(&mut together, MOST).await > 0 {
+pub(crate) async fn gather(lanes: Weak<Lanes>, lane: Weak<Lane>, asks: Arc<Asks>) {
+    let driven = Driven { lanes, lane, asks };
+    loop {
+        driven.asks.some.notified().await;
         // Whoever is about to run may ask as well.
         tokio::task::yield_now().await;
-        while together.len() < MOST
-            && let Ok(ask) = asks.try_recv()
-        {
-            together.push(ask);
+        while let Some(mut together) = driven.asks.take() {
+            let (Some(lanes), Some(lane)) = (driven.lanes.upgrade(), driven.lane.upgrade()) else {
+                return;
+            };
+            let asked = together.len();
+            together.retain(|ask| ask.answer.is_awaited());
+            lane.end_reading(asked - together.len());
+            if !together.is_empty() {
+                tokio::spawn(send(OnItsWay::new(lanes, lane, together)));
+            }
         }
-        let (Some(lanes), Some(lane)) = (lanes.upgrade(), lane.upgrade()) else { return };
-        let asked = together.len();
-        together.retain(|ask| !ask.answer.is_closed());
-        lane.end_reading(asked - together.len());
-        if !together.is_empty() {
-            tokio::spawn(send(lanes, lane, std::mem::take(&mut together)));
+        if lock(&driven.asks.queue).closed {
+            return;
         }
     }
 }
 
-async fn send(lanes: Arc<Lanes>, lane: Arc<Lane>, asks: Vec<Ask>) {
-    let answers = read(&lanes, &lane, &asks).await;
-    lane.end_reading(asks.len());
-    let answers = match answers {
-        // One of the keys may be refused to us, and the others not.
-        Err(Sent::Error { .. }) if asks.len() > 1 => {
-            for ask in asks {
-                let answer = read(&lanes, &lane, std::slice::from_ref(&ask)).await;
-                let answer = answer.map(|mut found| found.pop().unwrap_or_default());
-                let _ = ask.answer.send(answer);
-            }
-            return;
+/// What drives a lane: with it ends what waits to be sent.
+struct Driven {
+    lanes: Weak<Lanes>,
+    lane: Weak<Lane>,
+    asks: Arc<Asks>,
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        if let (Some(lanes), Some(lane)) = (self.lanes.upgrade(), self.lane.upgrade()) {
+            lanes.dropped(&lane);
         }
-        answers => answers,
-    };
-    match answers {
-        Ok(found) => {
-            for (ask, found) in asks.into_iter().zip(found) {
-                let _ = ask.answer.send(Ok(found));
-            }
-        }
-        Err(sent) => {
-            for ask in asks {
-                let _ = ask.answer.send(Err(sent.clone()));
-            }
+        self.asks.close();
+    }
+}
+
+/// Reads that have been sent; told even if whatever drives the lane ends.
+struct OnItsWay {
+    lanes: Arc<Lanes>,
+    lane: Arc<Lane>,
+    asks: Arc<Vec<Ask>>,
+    place: usize,
+    answered: bool,
+}
+
+impl OnItsWay {
+    fn new(lanes: Arc<Lanes>, lane: Arc<Lane>, asks: Vec<Ask>) -> Self {
+        let asks = Arc::new(asks);
+        let place = lock(&lane.asks.queue).sent.insert(asks.clone());
+        Self { lanes, lane, asks, place, answered: false }
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        let sent = lock(&self.lane.asks.queue).sent.try_remove(self.place);
+        drop(sent);
+        self.lane.end_reading(self.asks.len());
+        if !self.answered {
+            self.lanes.dropped(&self.lane);
+            tell_all(&self.asks, &Sent::Down);
         }
     }
+}
+
+async fn send(mut sent: OnItsWay) {
+    let OnItsWay { lanes, lane, asks, .. } = &sent;
+    match read(lanes, lane, asks).await {
+        // One of the keys may be refused to us, and the others not.
+        Err(Sent::Error { .. }) if asks.len() > 1 => {
+            for ask in asks.iter() {
+                let answer = read(lanes, lane, std::slice::from_ref(ask)).await;
+                ask.answer.tell(answer.map(|mut found| found.pop().unwrap_or_default()));
+            }
+        }
+        Ok(found) => {
+            for (ask, found) in asks.iter().zip(found) {
+                ask.answer.tell(Ok(found));
+            }
+        }
+        Err(failed) => tell_all(asks, &failed),
+    }
+    sent.answered = true;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn read(lanes: &Arc<Lanes>, lane: &Arc<Lane>, asks: &[Ask]) -> Result<Vec<Found>, Sent> {

@@ -1,0 +1,75 @@
+//! Where a search lives while it goes on.
+//!
+//! Apart from the call's future, which every caller of a cached function carries. What has room for
+//! a search is used again by the next call of the thread: for its size malloc has to take the lock that all
+//! threads share, as soon as a few of them are in use.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
+use super::Search;
+
+/// Places that a thread keeps for the next calls.
+const SPARE: usize = 64;
+
+const TAKEN: &str = "a search is taken out by whoever takes its place";
+
+thread_local! {
+    static PLACES: RefCell<Vec<Box<Option<Search>>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A search in a place of its own.
+pub(crate) struct Placed(Option<Box<Option<Search>>>);
+
+impl Placed {
+    pub(crate) fn new(search: Search) -> Self {
+        let spare = PLACES.try_with(|places| places.borrow_mut().pop()).ok().flatten();
+        Self(Some(match spare {
+            Some(mut place) => {
+                *place = Some(search);
+                place
+            }
+            None => Box::new(Some(search)),
+        }))
+    }
+
+    pub(crate) fn into_inner(mut self) -> Search {
+        let mut place = self.0.take().expect(TAKEN);
+        let search = place.take().expect(TAKEN);
+        spare(place);
+        search
+    }
+}
+
+fn spare(place: Box<Option<Search>>) {
+    let _ = PLACES.try_with(|places| {
+        let mut places = places.borrow_mut();
+        if places.len() < SPARE {
+            places.push(place);
+        }
+    });
+}
+
+impl Deref for Placed {
+    type Target = Search;
+
+    fn deref(&self) -> &Search {
+        self.0.as_ref().and_then(|place| place.as_ref().as_ref()).expect(TAKEN)
+    }
+}
+
+impl DerefMut for Placed {
+    fn deref_mut(&mut self) -> &mut Search {
+        self.0.as_mut().and_then(|place| place.as_mut().as_mut()).expect(TAKEN)
+    }
+}
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        if let Some(mut place) = self.0.take() {
+            // What is dropped with it may call a cached function: not while the places are borrowed.
+            *place = None;
+            spare(place);
+        }
+    }
+}
