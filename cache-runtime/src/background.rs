@@ -70,15 +70,6 @@ pub(crate) fn sleep(duration: Duration) -> Option<tokio::time::Sleep> {
 /// Nothing is made for it where it is ready at once.
 pub(crate) async fn timeout<F: Future>(
     limit: Duration,
-    work: Pin<&mut F>,
-) -> Result<F::Output, Elapsed> {
-    timeout_since(None, limit, work).await
-}
-
-/// As [`timeout`], where the time is known.
-pub(crate) async fn timeout_since<F: Future>(
-    now: Option<Instant>,
-    limit: Duration,
     mut work: Pin<&mut F>,
 ) -> Result<F::Output, Elapsed> {
     let mut deadline = None;
@@ -87,7 +78,7 @@ pub(crate) async fn timeout_since<F: Future>(
             return Poll::Ready(Ok(output));
         }
         if deadline.is_none() {
-            deadline = Deadline::after(now.unwrap_or_else(Instant::now), limit);
+            deadline = Deadline::after(Instant::now(), limit);
         }
         match &mut deadline {
             Some(deadline) => deadline.poll(cx).map(|()| Err(Elapsed)),

@@ -53,7 +53,9 @@ pub(crate) fn redis_key(
 }
 
 fn push<const N: usize>(out: &mut Buffer, parts: [&str; N]) {
-    parts.into_iter().for_each(|part| out.push_str(part));
+    for part in parts {
+        out.push_str(part);
+    }
 }
 
 fn push_digest(out: &mut Buffer, digest: [u8; 32]) {

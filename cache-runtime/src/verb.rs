@@ -34,7 +34,7 @@ where
     F::Output: 'static,
 {
     let mut driver = Driver::new(Verb::Peek);
-    let found: Option<Option<F::Output>> = driver.answer(call).await;
+    let found: Option<Option<F::Output>> = driver.answer(pin!(call)).await;
     driver.warn_unless_taken("peek");
     found.flatten()
 }
@@ -79,14 +79,14 @@ where
 /// stores nothing.
 pub async fn refresh<F: Future>(call: F) -> F::Output {
     let mut driver = Driver::new(Verb::Refresh);
-    let output = driver.run(call).await;
+    let output = driver.run(pin!(call)).await;
     driver.warn_unless_taken("refresh");
     output
 }
 
 /// Runs the function without the cache.
 pub async fn bypass<F: Future>(call: F) -> F::Output {
-    Driver::new(Verb::Bypass).run(call).await
+    Driver::new(Verb::Bypass).run(pin!(call)).await
 }
 
 /// Calls, and says what the cache did.

@@ -14,23 +14,21 @@ const SPARE: usize = 64;
 
 const TAKEN: &str = "a search is taken out by whoever takes its place";
 
+type Place = Box<Option<Search>>;
+
 thread_local! {
-    static PLACES: RefCell<Vec<Box<Option<Search>>>> = const { RefCell::new(Vec::new()) };
+    static PLACES: RefCell<Vec<Place>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A search in a place of its own.
-pub(crate) struct Placed(Option<Box<Option<Search>>>);
+pub(crate) struct Placed(Option<Place>);
 
 impl Placed {
     pub(crate) fn new(search: Search) -> Self {
         let spare = PLACES.try_with(|places| places.borrow_mut().pop()).ok().flatten();
-        Self(Some(match spare {
-            Some(mut place) => {
-                *place = Some(search);
-                place
-            }
-            None => Box::new(Some(search)),
-        }))
+        let mut place = spare.unwrap_or_default();
+        *place = Some(search);
+        Self(Some(place))
     }
 
     pub(crate) fn into_inner(mut self) -> Search {
@@ -41,7 +39,7 @@ impl Placed {
     }
 }
 
-fn spare(place: Box<Option<Search>>) {
+fn spare(place: Place) {
     let _ = PLACES.try_with(|places| {
         let mut places = places.borrow_mut();
         if places.len() < SPARE {

@@ -1,7 +1,7 @@
 //! Calls that are named and not made: which entries they would use, and removing those.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Waker};
 
 use super::ticket::{Driver, Verb};
@@ -46,8 +46,9 @@ pub struct Targets {
 }
 
 impl Targets {
-    async fn add<F: Future>(&mut self, call: F) {
-        match Driver::new(Verb::Invalidate).answer(call).await {
+    /// Boxed, as every other step would store the call once more.
+    async fn add<F: Future>(&mut self, mut call: Pin<Box<F>>) {
+        match Driver::new(Verb::Invalidate).answer(call.as_mut()).await {
             Some(target) => self.found.push(target),
             None => self.stranger = true,
         }
@@ -57,7 +58,7 @@ impl Targets {
 impl<F: Future> Calls<()> for F {
     async fn targets(self) -> Targets {
         let mut targets = Targets::default();
-        targets.add(self).await;
+        targets.add(Box::pin(self)).await;
         targets
     }
 }
@@ -66,7 +67,7 @@ impl<F: Future> Calls<Vec<()>> for Vec<F> {
     async fn targets(self) -> Targets {
         let mut targets = Targets::default();
         for call in self {
-            targets.add(call).await;
+            targets.add(Box::pin(call)).await;
         }
         targets
     }
@@ -76,7 +77,7 @@ impl<F: Future, const N: usize> Calls<[(); N]> for [F; N] {
     async fn targets(self) -> Targets {
         let mut targets = Targets::default();
         for call in self {
-            targets.add(call).await;
+            targets.add(Box::pin(call)).await;
         }
         targets
     }
@@ -89,7 +90,7 @@ macro_rules! tuples {
             async fn targets(self) -> Targets {
                 let ($($call,)+) = self;
                 let mut targets = Targets::default();
-                $(targets.add($call).await;)+
+                $(targets.add(Box::pin($call)).await;)+
                 targets
             }
         }
@@ -112,7 +113,7 @@ tuples! { A; A B; A B C; A B C D; A B C D E; A B C D E F; A B C D E F G; A B C D
 /// the function without the cache. [`Error::is_not_cached`] where a future reached no cached
 /// function; it has then run, with its effects. [`Error::is_value`] where the arguments make no key.
 pub async fn invalidate<Form, C: Calls<Form>>(calls: C) -> Result<()> {
-    let Targets { found, stranger } = calls.targets().await;
+    let Targets { found, stranger } = Box::pin(calls.targets()).await;
     let mut result = if stranger { Err(Error::not_cached()) } else { Ok(()) };
     for (cache, names, groups) in together(found, &mut result) {
         let first = groups.first().copied();

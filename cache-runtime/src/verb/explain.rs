@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use super::ticket::{Driver, Verb};
@@ -14,7 +15,7 @@ use crate::outcome::Reason;
 ///
 /// [`Error::is_not_cached`] where the future reached no cached function; it has then run.
 pub async fn explain<F: Future>(call: F) -> Result<Explanation> {
-    let answer = Driver::new(Verb::Explain).answer(call).await;
+    let answer = Driver::new(Verb::Explain).answer(pin!(call)).await;
     answer.ok_or_else(Error::not_cached)
 }
 

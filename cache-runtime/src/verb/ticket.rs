@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::error::Error;
@@ -124,8 +124,10 @@ impl Driver {
     }
 
     /// Drives the call until it answers; `None` where it has run instead.
-    pub(super) async fn answer<F: Future, A: 'static>(&mut self, call: F) -> Option<A> {
-        let mut call = pin!(call);
+    pub(super) async fn answer<F: Future, A: 'static>(
+        &mut self,
+        mut call: Pin<&mut F>,
+    ) -> Option<A> {
         poll_fn(|cx| match self.poll(call.as_mut(), cx, &mut None) {
             (_, Some(answer)) => Poll::Ready(answer.downcast().ok().map(|answer| *answer)),
             (Poll::Ready(_), None) => Poll::Ready(None),
@@ -135,8 +137,7 @@ impl Driver {
     }
 
     /// Drives the call to its end.
-    pub(super) async fn run<F: Future>(&mut self, call: F) -> F::Output {
-        let mut call = pin!(call);
+    pub(super) async fn run<F: Future>(&mut self, mut call: Pin<&mut F>) -> F::Output {
         poll_fn(|cx| self.poll(call.as_mut(), cx, &mut None).0).await
     }
 

@@ -168,13 +168,17 @@ impl Asks {
         }
         let some = !queue.asks.is_empty() || !queue.sent.is_empty();
         drop(queue);
-        late.iter().for_each(|answer| answer.tell(Err(Sent::Timeout)));
+        for answer in late {
+            answer.tell(Err(Sent::Timeout));
+        }
         some
     }
 }
 
 fn tell_all(asks: &[Ask], sent: &Sent) {
-    asks.iter().for_each(|ask| ask.answer.tell(Err(sent.clone())));
+    for ask in asks {
+        ask.answer.tell(Err(sent.clone()));
+    }
 }
 
 /// Has `key` read with whatever else is waiting. It is told in time whatever becomes of the lane, and
