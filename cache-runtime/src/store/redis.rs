@@ -124,7 +124,7 @@ impl Redis {
         // What is large would hold the others up, and what has little time left is no measure of the
         // lane.
         Ok(if others && !key.bulk && self.lanes.is_ample(limit) {
-            let answered = reads::ask(lane, key, timed, Instant::now() + limit);
+            let answered = lane.asks.ask(key, timed, Instant::now() + limit);
             let (lanes, mark) = (&self.lanes, LaneMark::of(lane));
             Asked::Together(Together { lanes, slot, mark, answered })
         } else {

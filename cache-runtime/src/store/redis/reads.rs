@@ -132,6 +132,31 @@ impl Asks {
         Arc::new(Self { queue, some: Notify::new(), watched: Notify::new() })
     }
 
+    /// Has `key` read with whatever else is waiting. It is told in time whatever becomes of the lane,
+    /// and of what drives it.
+    pub(super) fn ask(&self, key: &Key, timed: bool, until: Instant) -> Answered {
+        let answer = Arc::new(Answer(Mutex::new(Stage::Awaited(None))));
+        let ask = Ask { key: key.clone(), timed, until, answer: answer.clone() };
+        let answered = Answered(Some(answer));
+        let mut queue = lock(&self.queue);
+        if queue.closed {
+            drop(queue);
+            ask.answer.tell(Err(Sent::Down));
+            return answered;
+        }
+        let first = queue.asks.is_empty();
+        let idle = std::mem::replace(&mut queue.idle, false);
+        queue.asks.push(ask);
+        drop(queue);
+        if first {
+            self.some.notify_one();
+        }
+        if idle {
+            self.watched.notify_one();
+        }
+        answered
+    }
+
     /// Nothing is sent any more: its connection, or what drives that, has gone.
     pub(crate) fn close(&self) {
         let mut queue = lock(&self.queue);
@@ -181,31 +206,6 @@ fn tell_all(asks: &[Ask], sent: &Sent) {
     }
 }
 
-/// Has `key` read with whatever else is waiting. It is told in time whatever becomes of the lane, and
-/// of what drives it.
-pub(super) fn ask(lane: &Lane, key: &Key, timed: bool, until: Instant) -> Answered {
-    let answer = Arc::new(Answer(Mutex::new(Stage::Awaited(None))));
-    let ask = Ask { key: key.clone(), timed, until, answer: answer.clone() };
-    let answered = Answered(Some(answer));
-    let mut queue = lock(&lane.asks.queue);
-    if queue.closed {
-        drop(queue);
-        ask.answer.tell(Err(Sent::Down));
-        return answered;
-    }
-    let first = queue.asks.is_empty();
-    let idle = std::mem::replace(&mut queue.idle, false);
-    queue.asks.push(ask);
-    drop(queue);
-    if first {
-        lane.asks.some.notify_one();
-    }
-    if idle {
-        lane.asks.watched.notify_one();
-    }
-    answered
-}
-
 /// Tells the reads of a lane when their time is over. On the private runtime: what drives the lane may
 /// be busy with something else.
 pub(crate) async fn watch(asks: Arc<Asks>) {
@@ -229,15 +229,23 @@ pub(crate) async fn watch(asks: Arc<Asks>) {
 }
 
 /// Sends what is asked for, until nobody can ask any more.
-pub(crate) async fn gather(lanes: Weak<Lanes>, lane: Weak<Lane>, asks: Arc<Asks>) {
-    let driven = Driven { lanes, lane, asks };
+// Not an `async fn`: what is told at its end is told also where it has not begun.
+pub(crate) fn gather(
+    lanes: Weak<Lanes>,
+    lane: Weak<Lane>,
+    asks: Arc<Asks>,
+) -> impl Future<Output = ()> + Send {
+    drive(Driven { lanes, lane, asks })
+}
+
+async fn drive(driven: Driven) {
     loop {
         driven.asks.some.notified().await;
         // Whoever is about to run may ask as well.
         tokio::task::yield_now().await;
         while let Some(mut together) = driven.asks.take() {
             let (Some(lanes), Some(lane)) = (driven.lanes.upgrade(), driven.lane.upgrade()) else {
-                return;
+                return tell_all(&together, &Sent::Down);
             };
             let asked = together.len();
             together.retain(|ask| ask.answer.is_awaited());
@@ -462,5 +470,97 @@ impl<'a> Batch<'a> {
             left: read.left.and_then(|at| lefts[at]),
         });
         Ok(found.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::background;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn ask(asks: &Asks, limit: Duration) -> Answered {
+        asks.ask(&Key::named("key"), false, Instant::now() + limit)
+    }
+
+    async fn told(answered: Answered) -> Result<Found, Sent> {
+        background::timeout(LONG, pin!(answered)).await.expect("it is told in time")
+    }
+
+    #[tokio::test]
+    async fn the_first_to_tell_counts_and_whoever_waits_is_woken() {
+        let asks = Asks::new();
+        let waiting = tokio::spawn(told(ask(&asks, LONG)));
+        let together = loop {
+            match asks.take() {
+                Some(together) => break together,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        tokio::task::yield_now().await;
+        together[0].answer.tell(Ok(Found::default()));
+        together[0].answer.tell(Err(Sent::Down));
+        assert!(matches!(waiting.await, Ok(Ok(_))));
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_is_not_awaited_any_more() {
+        let asks = Asks::new();
+        drop(ask(&asks, LONG));
+        assert!(!asks.take().unwrap()[0].answer.is_awaited());
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_nothing_drives_keeps_nobody_beyond_his_time() {
+        let asks = Asks::new();
+        background::spawn(watch(asks.clone()));
+        for _ in 0..2 {
+            // One waits to be sent, and one for an answer.
+            let sent = ask(&asks, Duration::from_millis(100));
+            let batch = Arc::new(asks.take().unwrap());
+            let place = lock(&asks.queue).sent.insert(batch);
+            let queued = ask(&asks, Duration::from_millis(100));
+            let patient = ask(&asks, LONG);
+            assert!(matches!(told(sent).await, Err(Sent::Timeout)));
+            assert!(matches!(told(queued).await, Err(Sent::Timeout)));
+            drop(asks.take());
+            lock(&asks.queue).sent.remove(place);
+            drop(patient);
+            let rests = async {
+                while !lock(&asks.queue).idle {
+                    tokio::time::sleep(BEAT).await;
+                }
+            };
+            tokio::time::timeout(LONG, rests).await.expect("the watch rests");
+        }
+    }
+
+    #[tokio::test]
+    async fn once_closed_everybody_is_told() {
+        let asks = Asks::new();
+        let watching = background::spawn(watch(asks.clone())).unwrap();
+        let before = ask(&asks, LONG);
+        asks.close();
+        assert!(matches!(told(before).await, Err(Sent::Down)));
+        assert!(matches!(told(ask(&asks, LONG)).await, Err(Sent::Down)));
+        watching.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_drove_a_lane_tells_everybody_at_its_end() {
+        for begins in [true, false] {
+            let asks = Asks::new();
+            let before = ask(&asks, LONG);
+            let gathering = tokio::spawn(gather(Weak::new(), Weak::new(), asks.clone()));
+            if begins {
+                // The lane is gone: it ends by itself.
+                gathering.await.unwrap();
+            } else {
+                gathering.abort();
+            }
+            assert!(matches!(told(before).await, Err(Sent::Down)));
+            assert!(matches!(told(ask(&asks, LONG)).await, Err(Sent::Down)));
+        }
     }
 }
