@@ -195,9 +195,9 @@ impl Near {
         Sent { at: Coarse::now(), mark: self.marks.mark(key) }
     }
 
-    /// The value that counts, and when it was stored.
+    /// The value that counts, when it was stored, and its size in bytes.
     #[inline]
-    pub(crate) fn get(&self, call: &[u8]) -> Option<(Value, Stored)> {
+    pub(crate) fn get(&self, call: &[u8]) -> Option<(Value, Stored, u32)> {
         let now = Coarse::now();
         // Before the marks are looked at: what had been announced by then has touched them.
         if !self.marks.is_heard(now) {
@@ -205,7 +205,7 @@ impl Near {
         }
         let copy = self.copies.get()?.get(&Named(call))?;
         let counts = now.ticks() < copy.ends && self.marks.is_untouched(&copy.mark);
-        counts.then_some((copy.value, copy.stored))
+        counts.then_some((copy.value, copy.stored, copy.size))
     }
 
     /// Keeps a copy, unless what was read has been touched since.

@@ -333,6 +333,19 @@ async fn an_endless_timeout_is_no_reason_to_panic() {
     let config = config.budget(Duration::MAX).wait(Duration::MAX);
     assert!(Cache::connect(config.clone()).await.unwrap_err().is_unavailable());
     assert_eq!(Cache::new(config).scope(number(1)).await, 2);
+
+    let server = Server::start().await;
+    let config = server.config().connect_timeout(Duration::MAX).timeout(Duration::MAX);
+    let config = config.budget(Duration::MAX).wait(Duration::MAX);
+    let cache = Cache::connect(config).await.unwrap();
+    for _ in 0..3 {
+        // So many at a time are read together.
+        let all = futures::future::join_all((0..200).map(number));
+        let all = cache.scope(all).await;
+        assert!(all.into_iter().eq((0..200).map(|of| of * 2)));
+    }
+    cache.flush().await;
+    assert!(cache.scope(observe(number(199))).await.1.is_hit());
 }
 
 #[tokio::test]

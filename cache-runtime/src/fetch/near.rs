@@ -13,9 +13,6 @@ use crate::verb;
 /// Lets others have their turn now and then: answered from copies alone, a task would never yield.
 #[doc(hidden)]
 pub async fn pace() {
-    thread_local! {
-        static HITS: Cell<u8> = const { Cell::new(0) };
-    }
     let hits = HITS.replace(HITS.get().wrapping_add(1));
     // Of the runtime's budget a unit for several: it is meant for what takes longer than a hit.
     if hits.is_multiple_of(HITS_TO_A_UNIT) {
@@ -23,8 +20,15 @@ pub async fn pace() {
     }
 }
 
-/// A task of nothing but hits yields after a thousand of them, which take less than 0.1 ms.
+thread_local! {
+    static HITS: Cell<u8> = const { Cell::new(0) };
+}
+
+/// A task of nothing but hits yields after a thousand of them.
 const HITS_TO_A_UNIT: u8 = 8;
+
+/// Bytes of a value past which a hit is as good as several: it is cloned.
+const LARGE: u32 = 1024;
 
 /// A copy that counts. Neither hashed nor allocated for beyond the value's own clone.
 #[doc(hidden)]
@@ -38,7 +42,10 @@ fn copy(call: &Call) -> Option<Value> {
     if !call.is_local() || inner.tombstones.any() {
         return None;
     }
-    let (value, stored) = inner.near.get(&call.local_name())?;
+    let (value, stored, size) = inner.near.get(&call.local_name())?;
+    if size > LARGE {
+        HITS.set(0);
+    }
     inner.counters(call.identity.group).local_hit();
     tracing::debug!(prefix = call.identity.prefix, "cache local hit");
     if call.verb.is_some() {

@@ -1,8 +1,8 @@
 //! Where a search lives while it goes on.
 //!
 //! Apart from the call's future, which every caller of a cached function carries. What has room for
-//! a search is used again by the next call of the thread: for its size malloc has to take the lock that all
-//! threads share, as soon as a few of them are in use.
+//! a search is used again by the next call of the thread: threads that free each other's memory
+//! fight for malloc's locks, and of this size it has only a few at hand without them.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};

@@ -54,6 +54,8 @@ const OUTAGE: [&str; 6] = ["LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "BU
 /// One shared connection.
 pub(crate) struct Lane {
     index: usize,
+    /// Of all lanes that there have been.
+    number: u64,
     connection: MultiplexedConnection,
     strikes: AtomicU32,
     gone: Arc<Notify>,
@@ -104,13 +106,13 @@ impl Drop for Lane {
 /// Tells a lane from the one that took its place, without keeping it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LaneMark {
-    address: usize,
+    number: u64,
     private: bool,
 }
 
 impl LaneMark {
-    pub(crate) fn of(lane: &Arc<Lane>) -> Self {
-        Self { address: Arc::as_ptr(lane).addr(), private: lane.is_private() }
+    pub(crate) fn of(lane: &Lane) -> Self {
+        Self { number: lane.number, private: lane.is_private() }
     }
 }
 

@@ -27,6 +27,9 @@ pub(super) const COMPARE_AND_SET: &str = include_str!("compare_and_set.lua");
 /// Commands in flight past which calls run plainly: a queue that long is an outage.
 const IN_FLIGHT: usize = 4096;
 
+/// Nobody waits longer for an answer, whatever the settings say: a moment has to have a name.
+const LONGEST: Duration = Duration::from_secs(60 * 60 * 24);
+
 /// For how long a refused write keeps others from trying.
 const WRITES_PAUSED: Duration = Duration::from_secs(1);
 
@@ -124,7 +127,7 @@ impl Redis {
         // What is large would hold the others up, and what has little time left is no measure of the
         // lane.
         Ok(if others && !key.bulk && self.lanes.is_ample(limit) {
-            let answered = lane.asks.ask(key, timed, Instant::now() + limit);
+            let answered = lane.asks.ask(key, timed, Instant::now() + limit.min(LONGEST));
             let (lanes, mark) = (&self.lanes, LaneMark::of(lane));
             Asked::Together(Together { lanes, slot, mark, answered })
         } else {

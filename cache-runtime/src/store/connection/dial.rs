@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{
@@ -18,6 +18,9 @@ use crate::background;
 use crate::clock::Coarse;
 use crate::config::{Address, Config, Server};
 use crate::store::redis::{Asks, COMPARE_AND_SET, gather, watch};
+
+/// How many lanes there have been.
+static DIALLED: AtomicU64 = AtomicU64::new(0);
 
 type Dialled = Result<(Connection, Arc<Lane>), String>;
 
@@ -77,6 +80,7 @@ impl Lanes {
         let anchor = home.map(|home| Anchor::at(&home, gone.clone()));
         let lane = Arc::new(Lane {
             index,
+            number: DIALLED.fetch_add(1, Ordering::Relaxed),
             connection,
             strikes: AtomicU32::new(0),
             gone,

@@ -5,6 +5,7 @@
 //! thereby read in the same moment as the entry, and what a command costs is shared. A lane that
 //! waits for nothing sends at once.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -25,6 +26,9 @@ use crate::store::{Found, Key};
 
 /// Reads that go out in one command at most: the answer to all of them has to come at once.
 const MOST: usize = 64;
+
+/// Reads for which a queue keeps room while it is empty.
+const ROOM: usize = 1024;
 
 /// How late a read may be told that its time is over.
 const BEAT: Duration = Duration::from_millis(2);
@@ -80,14 +84,21 @@ impl Future for Answered {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(answer) = &self.0 else { return Poll::Pending };
         let mut stage = lock(&answer.0);
-        if let Stage::Awaited(waker) = &mut *stage {
-            let before = match waker {
-                Some(waker) if waker.will_wake(cx.waker()) => None,
-                waker => waker.replace(cx.waker().clone()),
-            };
+        let mut fresh = None;
+        while let Stage::Awaited(waker) = &mut *stage {
+            if waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                return Poll::Pending;
+            }
+            if let Some(fresh) = fresh.take() {
+                let before = waker.replace(fresh);
+                drop(stage);
+                drop(before);
+                return Poll::Pending;
+            }
+            // Not under the lock: it is the executor's.
             drop(stage);
-            drop(before);
-            return Poll::Pending;
+            fresh = Some(cx.waker().clone());
+            stage = lock(&answer.0);
         }
         let told = std::mem::replace(&mut *stage, Stage::Over);
         drop(stage);
@@ -119,7 +130,7 @@ pub(crate) struct Asks {
 
 #[derive(Default)]
 struct Queue {
-    asks: Vec<Ask>,
+    asks: VecDeque<Ask>,
     sent: Slab<Arc<Vec<Ask>>>,
     /// Nobody looks after them.
     idle: bool,
@@ -146,7 +157,7 @@ impl Asks {
         }
         let first = queue.asks.is_empty();
         let idle = std::mem::replace(&mut queue.idle, false);
-        queue.asks.push(ask);
+        queue.asks.push_back(ask);
         drop(queue);
         if first {
             self.some.notify_one();
@@ -168,16 +179,21 @@ impl Asks {
         tell_all(&asks, &Sent::Down);
     }
 
-    /// What is to be sent together; `None` where nothing waits.
-    fn take(&self) -> Option<Vec<Ask>> {
+    /// What is to be sent together, and is looked after from now on as sent; `None` where nothing
+    /// waits. Whoever went away is left out.
+    fn take(&self) -> Option<Taken> {
         let mut queue = lock(&self.queue);
-        let rest = match queue.asks.len() {
-            0 => return None,
-            // As much room as was needed now.
-            some @ 1..=MOST => Vec::with_capacity(some),
-            _ => queue.asks.split_off(MOST),
-        };
-        Some(std::mem::replace(&mut queue.asks, rest))
+        let all = queue.asks.len().min(MOST);
+        if all == 0 {
+            return None;
+        }
+        let awaited = |ask: &Ask| ask.answer.is_awaited();
+        let asks: Arc<Vec<Ask>> = Arc::new(queue.asks.drain(..all).filter(awaited).collect());
+        if queue.asks.is_empty() && queue.asks.capacity() > ROOM {
+            queue.asks = VecDeque::new();
+        }
+        let place = queue.sent.insert(asks.clone());
+        Some(Taken { asks, place, reading: all })
     }
 
     /// Tells those whose time is over; whether there is anybody to look after.
@@ -185,6 +201,7 @@ impl Asks {
         let mut late = Vec::new();
         let queue = lock(&self.queue);
         let is_late = |ask: &Ask| ask.until <= now;
+        // Of those that were sent too: their lane may never answer.
         let sent = queue.sent.iter().flat_map(|(_, asks)| asks.iter());
         for ask in queue.asks.iter().chain(sent).filter(|ask| is_late(ask)) {
             if ask.answer.is_awaited() {
@@ -200,7 +217,7 @@ impl Asks {
     }
 }
 
-fn tell_all(asks: &[Ask], sent: &Sent) {
+fn tell_all<'a>(asks: impl IntoIterator<Item = &'a Ask>, sent: &Sent) {
     for ask in asks {
         ask.answer.tell(Err(sent.clone()));
     }
@@ -243,19 +260,12 @@ async fn drive(driven: Driven) {
         driven.asks.some.notified().await;
         // Whoever is about to run may ask as well.
         tokio::task::yield_now().await;
-        while let Some(mut together) = driven.asks.take() {
-            let (Some(lanes), Some(lane)) = (driven.lanes.upgrade(), driven.lane.upgrade()) else {
-                return tell_all(&together, &Sent::Down);
-            };
-            let asked = together.len();
-            together.retain(|ask| ask.answer.is_awaited());
-            lane.end_reading(asked - together.len());
-            if !together.is_empty() {
-                tokio::spawn(send(OnItsWay::new(lanes, lane, together)));
-            }
-        }
-        if lock(&driven.asks.queue).closed {
+        let (Some(lanes), Some(lane)) = (driven.lanes.upgrade(), driven.lane.upgrade()) else {
             return;
+        };
+        while let Some(taken) = driven.asks.take() {
+            let (lanes, lane) = (lanes.clone(), lane.clone());
+            tokio::spawn(send(OnItsWay { lanes, lane, taken, answered: false }));
         }
     }
 }
@@ -276,42 +286,55 @@ impl Drop for Driven {
     }
 }
 
-/// Reads that have been sent; told even if whatever drives the lane ends.
+/// Reads that are sent together.
+struct Taken {
+    asks: Arc<Vec<Ask>>,
+    /// Among what has been sent.
+    place: usize,
+    /// For how many they count among those that the lane reads.
+    reading: usize,
+}
+
+/// Told even if whatever drives the lane ends.
 struct OnItsWay {
     lanes: Arc<Lanes>,
     lane: Arc<Lane>,
-    asks: Arc<Vec<Ask>>,
-    place: usize,
+    taken: Taken,
     answered: bool,
 }
 
 impl OnItsWay {
-    fn new(lanes: Arc<Lanes>, lane: Arc<Lane>, asks: Vec<Ask>) -> Self {
-        let asks = Arc::new(asks);
-        let place = lock(&lane.asks.queue).sent.insert(asks.clone());
-        Self { lanes, lane, asks, place, answered: false }
+    fn end_reading(&mut self) {
+        self.lane.end_reading(std::mem::take(&mut self.taken.reading));
     }
 }
 
 impl Drop for OnItsWay {
     fn drop(&mut self) {
-        let sent = lock(&self.lane.asks.queue).sent.try_remove(self.place);
+        let sent = lock(&self.lane.asks.queue).sent.try_remove(self.taken.place);
         drop(sent);
-        self.lane.end_reading(self.asks.len());
+        self.end_reading();
         if !self.answered {
             self.lanes.dropped(&self.lane);
-            tell_all(&self.asks, &Sent::Down);
+            tell_all(&*self.taken.asks, &Sent::Down);
         }
     }
 }
 
 async fn send(mut sent: OnItsWay) {
-    let OnItsWay { lanes, lane, asks, .. } = &sent;
-    match read(lanes, lane, asks).await {
+    let asks = sent.taken.asks.clone();
+    if asks.is_empty() {
+        sent.answered = true;
+        return;
+    }
+    let answers = read(&sent.lanes, &sent.lane, &asks).await;
+    // Before anybody is told, who may be about to read again.
+    sent.end_reading();
+    match answers {
         // One of the keys may be refused to us, and the others not.
         Err(Sent::Error { .. }) if asks.len() > 1 => {
             for ask in asks.iter() {
-                let answer = read(lanes, lane, std::slice::from_ref(ask)).await;
+                let answer = read(&sent.lanes, &sent.lane, std::slice::from_ref(ask)).await;
                 ask.answer.tell(answer.map(|mut found| found.pop().unwrap_or_default()));
             }
         }
@@ -320,7 +343,7 @@ async fn send(mut sent: OnItsWay) {
                 ask.answer.tell(Ok(found));
             }
         }
-        Err(failed) => tell_all(asks, &failed),
+        Err(failed) => tell_all(&*asks, &failed),
     }
     sent.answered = true;
 }
@@ -499,8 +522,8 @@ mod tests {
             }
         };
         tokio::task::yield_now().await;
-        together[0].answer.tell(Ok(Found::default()));
-        together[0].answer.tell(Err(Sent::Down));
+        together.asks[0].answer.tell(Ok(Found::default()));
+        together.asks[0].answer.tell(Err(Sent::Down));
         assert!(matches!(waiting.await, Ok(Ok(_))));
     }
 
@@ -508,7 +531,22 @@ mod tests {
     async fn who_goes_away_is_not_awaited_any_more() {
         let asks = Asks::new();
         drop(ask(&asks, LONG));
-        assert!(!asks.take().unwrap()[0].answer.is_awaited());
+        let taken = asks.take().unwrap();
+        assert_eq!((taken.asks.len(), taken.reading), (0, 1));
+    }
+
+    #[test]
+    fn a_long_queue_is_taken_in_batches_and_leaves_no_room_behind() {
+        let asks = Asks::new();
+        let waiting: Vec<_> = (0..10_000).map(|_| ask(&asks, LONG)).collect();
+        let mut sizes = Vec::new();
+        while let Some(taken) = asks.take() {
+            assert!(taken.asks.capacity() <= MOST);
+            sizes.push(taken.asks.len());
+        }
+        assert!(sizes.iter().all(|size| *size <= MOST) && sizes.iter().sum::<usize>() == 10_000);
+        assert!(lock(&asks.queue).asks.capacity() <= ROOM);
+        drop(waiting);
     }
 
     #[tokio::test]
@@ -518,15 +556,16 @@ mod tests {
         for _ in 0..2 {
             // One waits to be sent, and one for an answer.
             let sent = ask(&asks, Duration::from_millis(100));
-            let batch = Arc::new(asks.take().unwrap());
-            let place = lock(&asks.queue).sent.insert(batch);
+            let place = asks.take().unwrap().place;
             let queued = ask(&asks, Duration::from_millis(100));
             let patient = ask(&asks, LONG);
             assert!(matches!(told(sent).await, Err(Sent::Timeout)));
             assert!(matches!(told(queued).await, Err(Sent::Timeout)));
-            drop(asks.take());
-            lock(&asks.queue).sent.remove(place);
+            let other = asks.take().unwrap().place;
             drop(patient);
+            for place in [place, other] {
+                lock(&asks.queue).sent.remove(place);
+            }
             let rests = async {
                 while !lock(&asks.queue).idle {
                     tokio::time::sleep(BEAT).await;
