@@ -59,13 +59,9 @@ impl Names {
         self.ends.push(self.text.len());
     }
 
-    fn all(&self) -> impl ExactSizeIterator<Item = &str> {
+    fn all(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         let mut from = 0;
-        self.ends.iter().map(move |end| {
-            let name = &self.text[std::mem::replace(&mut from, *end)..*end];
-            // Only text is ever written there.
-            std::str::from_utf8(name).unwrap_or_default()
-        })
+        self.ends.iter().map(move |end| &self.text[std::mem::replace(&mut from, *end)..*end])
     }
 }
 
@@ -88,13 +84,17 @@ impl Key {
     }
 
     pub(crate) fn tokens(&self) -> impl ExactSizeIterator<Item = &str> {
-        let mut all = self.all();
-        all.next();
-        all
+        self.all().skip(1)
     }
 
     /// The names of the entry and of all that it depends on.
     pub(crate) fn all(&self) -> impl ExactSizeIterator<Item = &str> {
+        // Only text is ever written there.
+        self.bytes().map(|name| std::str::from_utf8(name).unwrap_or_default())
+    }
+
+    /// As [`Key::all`], without a look at every letter.
+    pub(crate) fn bytes(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.names.all()
     }
 }

@@ -369,7 +369,7 @@ async fn read(lanes: &Arc<Lanes>, lane: &Arc<Lane>, asks: &[Ask]) -> Result<Vec<
 /// Reads of several entries, each name once.
 pub(super) struct Batch<'a> {
     reads: SmallVec<[Places; 1]>,
-    names: SmallVec<[&'a str; 4]>,
+    names: SmallVec<[&'a [u8]; 4]>,
     /// Places of the tokens among them.
     tokens: SmallVec<[usize; 2]>,
     /// Places of the names whose time is asked for.
@@ -399,7 +399,8 @@ impl<'a> Batch<'a> {
     }
 
     pub(super) fn add(&mut self, key: &'a Key, timed: bool) {
-        let name = key.entry();
+        let mut names = key.bytes();
+        let name = names.next().unwrap_or_default();
         let same = |read: &&Places| read.hash == key.hash && self.names[read.entry] == name;
         let same = self.reads.iter().find(same).map(|read| read.entry);
         self.shared |= same.is_some();
@@ -407,7 +408,7 @@ impl<'a> Batch<'a> {
             self.names.push(name);
             self.names.len() - 1
         });
-        let tokens = key.tokens().map(|token| self.token(token)).collect();
+        let tokens = names.map(|token| self.token(token)).collect();
         let left = timed.then(|| {
             self.timed.push(entry);
             self.timed.len() - 1
@@ -416,7 +417,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The place of a token: many depend on few.
-    fn token(&mut self, name: &'a str) -> usize {
+    fn token(&mut self, name: &'a [u8]) -> usize {
         let known = self.tokens.iter().copied().find(|at| self.names[*at] == name);
         known.unwrap_or_else(|| {
             self.names.push(name);
@@ -447,7 +448,7 @@ impl<'a> Batch<'a> {
         let mut mget = Cmd::with_capacity(1 + self.names.len(), size);
         mget.arg("MGET");
         for name in &self.names {
-            mget.arg(name);
+            mget.arg(*name);
         }
         mget
     }
