@@ -30,10 +30,8 @@ const MOST: usize = 64;
 /// Reads for which a queue keeps room while it is empty.
 const ROOM: usize = 1024;
 
-/// How late a read may be told that its time is over.
-const BEAT: Duration = Duration::from_millis(2);
-
-/// Less time than this has a timer of its own: a beat would be too much of it.
+/// Reads with less time than this have a timer each, so that whoever looks after the others may sleep
+/// for as long.
 pub(super) const EXACT: Duration = Duration::from_millis(60);
 
 /// A lane on which nothing is waited for so long is not looked after until something is.
@@ -196,15 +194,17 @@ impl Asks {
         Some(Taken { asks, place, reading: all })
     }
 
-    /// Tells those whose time is over; whether there is anybody to look after.
-    fn expire(&self, now: Instant) -> bool {
-        let mut late = Vec::new();
+    /// Tells those whose time is over; whether there is anybody to look after, and until when the next
+    /// of them waits.
+    fn expire(&self, now: Instant) -> (bool, Option<Instant>) {
+        let (mut late, mut next) = (Vec::new(), None::<Instant>);
         let queue = lock(&self.queue);
-        let is_late = |ask: &Ask| ask.until <= now;
         // Of those that were sent too: their lane may never answer.
         let sent = queue.sent.iter().flat_map(|(_, asks)| asks.iter());
-        for ask in queue.asks.iter().chain(sent).filter(|ask| is_late(ask)) {
-            if ask.answer.is_awaited() {
+        for ask in queue.asks.iter().chain(sent) {
+            if ask.until > now {
+                next = Some(next.map_or(ask.until, |next| next.min(ask.until)));
+            } else if ask.answer.is_awaited() {
                 late.push(ask.answer.clone());
             }
         }
@@ -213,7 +213,7 @@ impl Asks {
         for answer in late {
             answer.tell(Err(Sent::Timeout));
         }
-        some
+        (some, next)
     }
 }
 
@@ -226,22 +226,31 @@ fn tell_all<'a>(asks: impl IntoIterator<Item = &'a Ask>, sent: &Sent) {
 /// Tells the reads of a lane when their time is over. On the private runtime: what drives the lane may
 /// be busy with something else.
 pub(crate) async fn watch(asks: Arc<Asks>) {
-    let mut idle = Duration::ZERO;
+    let mut busy = Instant::now();
     loop {
-        idle = if asks.expire(Instant::now()) { Duration::ZERO } else { idle + BEAT };
+        let now = Instant::now();
+        let (some, next) = asks.expire(now);
+        if some {
+            busy = now;
+        }
         let rests = {
             let mut queue = lock(&asks.queue);
             if queue.closed && queue.sent.is_empty() {
                 return;
             }
-            queue.idle = idle >= IDLE && queue.asks.is_empty() && queue.sent.is_empty();
+            let empty = queue.asks.is_empty() && queue.sent.is_empty();
+            queue.idle = empty && now.duration_since(busy) >= IDLE;
             queue.idle
         };
         if rests {
             asks.watched.notified().await;
-            idle = Duration::ZERO;
+            busy = Instant::now();
+            continue;
         }
-        tokio::time::sleep(BEAT).await;
+        // What is asked for meanwhile has as much time at least.
+        let later = now + EXACT;
+        let until = next.map_or(later, |next| next.min(later));
+        tokio::time::sleep_until(until.into()).await;
     }
 }
 
@@ -569,7 +578,7 @@ mod tests {
             }
             let rests = async {
                 while !lock(&asks.queue).idle {
-                    tokio::time::sleep(BEAT).await;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             };
             tokio::time::timeout(LONG, rests).await.expect("the watch rests");
