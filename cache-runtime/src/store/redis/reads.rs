@@ -5,6 +5,10 @@
 //! thereby read in the same moment as the entry, and what a command costs is shared. A lane that
 //! waits for nothing sends at once.
 
+mod batch;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -12,17 +16,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use deadpool_redis::redis::{self, Cmd, Pipeline, RedisResult, Value};
 use slab::Slab;
-use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::odd;
 use crate::contained;
-use crate::entry::Token;
 use crate::store::connection::{Lane, Lanes, Sent};
 use crate::store::{Found, Key};
+pub(super) use batch::Batch;
 
 /// Reads that go out in one command at most: the answer to all of them has to come at once.
 const MOST: usize = 64;
@@ -373,243 +373,4 @@ async fn read(lanes: &Arc<Lanes>, lane: &Arc<Lane>, asks: &[Ask]) -> Result<Vec<
     let mut connection = lane.connection();
     let reply = lanes.send(lane, limit, 0, pin!(batch.send(&mut connection))).await?;
     batch.answers(reply)
-}
-
-/// Reads of several entries, each name once.
-pub(super) struct Batch<'a> {
-    reads: SmallVec<[Places; 1]>,
-    names: SmallVec<[&'a [u8]; 4]>,
-    /// Places of the tokens among them.
-    tokens: SmallVec<[usize; 2]>,
-    /// Places of the names whose time is asked for.
-    timed: SmallVec<[usize; 1]>,
-    /// Some read the same entry.
-    shared: bool,
-}
-
-/// Where what belongs to one entry is among the names.
-struct Places {
-    hash: u64,
-    entry: usize,
-    tokens: SmallVec<[usize; 2]>,
-    /// Among the timed.
-    left: Option<usize>,
-}
-
-impl<'a> Batch<'a> {
-    pub(super) fn with_room(reads: usize) -> Self {
-        Self {
-            reads: SmallVec::with_capacity(reads),
-            names: SmallVec::with_capacity(reads * 2),
-            tokens: SmallVec::new(),
-            timed: SmallVec::new(),
-            shared: false,
-        }
-    }
-
-    pub(super) fn add(&mut self, key: &'a Key, timed: bool) {
-        let mut names = key.bytes();
-        let name = names.next().unwrap_or_default();
-        let same = |read: &&Places| read.hash == key.hash && self.names[read.entry] == name;
-        let same = self.reads.iter().find(same).map(|read| read.entry);
-        self.shared |= same.is_some();
-        let entry = same.unwrap_or_else(|| {
-            self.names.push(name);
-            self.names.len() - 1
-        });
-        let tokens = names.map(|token| self.token(token)).collect();
-        let left = timed.then(|| {
-            self.timed.push(entry);
-            self.timed.len() - 1
-        });
-        self.reads.push(Places { hash: key.hash, entry, tokens, left });
-    }
-
-    /// The place of a token: many depend on few.
-    fn token(&mut self, name: &'a [u8]) -> usize {
-        let known = self.tokens.iter().copied().find(|at| self.names[*at] == name);
-        known.unwrap_or_else(|| {
-            self.names.push(name);
-            self.tokens.push(self.names.len() - 1);
-            self.names.len() - 1
-        })
-    }
-
-    /// `MGET`, and before it `PTTL` where that is asked for: then the age can only be overestimated.
-    pub(super) async fn send(
-        &self,
-        connection: &mut redis::aio::MultiplexedConnection,
-    ) -> RedisResult<Value> {
-        if self.timed.is_empty() {
-            return connection.send_packed_command(&self.mget()).await;
-        }
-        let mut all = Pipeline::with_capacity(self.timed.len() + 1);
-        for place in &self.timed {
-            all.cmd("PTTL").arg(self.names[*place]);
-        }
-        all.add_command(self.mget());
-        let replies = connection.send_packed_commands(&all, 0, all.len()).await?;
-        Ok(Value::Array(replies))
-    }
-
-    fn mget(&self) -> Cmd {
-        let size = self.names.iter().map(|name| name.len() + 16).sum();
-        let mut mget = Cmd::with_capacity(1 + self.names.len(), size);
-        mget.arg("MGET");
-        for name in &self.names {
-            mget.arg(*name);
-        }
-        mget
-    }
-
-    /// What was found, in the order of the reads.
-    pub(super) fn answers(&self, reply: Value) -> Result<Vec<Found>, Sent> {
-        let Value::Array(mut values) = reply else { return Err(odd(&reply)) };
-        let mut lefts = SmallVec::<[Option<Duration>; 1]>::new();
-        if !self.timed.is_empty() {
-            let mut replies = values;
-            values = match replies.pop() {
-                Some(Value::Array(values)) => values,
-                other => return Err(odd(&other.unwrap_or(Value::Nil))),
-            };
-            for left in &replies {
-                lefts.push(match left {
-                    // Absent a moment ago: what has come since is new.
-                    Value::Int(-2) => None,
-                    Value::Int(left) => Some(Duration::from_millis((*left).max(0).cast_unsigned())),
-                    other => return Err(odd(other)),
-                });
-            }
-        }
-        if values.len() != self.names.len() {
-            return Err(odd(&Value::Array(values)));
-        }
-        let mut bytes = SmallVec::<[Option<Bytes>; 4]>::new();
-        for value in values {
-            bytes.push(match value {
-                Value::Nil => None,
-                Value::BulkString(bytes) => Some(Bytes::from(bytes)),
-                other => return Err(odd(&other)),
-            });
-        }
-        // Of the tokens alone: of anything long it is a digest.
-        let mut tokens: SmallVec<[Option<Token>; 4]> = SmallVec::from_elem(None, bytes.len());
-        for at in &self.tokens {
-            tokens[*at] = bytes[*at].as_ref().map(|bytes| Token::of(bytes));
-        }
-        let found = self.reads.iter().map(|read| Found {
-            bytes: if self.shared { bytes[read.entry].clone() } else { bytes[read.entry].take() },
-            tokens: read.tokens.iter().map(|at| tokens[*at]).collect(),
-            left: read.left.and_then(|at| lefts[at]),
-        });
-        Ok(found.collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::background;
-
-    const LONG: Duration = Duration::from_secs(60);
-
-    fn ask(asks: &Asks, limit: Duration) -> Answered {
-        asks.ask(&Key::named("key"), false, Instant::now() + limit)
-    }
-
-    async fn told(answered: Answered) -> Result<Found, Sent> {
-        background::timeout(LONG, pin!(answered)).await.expect("it is told in time")
-    }
-
-    #[tokio::test]
-    async fn the_first_to_tell_counts_and_whoever_waits_is_woken() {
-        let asks = Asks::new();
-        let waiting = tokio::spawn(told(ask(&asks, LONG)));
-        let together = loop {
-            match asks.take() {
-                Some(together) => break together,
-                None => tokio::task::yield_now().await,
-            }
-        };
-        tokio::task::yield_now().await;
-        together.asks[0].answer.tell(Ok(Found::default()));
-        together.asks[0].answer.tell(Err(Sent::Down));
-        assert!(matches!(waiting.await, Ok(Ok(_))));
-    }
-
-    #[tokio::test]
-    async fn who_goes_away_is_not_awaited_any_more() {
-        let asks = Asks::new();
-        drop(ask(&asks, LONG));
-        let taken = asks.take().unwrap();
-        assert_eq!((taken.asks.len(), taken.reading), (0, 1));
-    }
-
-    #[test]
-    fn a_long_queue_is_taken_in_batches_and_leaves_no_room_behind() {
-        let asks = Asks::new();
-        let waiting: Vec<_> = (0..10_000).map(|_| ask(&asks, LONG)).collect();
-        let mut sizes = Vec::new();
-        while let Some(taken) = asks.take() {
-            assert!(taken.asks.capacity() <= MOST);
-            sizes.push(taken.asks.len());
-        }
-        assert!(sizes.iter().all(|size| *size <= MOST) && sizes.iter().sum::<usize>() == 10_000);
-        assert!(lock(&asks.queue).asks.capacity() <= ROOM);
-        drop(waiting);
-    }
-
-    #[tokio::test]
-    async fn a_lane_that_nothing_drives_keeps_nobody_beyond_his_time() {
-        let asks = Asks::new();
-        background::spawn(watch(asks.clone()));
-        for _ in 0..2 {
-            // One waits to be sent, and one for an answer.
-            let sent = ask(&asks, Duration::from_millis(100));
-            let place = asks.take().unwrap().place;
-            let queued = ask(&asks, Duration::from_millis(100));
-            let patient = ask(&asks, LONG);
-            assert!(matches!(told(sent).await, Err(Sent::Timeout)));
-            assert!(matches!(told(queued).await, Err(Sent::Timeout)));
-            let other = asks.take().unwrap().place;
-            drop(patient);
-            for place in [place, other] {
-                lock(&asks.queue).sent.remove(place);
-            }
-            let rests = async {
-                while !lock(&asks.queue).idle {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            };
-            tokio::time::timeout(LONG, rests).await.expect("the watch rests");
-        }
-    }
-
-    #[tokio::test]
-    async fn once_closed_everybody_is_told() {
-        let asks = Asks::new();
-        let watching = background::spawn(watch(asks.clone())).unwrap();
-        let before = ask(&asks, LONG);
-        asks.close();
-        assert!(matches!(told(before).await, Err(Sent::Down)));
-        assert!(matches!(told(ask(&asks, LONG)).await, Err(Sent::Down)));
-        watching.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn what_drove_a_lane_tells_everybody_at_its_end() {
-        for begins in [true, false] {
-            let asks = Asks::new();
-            let before = ask(&asks, LONG);
-            let gathering = tokio::spawn(gather(Weak::new(), Weak::new(), asks.clone()));
-            if begins {
-                // The lane is gone: it ends by itself.
-                gathering.await.unwrap();
-            } else {
-                gathering.abort();
-            }
-            assert!(matches!(told(before).await, Err(Sent::Down)));
-            assert!(matches!(told(ask(&asks, LONG)).await, Err(Sent::Down)));
-        }
-    }
 }
