@@ -71,11 +71,12 @@ impl Usual {
         if Instant::now() >= self.until {
             return Poll::Ready(());
         }
-        let mut deadlines = lock(table);
-        let waker = &mut deadlines[at].1;
-        if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-            let before = waker.replace(cx.waker().clone());
-            drop(deadlines);
+        let wakes = |waker: &Waker| waker.will_wake(cx.waker());
+        let same = lock(table)[at].1.as_ref().is_some_and(wakes);
+        if !same {
+            // Neither cloned nor dropped under the lock: it is the executor's.
+            let fresh = cx.waker().clone();
+            let before = lock(table)[at].1.replace(fresh);
             drop(before);
             begin_to_watch();
         }

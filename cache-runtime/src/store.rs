@@ -75,7 +75,7 @@ impl Key {
     pub(crate) fn named(entry: &str) -> Self {
         let mut names = Names::new();
         names.add(|text| text.push_str(entry));
-        names.add(|text| ["~", entry].iter().for_each(|part| text.push_str(part)));
+        names.add(|text| text.push_str(&format!("~{entry}")));
         Self { names, ..Self::any() }
     }
 
