@@ -108,6 +108,15 @@ impl fmt::Display for Status {
     }
 }
 
+/// The store that the settings ask for; the error says what is wrong with them.
+fn store(config: &Config, marks: &Arc<Marks>) -> std::result::Result<Store, String> {
+    Ok(match &config.backend {
+        Backend::Off => Store::Off,
+        Backend::Memory => Store::Memory(Memory::new(config.local_bytes, marks.clone())),
+        Backend::Redis(deployment) => Store::Redis(Redis::new(deployment, config, marks.clone())?),
+    })
+}
+
 impl Cache {
     /// Makes a cache from the environment. Never fails and does not connect: a wrong setting is
     /// one error line in the log and a cache that is off.
@@ -137,7 +146,9 @@ impl Cache {
     /// [`Error::is_unavailable`] where no connection comes up within the connect timeout, with the
     /// server's reason.
     pub async fn connect(config: Config) -> Result<Self> {
-        let cache = Self::new(config);
+        let marks = Arc::new(Marks::new(config.local_bytes));
+        let store = store(&config, &marks).map_err(|problem| Error::config("url", problem))?;
+        let cache = Self::over(store, config, marks);
         let Store::Redis(redis) = &cache.0.store else { return Ok(cache) };
         let dial = cache.0.config.connect_timeout;
         let patience = dial.saturating_mul(2).saturating_add(Duration::from_millis(100));
@@ -149,20 +160,18 @@ impl Cache {
         Err(Error::new(Kind::Unavailable, format!("redis cannot be reached: {why}")))
     }
 
-    /// Makes a cache from settings, without connecting.
+    /// Makes a cache from settings, without connecting. One that cannot be made, as with a certificate
+    /// that is none, is one error line in the log and a cache that is off.
     pub fn new(config: Config) -> Self {
         let marks = Arc::new(Marks::new(config.local_bytes));
-        let store = match &config.backend {
-            Backend::Off => Store::Off,
-            Backend::Memory => Store::Memory(Memory::new(config.local_bytes, marks.clone())),
-            Backend::Redis(server) => match Redis::new(server, &config, marks.clone()) {
-                Ok(redis) => Store::Redis(redis),
-                Err(problem) => {
-                    tracing::error!(problem, "the cache is off: a setting is wrong");
-                    Store::Off
-                }
-            },
-        };
+        let store = store(&config, &marks).unwrap_or_else(|problem| {
+            tracing::error!(problem, "the cache is off: a setting is wrong");
+            Store::Off
+        });
+        Self::over(store, config, marks)
+    }
+
+    fn over(store: Store, config: Config, marks: Arc<Marks>) -> Self {
         let cache = Self(Arc::new(Inner {
             store,
             flights: Flights::new(),

@@ -1,15 +1,19 @@
 //! Settings, and how they are read from the environment.
 
+mod deployment;
 mod url;
+mod vars;
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-pub(crate) use url::{Address, Server};
-
-/// The most lanes a cache keeps: more are slower, because each driver then sends smaller batches.
-const MAX_LANES: usize = 8;
+#[cfg(feature = "sentinel")]
+pub(crate) use deployment::Sentinel;
+#[cfg(feature = "tls")]
+pub(crate) use deployment::Tls;
+pub(crate) use deployment::{Address, Deployment, Part, Server, Topology};
+use vars::{Vars, clamp_lanes};
 
 /// Settings of a [`Cache`](crate::Cache).
 ///
@@ -83,7 +87,7 @@ impl Local {
 pub(crate) enum Backend {
     Off,
     Memory,
-    Redis(Server),
+    Redis(Box<Deployment>),
 }
 
 impl Default for Config {
@@ -114,7 +118,8 @@ impl Config {
         Self::default()
     }
 
-    /// A Redis server, by URL: `redis://`, `unix://`, or `memory://` for the in-process store.
+    /// Where Redis is, by URL: `redis://` or `rediss://` for a server, `unix://` for its socket,
+    /// `redis+sentinel://` and `redis+cluster://` for many, or `memory://` for the in-process store.
     ///
     /// # Errors
     ///
@@ -278,180 +283,7 @@ impl fmt::Debug for Backend {
         match self {
             Self::Off => f.write_str("Off"),
             Self::Memory => f.write_str("Memory"),
-            Self::Redis(server) => write!(f, "Redis({server})"),
+            Self::Redis(deployment) => write!(f, "Redis({deployment})"),
         }
     }
-}
-
-/// The environment, one reader a kind of value. An empty variable counts as unset.
-struct Vars<'a>(&'a dyn Fn(&str) -> Option<String>);
-
-impl Vars<'_> {
-    fn text(&self, name: &str) -> Option<String> {
-        let raw = (self.0)(name)?;
-        let value = unquote(raw.trim());
-        (!value.is_empty()).then(|| value.to_owned())
-    }
-
-    fn switched_off(&self) -> Result<bool> {
-        let switches = [self.switch("REDIS_ENABLED")?, self.switch("ENABLE_REDIS_CACHE")?];
-        Ok(switches.contains(&Some(false)))
-    }
-
-    fn switch(&self, name: &str) -> Result<Option<bool>> {
-        let Some(value) = self.text(name) else { return Ok(None) };
-        let switch =
-            switch(&value).ok_or_else(|| Error::config(name, "expected `true` or `false`"));
-        switch.map(Some)
-    }
-
-    /// A switch, or how long a copy may be used.
-    fn local(&self, name: &str) -> Result<Local> {
-        let Some(value) = self.text(name) else { return Ok(Local::AsWritten) };
-        match (switch(&value), span(&value)) {
-            (Some(true), _) => Ok(Local::All(Duration::MAX)),
-            (Some(false), _) => Ok(Local::Never),
-            (None, Some(most)) if !most.is_zero() => Ok(Local::All(most)),
-            _ => Err(Error::config(name, "expected `true`, `false`, or a time as in `10s`")),
-        }
-    }
-
-    /// Where the store is, and whether nothing at all was said about it.
-    fn backend(&self) -> Result<(Backend, bool)> {
-        if let Some(url) = self.text("REDIS_URL") {
-            let backend = url::parse(&url).map_err(|p| Error::config("REDIS_URL", p))?;
-            return Ok((backend, false));
-        }
-        if let Some(host) = self.text("REDIS_HOST") {
-            return Ok((self.parts(&host)?, false));
-        }
-        let on = self.switch("REDIS_ENABLED")?.or(self.switch("ENABLE_REDIS_CACHE")?);
-        if on.is_some() {
-            return Ok((self.parts("127.0.0.1")?, false));
-        }
-        Ok((Backend::Memory, true))
-    }
-
-    fn parts(&self, host: &str) -> Result<Backend> {
-        if host.contains("://") || host.contains('@') {
-            let url = if host.contains("://") { host.into() } else { format!("redis://{host}") };
-            let backend = url::parse(&url).map_err(|p| Error::config("REDIS_HOST", p))?;
-            return Ok(self.with_credentials(backend));
-        }
-        // The host may bring its port, as in a list of brokers; an IPv6 address has more colons.
-        let with_port = host.matches(':').count() == 1 || host.starts_with('[');
-        let (host, port) = if with_port {
-            url::host_and_port(host).map_err(|problem| Error::config("REDIS_HOST", problem))?
-        } else {
-            (host.to_owned(), None)
-        };
-        let port = port.map_or_else(|| self.port("REDIS_PORT"), Ok)?;
-        let db = u32::try_from(self.number("REDIS_DB", 0)?)
-            .map_err(|_| Error::config("REDIS_DB", "no server has that many databases"))?;
-        Ok(self.with_credentials(Backend::Redis(Server::tcp(&host, port, db.into()))))
-    }
-
-    /// Adds `REDIS_USERNAME` and `REDIS_PASSWORD`, taken literally, where the URL has none.
-    fn with_credentials(&self, backend: Backend) -> Backend {
-        let Backend::Redis(mut server) = backend else { return backend };
-        if server.password.is_none() {
-            server.username = self.text("REDIS_USERNAME").or(server.username);
-            // Literal: quotes and blanks may belong to the password.
-            server.password = (self.0)("REDIS_PASSWORD").filter(|password| !password.is_empty());
-        }
-        Backend::Redis(server)
-    }
-
-    fn port(&self, name: &str) -> Result<u16> {
-        let Some(value) = self.text(name) else { return Ok(6379) };
-        // Kubernetes sets `tcp://10.0.0.7:6379` for a service that is named `redis`.
-        let port = match value.strip_prefix("tcp://") {
-            Some(address) => address.rsplit(':').next().unwrap_or(address),
-            None => &value,
-        };
-        let port = port.parse().ok().filter(|port| *port > 0);
-        port.ok_or_else(|| Error::config(name, "expected a number from 1 to 65535"))
-    }
-
-    fn number(&self, name: &str, default: u64) -> Result<u64> {
-        let Some(value) = self.text(name) else { return Ok(default) };
-        value.parse().map_err(|_| {
-            let shown: String = value.chars().take(40).collect();
-            Error::config(name, format_args!("expected a whole number, found `{shown}`"))
-        })
-    }
-
-    fn positive(&self, name: &str, default: u64) -> Result<u64> {
-        match self.number(name, default)? {
-            0 => Err(Error::config(name, "must be greater than zero")),
-            number => Ok(number),
-        }
-    }
-
-    fn seconds(&self, name: &str, default: Duration) -> Result<Duration> {
-        Ok(Duration::from_secs(self.positive(name, default.as_secs())?))
-    }
-
-    fn millis(&self, name: &str, default: Duration) -> Result<Duration> {
-        Ok(Duration::from_millis(self.positive(name, default.as_millis() as u64)?))
-    }
-
-    fn bytes(&self, name: &str, default: usize) -> Result<usize> {
-        let number = self.positive(name, default as u64)?;
-        usize::try_from(number).map_err(|_| Error::config(name, "too large"))
-    }
-
-    fn lanes(&self, name: &str, default: usize) -> Result<usize> {
-        Ok(clamp_lanes(self.bytes(name, default)?))
-    }
-
-    fn namespace(&self, name: &str, default: String) -> Result<String> {
-        let namespace = self.text(name).unwrap_or(default);
-        if namespace.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(Error::config(name, "must not contain blanks or control characters"));
-        }
-        Ok(namespace)
-    }
-}
-
-fn switch(value: &str) -> Option<bool> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Some(true),
-        "false" | "0" | "no" | "off" => Some(false),
-        _ => None,
-    }
-}
-
-/// `10s`, with the units of the attribute.
-fn span(value: &str) -> Option<Duration> {
-    let unit = value.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = (value[..unit].parse::<u64>().ok()?, value[unit..].trim());
-    let seconds = |each: u64| number.checked_mul(each).map(Duration::from_secs);
-    match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => seconds(1),
-        "m" => seconds(60),
-        "h" => seconds(60 * 60),
-        "d" => seconds(24 * 60 * 60),
-        _ => None,
-    }
-}
-
-fn clamp_lanes(lanes: usize) -> usize {
-    if lanes > MAX_LANES {
-        tracing::warn!(
-            "REDIS_POOL_SIZE {lanes} is taken as {MAX_LANES}: every call shares the lanes, and \
-             more of them are slower, because each then sends smaller batches"
-        );
-    }
-    lanes.min(MAX_LANES)
-}
-
-fn unquote(value: &str) -> &str {
-    for quote in ['"', '\''] {
-        if let Some(inner) = value.strip_prefix(quote).and_then(|v| v.strip_suffix(quote)) {
-            return inner;
-        }
-    }
-    value
 }

@@ -4,6 +4,12 @@ mod breaker;
 mod connection;
 mod memory;
 mod redis;
+// Without the features there is always the one that the URL names.
+#[cfg_attr(
+    not(any(feature = "cluster", feature = "sentinel")),
+    allow(unused_imports, irrefutable_let_patterns, clippy::unnecessary_wraps)
+)]
+mod servers;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -334,6 +340,14 @@ impl Store {
         match self {
             Self::Redis(redis) => redis.timeout(),
             Self::Off | Self::Memory(_) => Duration::MAX,
+        }
+    }
+
+    /// Whether any number of names is removed by one command, and thereby at once.
+    pub(crate) fn unlinks_together(&self) -> bool {
+        match self {
+            Self::Off | Self::Memory(_) => true,
+            Self::Redis(redis) => redis.unlinks_together(),
         }
     }
 

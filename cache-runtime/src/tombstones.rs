@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::background;
 use crate::cache::Inner;
-use crate::store::Key;
+use crate::store::{Key, Store};
 
 /// Names that are remembered; with more than that, everything is to be invalidated. All of them go
 /// out in one command: an entry must not be refilled from another that is still to be removed.
@@ -28,16 +28,18 @@ pub(crate) struct Tombstones {
 
 #[derive(Default)]
 struct State {
-    /// By name, with the number of the last invalidation that failed.
-    names: HashMap<String, u64>,
+    /// What failed together, in its own order, with the number of the last time that it did.
+    lists: HashMap<Vec<String>, u64>,
+    /// How many of the lists each name is on.
+    names: HashMap<String, usize>,
     everything: Option<u64>,
     last: u64,
     delivering: bool,
 }
 
-/// What is sent at a time.
+/// What is to be sent.
 enum Batch {
-    Names(Vec<(String, u64)>),
+    Lists(Vec<(Vec<String>, u64)>),
     Everything(u64),
 }
 
@@ -76,7 +78,7 @@ impl Tombstones {
         batch
     }
 
-    fn delivered(&self, batch: Batch) {
+    fn delivered(&self, batch: &Batch) {
         self.state().delivered(batch);
     }
 
@@ -92,35 +94,60 @@ impl State {
 
     fn add(&mut self, names: Vec<String>) {
         self.last += 1;
-        for name in names {
-            if self.names.len() < MOST || self.names.contains_key(&name) {
-                self.names.insert(name, self.last);
-            } else {
-                self.everything = Some(self.last);
-            }
+        if let Some(last) = self.lists.get_mut(&names) {
+            *last = self.last;
+            return;
         }
+        let fresh = names.iter().filter(|name| !self.names.contains_key(*name)).count();
+        if self.lists.len() == MOST || self.names.len() + fresh > MOST {
+            self.everything = Some(self.last);
+            return;
+        }
+        for name in &names {
+            *self.names.entry(name.clone()).or_default() += 1;
+        }
+        self.lists.insert(names, self.last);
     }
 
+    /// In the order in which they failed.
     fn next(&self) -> Option<Batch> {
         if let Some(number) = self.everything {
             return Some(Batch::Everything(number));
         }
-        let names: Vec<_> = self.names.iter().map(|(n, at)| (n.clone(), *at)).collect();
-        (!names.is_empty()).then_some(Batch::Names(names))
+        let mut lists: Vec<_> = self.lists.iter().map(|(list, at)| (list.clone(), *at)).collect();
+        lists.sort_unstable_by_key(|(_, at)| *at);
+        (!lists.is_empty()).then_some(Batch::Lists(lists))
     }
 
     /// What failed once more meanwhile stays.
-    fn delivered(&mut self, batch: Batch) {
+    fn delivered(&mut self, batch: &Batch) {
         match batch {
             Batch::Everything(number) => {
-                self.everything = self.everything.filter(|last| *last > number);
-                self.names.retain(|_, last| *last > number);
+                self.everything = self.everything.filter(|last| last > number);
+                let before = |(_, last): &(&Vec<String>, &u64)| *last <= number;
+                let done: Vec<_> =
+                    self.lists.iter().filter(before).map(|(list, _)| list.clone()).collect();
+                for list in &done {
+                    self.forget(list);
+                }
             }
-            Batch::Names(names) => {
-                for (name, number) in names {
-                    if self.names.get(&name) == Some(&number) {
-                        self.names.remove(&name);
+            Batch::Lists(lists) => {
+                for (list, number) in lists {
+                    if self.lists.get(list) == Some(number) {
+                        self.forget(list);
                     }
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, list: &Vec<String>) {
+        self.lists.remove(list);
+        for name in list {
+            if let Some(on) = self.names.get_mut(name) {
+                *on -= 1;
+                if *on == 0 {
+                    self.names.remove(name);
                 }
             }
         }
@@ -156,8 +183,7 @@ fn warn() {
 async fn deliver(inner: Arc<Inner>, mut cause: Cause) {
     let mut pause = PAUSES[0];
     while let Some(batch) = inner.tombstones.next() {
-        if send(&inner, &batch).await {
-            inner.tombstones.delivered(batch);
+        if send(&inner, batch).await {
             pause = PAUSES[0];
         } else {
             if cause == Cause::Dropped {
@@ -174,18 +200,39 @@ async fn deliver(inner: Arc<Inner>, mut cause: Cause) {
     }
 }
 
-async fn send(inner: &Inner, batch: &Batch) -> bool {
+/// Whether all of it has been delivered.
+async fn send(inner: &Inner, batch: Batch) -> bool {
     let store = &inner.store;
-    match batch {
-        Batch::Names(names) => {
-            let names: Vec<_> = names.iter().map(|(name, _)| name.clone()).collect();
-            store.unlink(&names, store.patience()).await.is_ok()
-        }
+    let batches = match batch {
         Batch::Everything(_) => {
             let start = format!("{}:", inner.config.namespace);
-            store.clear(&start, &mut |_| {}).await.is_ok()
+            let cleared = store.clear(&start, &mut |_| {}).await.is_ok();
+            if cleared {
+                inner.tombstones.delivered(&batch);
+            }
+            return cleared;
+        }
+        Batch::Lists(_) if store.unlinks_together() => vec![batch],
+        // What cannot be reached does not keep the rest waiting.
+        Batch::Lists(lists) => lists.into_iter().map(|list| Batch::Lists(vec![list])).collect(),
+    };
+    let mut all = true;
+    for batch in batches {
+        let Batch::Lists(lists) = &batch else { continue };
+        let names: Vec<_> = lists.iter().flat_map(|(list, _)| list).cloned().collect();
+        if store.unlink(&names, patience(store, &names)).await.is_ok() {
+            inner.tombstones.delivered(&batch);
+        } else {
+            all = false;
         }
     }
+    all
+}
+
+/// For one command, or for one a name.
+fn patience(store: &Store, names: &[String]) -> Duration {
+    let commands = if store.unlinks_together() { 1 } else { names.len() };
+    store.patience().saturating_mul(u32::try_from(commands).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -206,7 +253,7 @@ mod tests {
             assert_eq!(tombstones.binds(&Key::named(name)), bound, "{name}");
         }
         let batch = tombstones.next().unwrap();
-        tombstones.delivered(batch);
+        tombstones.delivered(&batch);
         assert!(tombstones.next().is_none());
         assert!(!tombstones.binds(&Key::named("one")));
         assert!(tombstones.add(names(&["one"])), "nobody delivers any more");
@@ -218,9 +265,27 @@ mod tests {
         tombstones.add(names(&["one", "two"]));
         let batch = tombstones.next().unwrap();
         tombstones.add(names(&["one"]));
-        tombstones.delivered(batch);
+        tombstones.delivered(&batch);
         assert!(tombstones.binds(&Key::named("one")));
         assert!(!tombstones.binds(&Key::named("two")));
+    }
+
+    #[test]
+    fn a_name_stays_bound_until_all_that_name_it_are_delivered_in_the_order_of_their_failing() {
+        let tombstones = Tombstones::default();
+        tombstones.add(names(&["inner", "outer"]));
+        tombstones.add(names(&["first", "inner"]));
+        tombstones.add(names(&["inner", "outer"]));
+        let Some(Batch::Lists(lists)) = tombstones.next() else { panic!("there are some") };
+        let order: Vec<_> = lists.iter().map(|(list, _)| list.clone()).collect();
+        assert_eq!(order, [names(&["first", "inner"]), names(&["inner", "outer"])]);
+        let mut batches = lists.into_iter().map(|list| Batch::Lists(vec![list]));
+        tombstones.delivered(&batches.next().unwrap());
+        assert!(!tombstones.binds(&Key::named("first")));
+        assert!(tombstones.binds(&Key::named("inner")));
+        tombstones.delivered(&batches.next().unwrap());
+        assert!(!tombstones.binds(&Key::named("inner")));
+        assert!(tombstones.next().is_none());
     }
 
     #[test]
@@ -230,14 +295,22 @@ mod tests {
         assert!(!tombstones.binds(&Key::named("another")));
         tombstones.add(names(&["0", "1"]));
         assert!(!tombstones.binds(&Key::named("another")), "those were there");
+        for one in 0..MOST {
+            tombstones.add(names(&["0", &one.to_string()]));
+        }
+        assert!(tombstones.binds(&Key::named("another")), "so many lists are too many");
+        let batch = tombstones.next().unwrap();
+        tombstones.delivered(&batch);
+        assert_eq!(tombstones.len(), 0);
+        tombstones.add((0..MOST).map(|n| n.to_string()).collect());
         tombstones.add(names(&["one too many"]));
         assert!(tombstones.binds(&Key::named("another")));
         let batch = tombstones.next().unwrap();
         tombstones.add(names(&["later"]));
-        tombstones.delivered(batch);
+        tombstones.delivered(&batch);
         assert!(tombstones.binds(&Key::named("another")), "the later one was not covered");
         let batch = tombstones.next().unwrap();
-        tombstones.delivered(batch);
+        tombstones.delivered(&batch);
         assert!(!tombstones.binds(&Key::named("another")));
         assert_eq!(tombstones.len(), 0);
     }

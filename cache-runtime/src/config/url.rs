@@ -1,63 +1,22 @@
 //! URLs of Redis, read more leniently than a URL parser would: passwords arrive unescaped.
 
-use std::fmt;
+use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
 use super::Backend;
+use super::deployment::{Access, Address, Deployment, Sentinel, Tls, Topology};
 
-/// One standalone server.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Server {
-    pub(crate) address: Address,
-    pub(crate) username: Option<String>,
-    pub(crate) password: Option<String>,
-    pub(crate) db: i64,
-    /// The protocol asked for by `?protocol=`; otherwise RESP3 is tried first.
-    pub(crate) resp2: bool,
-}
+const PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26379;
 
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Address {
-    Tcp(String, u16),
-    Unix(String),
-}
-
-impl Server {
-    pub(crate) fn tcp(host: &str, port: u16, db: i64) -> Self {
-        Self::at(Address::Tcp(host.to_owned(), port), db)
-    }
-
-    fn log_in(&mut self, login: Option<&str>) {
-        if let Some(login) = login {
-            let (user, password) = login.split_once(':').unwrap_or((login, ""));
-            self.username = decoded(user);
-            self.password = decoded(password);
-        }
-    }
-
-    fn at(address: Address, db: i64) -> Self {
-        Self { address, username: None, password: None, db, resp2: false }
-    }
-}
-
-/// Shows where the server is, and never how to log in.
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.address {
-            Address::Tcp(host, port) if host.contains(':') => {
-                write!(f, "redis://[{host}]:{port}/{}", self.db)
-            }
-            Address::Tcp(host, port) => write!(f, "redis://{host}:{port}/{}", self.db),
-            Address::Unix(path) => write!(f, "unix://{path}?db={}", self.db),
-        }
-    }
-}
-
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
+/// What a URL is about before its query has been read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// One server, or a cluster where the query says so.
+    Servers,
+    Cluster,
+    Sentinel,
 }
 
 /// Reads a URL; the error says what is wrong and shows nothing that could be a secret.
@@ -65,34 +24,93 @@ pub(super) fn parse(url: &str) -> Result<Backend, String> {
     let (scheme, rest) = url
         .split_once("://")
         .ok_or("expected a URL such as `redis://host:6379/0`, and found no `://`")?;
-    match scheme.to_ascii_lowercase().as_str() {
-        "memory" => Ok(Backend::Memory),
-        "redis" | "valkey" => tcp(rest).map(Backend::Redis),
-        "unix" | "redis+unix" | "valkey+unix" => unix(rest).map(Backend::Redis),
-        "rediss" | "valkeys" | "redis+sentinel" | "redis+cluster" => Err(format!(
-            "`{scheme}://` is not supported by this version; use `redis://` or `unix://`"
-        )),
-        _ => Err("unknown scheme; expected `redis://`, `unix://` or `memory://`".to_owned()),
+    let scheme = scheme.to_ascii_lowercase();
+    let deployment = match scheme.as_str() {
+        "memory" => return Ok(Backend::Memory),
+        "unix" | "redis+unix" | "valkey+unix" => unix(rest),
+        "redis" | "valkey" => servers(rest, Kind::Servers, false),
+        "rediss" | "valkeys" => servers(rest, Kind::Servers, true),
+        "redis+sentinel" | "valkey+sentinel" => servers(rest, Kind::Sentinel, false),
+        "rediss+sentinel" | "valkeys+sentinel" => servers(rest, Kind::Sentinel, true),
+        "redis+cluster" | "valkey+cluster" => servers(rest, Kind::Cluster, false),
+        "rediss+cluster" | "valkeys+cluster" => servers(rest, Kind::Cluster, true),
+        _ => Err("unknown scheme; expected `redis://`, `rediss://`, `redis+sentinel://`, \
+                  `redis+cluster://`, `unix://` or `memory://`"
+            .to_owned()),
+    };
+    deployment.and_then(featured).map(Box::new).map(Backend::Redis)
+}
+
+/// Refuses what this build has no code for.
+fn featured(deployment: Deployment) -> Result<Deployment, String> {
+    let tls = deployment.access.tls.as_ref();
+    let needs = [
+        (tls.is_some(), cfg!(feature = "tls"), "TLS", "tls"),
+        (
+            tls.is_some_and(|tls| tls.insecure),
+            cfg!(feature = "tls-insecure"),
+            "`ssl_cert_reqs=none`",
+            "tls-insecure",
+        ),
+        (
+            deployment.topology == Topology::Cluster,
+            cfg!(feature = "cluster"),
+            "a cluster",
+            "cluster",
+        ),
+        (
+            matches!(deployment.topology, Topology::Sentinel(_)),
+            cfg!(feature = "sentinel"),
+            "Sentinel",
+            "sentinel",
+        ),
+    ];
+    match needs.into_iter().find(|(needed, there, ..)| *needed && !there) {
+        Some((.., what, feature)) => {
+            Err(format!("{what} needs the feature `{feature}` of the crate `cache-runtime`"))
+        }
+        None => Ok(deployment),
     }
 }
 
-fn tcp(rest: &str) -> Result<Server, String> {
-    let (login, place) = split_login(rest);
+fn servers(rest: &str, kind: Kind, tls: bool) -> Result<Deployment, String> {
+    let (login, place) = split_login(rest, kind);
     let (place, query) = place.split_once('?').unwrap_or((place, ""));
     let (authority, path) = place.split_once('/').unwrap_or((place, ""));
-    let (host, port) = host_and_port(authority)?;
-    let mut server = Server::tcp(&host, port.unwrap_or(6379), database(path)?);
-    server.log_in(login);
-    apply(&mut server, query)?;
-    Ok(server)
+    let port = if kind == Kind::Sentinel { SENTINEL_PORT } else { PORT };
+    let (master, db) = path_of(path, kind)?;
+    let mut access = Access { db, tls: tls.then(Tls::default), ..Access::default() };
+    log_in(&mut access, login);
+    let asked = apply(&mut access, query)?;
+    let master = master.or(asked.master);
+    let addresses = addresses(authority, port)?;
+    let topology = if kind == Kind::Sentinel {
+        let master = master.ok_or(
+            "the name of the master is missing, as in `redis+sentinel://host:26379/mymaster/0`",
+        )?;
+        Topology::Sentinel(Sentinel { master, ..asked.sentinel })
+    } else if kind == Kind::Cluster || asked.cluster {
+        Topology::Cluster
+    } else {
+        Topology::Standalone
+    };
+    if topology == Topology::Cluster && access.db != 0 {
+        return Err("a cluster has only the database 0".to_owned());
+    }
+    if topology == Topology::Standalone && addresses.len() > 1 {
+        return Err("several hosts are the nodes of a cluster (`?cluster=true`) or the sentinels \
+                    of a master (`redis+sentinel://`)"
+            .to_owned());
+    }
+    Ok(Deployment { topology, addresses, access })
 }
 
 /// The user part ends at the last `@`, so that a password may contain `@`, `/`, `?` and `#`; but
 /// not at one in the query of an address that has no user part.
-fn split_login(rest: &str) -> (Option<&str>, &str) {
+fn split_login(rest: &str, kind: Kind) -> (Option<&str>, &str) {
     if let Some((place, query)) = rest.split_once('?') {
-        let address = place.split_once('/').unwrap_or((place, ""));
-        let whole = host_and_port(address.0).is_ok() && database(address.1).is_ok();
+        let (authority, path) = place.split_once('/').unwrap_or((place, ""));
+        let whole = addresses(authority, PORT).is_ok() && path_of(path, kind).is_ok();
         let named = query.split('@').next().is_some_and(|first| first.contains('='));
         if !place.contains('@') && whole && named {
             return (None, rest);
@@ -104,7 +122,15 @@ fn split_login(rest: &str) -> (Option<&str>, &str) {
     }
 }
 
-fn unix(rest: &str) -> Result<Server, String> {
+fn log_in(access: &mut Access, login: Option<&str>) {
+    if let Some(login) = login {
+        let (user, password) = login.split_once(':').unwrap_or((login, ""));
+        access.username = decoded(user);
+        access.password = decoded(password);
+    }
+}
+
+fn unix(rest: &str) -> Result<Deployment, String> {
     // As some clients write it: `unix://user:password@/run/redis.sock`.
     let (login, rest) = match rest.split_once("@/") {
         Some((login, _)) if !rest.starts_with(['/', '.']) => {
@@ -116,10 +142,21 @@ fn unix(rest: &str) -> Result<Server, String> {
     if path.is_empty() {
         return Err("the path of the socket is missing, as in `unix:///run/redis.sock`".to_owned());
     }
-    let mut server = Server::at(Address::Unix(path.to_owned()), 0);
-    server.log_in(login);
-    apply(&mut server, query)?;
-    Ok(server)
+    let mut access = Access::default();
+    log_in(&mut access, login);
+    let asked = apply(&mut access, query)?;
+    if access.tls.is_some() || asked.cluster {
+        return Err("a socket has no TLS, and is no cluster".to_owned());
+    }
+    Ok(Deployment::standalone(Address::Unix(path.to_owned()), access))
+}
+
+fn addresses(authority: &str, port: u16) -> Result<Vec<Address>, String> {
+    let address = |one: &str| {
+        let (host, named) = host_and_port(one)?;
+        Ok(Address::Tcp(host, named.unwrap_or(port)))
+    };
+    authority.split(',').map(str::trim).map(address).collect()
 }
 
 pub(super) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
@@ -136,7 +173,7 @@ pub(super) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), St
         }
     };
     if host.contains(',') || port.is_some_and(|port| port.contains(',')) {
-        return Err("several hosts are not supported by this version".to_owned());
+        return Err("several hosts are written in `REDIS_URL`".to_owned());
     }
     let host = if host.is_empty() { "127.0.0.1" } else { host };
     let port = match port {
@@ -149,8 +186,18 @@ pub(super) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), St
     Ok((host.to_owned(), port))
 }
 
+/// The name of the master, where there is one, and the database.
+fn path_of(path: &str, kind: Kind) -> Result<(Option<String>, i64), String> {
+    let path = path.trim_end_matches('/');
+    if kind != Kind::Sentinel {
+        return Ok((None, database(path)?));
+    }
+    let (master, db) = path.split_once('/').unwrap_or((path, ""));
+    Ok((decoded(master), database(db)?))
+}
+
 fn database(path: &str) -> Result<i64, String> {
-    match path.trim_end_matches('/') {
+    match path {
         "" => Ok(0),
         db => number(db),
     }
@@ -160,24 +207,77 @@ fn number(db: &str) -> Result<i64, String> {
     db.parse::<u32>().map(i64::from).map_err(|_| "the database is not a number".to_owned())
 }
 
-fn apply(server: &mut Server, query: &str) -> Result<(), String> {
+/// What a query says beside how to talk to a server.
+struct Asked {
+    cluster: bool,
+    master: Option<String>,
+    sentinel: Sentinel,
+}
+
+fn apply(access: &mut Access, query: &str) -> Result<Asked, String> {
+    let sentinel = Sentinel { master: String::new(), username: None, password: None };
+    let mut asked = Asked { cluster: false, master: None, sentinel };
+    let mut tls = Tls::default();
+    let (mut certificate, mut key) = (None, None);
     for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-        match (name, value) {
-            ("db", db) => server.db = number(db)?,
-            ("user" | "username", user) => server.username = decoded(user),
-            ("pass" | "password", password) => server.password = decoded(password),
-            ("protocol", "2" | "resp2") => server.resp2 = true,
-            ("ssl", "true" | "1") => {
-                return Err("`ssl=true` is not supported by this version".to_owned());
+        match name {
+            "db" => access.db = number(value)?,
+            "user" | "username" => access.username = decoded(value),
+            "pass" | "password" => access.password = decoded(value),
+            "protocol" => access.resp2 = matches!(value, "2" | "resp2"),
+            "ssl" | "tls" if is_true(value) => {
+                access.tls.get_or_insert_default();
             }
-            ("cluster", "true" | "1") => {
-                return Err("`cluster=true` is not supported by this version".to_owned());
-            }
+            "cluster" => asked.cluster = is_true(value),
+            "sentinel_username" => asked.sentinel.username = decoded(value),
+            "sentinel_password" => asked.sentinel.password = decoded(value),
+            "sentinel_master" | "service_name" => asked.master = decoded(value),
+            "ssl_cert_reqs" => tls.insecure = verifies_nobody(value)?,
+            "ssl_ca_certs" => tls.ca = Some(file(name, value)?),
+            "ssl_certfile" => certificate = Some(file(name, value)?),
+            "ssl_keyfile" => key = Some(file(name, value)?),
             // Clients of other languages have parameters of their own.
             _ => {}
         }
     }
-    Ok(())
+    tls.client = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some([certificate, key]),
+        (None, None) => None,
+        _ => return Err("`ssl_certfile` and `ssl_keyfile` belong together".to_owned()),
+    };
+    if let Some(asked) = &mut access.tls {
+        *asked = tls;
+    }
+    Ok(asked)
+}
+
+fn is_true(value: &str) -> bool {
+    matches!(value.to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on")
+}
+
+/// The values of other clients, `CERT_NONE` of Python's among them.
+fn verifies_nobody(value: &str) -> Result<bool, String> {
+    let value = value.to_ascii_lowercase();
+    match value.strip_prefix("cert_").unwrap_or(&value) {
+        "none" => Ok(true),
+        "required" | "optional" => Ok(false),
+        _ => Err("`ssl_cert_reqs` is `none` or `required`".to_owned()),
+    }
+}
+
+fn file(name: &str, path: &str) -> Result<Arc<[u8]>, String> {
+    let path = decoded(path).unwrap_or_default();
+    read(&path).map_err(|problem| format!("`{name}`: {problem}"))
+}
+
+/// A file of certificates.
+pub(super) fn read(path: &str) -> Result<Arc<[u8]>, String> {
+    let cannot = |error: &dyn std::fmt::Display| format!("`{path}` cannot be read: {error}");
+    // A pipe may never end.
+    if !std::fs::metadata(path).map_err(|error| cannot(&error))?.is_file() {
+        return Err(cannot(&"it is no file"));
+    }
+    std::fs::read(path).map(Arc::from).map_err(|error| cannot(&error))
 }
 
 /// Percent-decodes; text that is no valid escape, such as raw base64, stays as it is.

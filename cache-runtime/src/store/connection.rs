@@ -10,6 +10,8 @@ mod dial;
 mod home;
 mod keeper;
 mod listening;
+mod tls;
+mod writes;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,11 +29,14 @@ use super::redis::Asks;
 use super::{Breaker, Key};
 use crate::background;
 use crate::clock::{self, Coarse};
-use crate::config::{Config, Server};
+use crate::config::{Config, Part, Server};
 use crate::near::Marks;
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+pub(crate) use dial::aside;
 use home::{Anchor, Home};
 use listening::Ears;
 pub(crate) use listening::Listening;
+use writes::Writes;
 
 /// Timeouts in a row after which a lane is taken out: it may be a black hole.
 const STRIKES: u32 = 3;
@@ -142,9 +147,12 @@ pub(crate) struct Lanes {
     /// What a call gives to a command at most: its own timeout, or the budget.
     patience: Duration,
     pub(crate) breaker: Breaker,
+    pub(crate) writes: Writes,
     /// A lane was taken out: the others may be dead as well, and not know it while nobody calls.
     suspicion: Arc<Notify>,
     state: AtomicU8,
+    /// Nobody is to use it any more.
+    retired: AtomicBool,
     last_error: Mutex<Option<String>>,
 }
 
@@ -187,15 +195,18 @@ impl Lanes {
             listening: dial::pool(server, config, ProtocolVersion::RESP3, Some(ears.clone()))?,
             home: Home::default(),
             ears,
-            deaf: AtomicBool::new(server.resp2),
+            // What lies on several servers cannot be heard of in one order.
+            deaf: AtomicBool::new(server.access.resp2 || server.part == Part::Node),
             pools: [pool(ProtocolVersion::RESP3)?, pool(ProtocolVersion::RESP2)?],
-            resp2: AtomicBool::new(server.resp2),
+            resp2: AtomicBool::new(server.access.resp2),
             connect_timeout: config.connect_timeout,
             timeout: config.timeout,
             patience: config.timeout.min(config.budget),
             breaker: Breaker::default(),
+            writes: Writes::default(),
             suspicion: Arc::default(),
             state: AtomicU8::new(State::Untried as u8),
+            retired: AtomicBool::new(false),
             last_error: Mutex::default(),
         })
     }
@@ -402,6 +413,10 @@ impl Lanes {
         }
         // The server answered; whether it likes the command is another matter.
         self.breaker.success();
+        #[cfg(feature = "cluster")]
+        if let Some((to, _)) = error.redirect_node() {
+            return Sent::Elsewhere { to: to.to_owned(), asks: error.code() == Some("ASK") };
+        }
         Sent::Error { code, text }
     }
 
@@ -513,6 +528,12 @@ pub(crate) enum Sent {
     Down,
     /// The bound on commands in flight was reached; nothing was sent.
     Busy,
+    #[cfg(feature = "cluster")]
+    /// Another node of the cluster has the key: for good, or, where it is asked so, this time.
+    Elsewhere {
+        to: String,
+        asks: bool,
+    },
     Error {
         code: &'static str,
         text: String,
@@ -521,13 +542,29 @@ pub(crate) enum Sent {
 
 impl Drop for Lanes {
     fn drop(&mut self) {
+        self.retire();
+    }
+}
+
+impl Lanes {
+    /// A connection that is up, for questions beside the calls.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn connection(&self) -> Option<MultiplexedConnection> {
+        self.any_lane().map(|lane| lane.connection())
+    }
+
+    /// Lets all connections go. Whoever still has some of them in hand ends what it has begun.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
         for slot in &self.slots {
             slot.wanted.notify_one();
-            if let Some(lane) = slot.lane.load_full() {
-                // Wakes the keeper, which finds the cache gone and ends.
+            if let Some(lane) = slot.lane.swap(None) {
+                // Wakes the keeper, which finds that it is of no use any more.
                 lane.gone.notify_one();
             }
         }
+        // Whoever waits for a change there looks for it elsewhere.
+        self.ears.everything();
     }
 }
 

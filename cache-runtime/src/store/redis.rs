@@ -1,24 +1,29 @@
-//! Entries in Redis: a few commands over the lanes.
+//! Entries in Redis: a few commands over the lanes of whichever server has them.
 
 mod clear;
+mod errand;
+#[cfg(feature = "cluster")]
+mod parts;
 mod reads;
 mod script;
 
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::{self, Cmd, Pipeline, Value};
 
 use super::connection::{Lane, LaneMark, Lanes, Listening, ReadingAlone, Sent, State, WRONG_TYPE};
+use super::servers::{Lent, Servers};
 use super::{Fault, Found, Key, Read, Reading};
-use crate::config::{Config, Server};
+use crate::background;
+use crate::config::{Config, Deployment};
 use crate::entry::{EntryId, Token, Tokens};
 use crate::near::Marks;
-use crate::{background, clock};
+use errand::Errand;
 use reads::{Answered, Batch};
 pub(super) use reads::{Asks, gather, watch};
 
@@ -30,133 +35,115 @@ const IN_FLIGHT: usize = 4096;
 /// Nobody waits longer for an answer, whatever the settings say: a moment has to have a name.
 const LONGEST: Duration = Duration::from_secs(60 * 60 * 24);
 
-/// For how long a refused write keeps others from trying.
-const WRITES_PAUSED: Duration = Duration::from_secs(1);
-
 /// The longest lifetime that is asked for: Redis refuses dates that overflow.
 const MAX_LIFE: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 10);
 
 pub(crate) struct Redis {
-    lanes: Arc<Lanes>,
+    servers: Servers,
     /// Touched by this process's own writes at once, rather than when they are announced.
     marks: Arc<Marks>,
     in_flight: AtomicUsize,
-    /// Until when writes are not tried, in milliseconds of [`clock::millis`].
-    writes_paused: AtomicU64,
-    writes_refused: AtomicBool,
+    timeout: Duration,
 }
 
 impl Redis {
-    pub(crate) fn new(server: &Server, config: &Config, marks: Arc<Marks>) -> Result<Self, String> {
+    pub(crate) fn new(
+        deployment: &Deployment,
+        config: &Config,
+        marks: Arc<Marks>,
+    ) -> Result<Self, String> {
         Ok(Self {
-            lanes: Arc::new(Lanes::new(server, config, marks.clone())?),
+            servers: Servers::new(deployment, config, &marks)?,
             marks,
             in_flight: AtomicUsize::new(0),
-            writes_paused: AtomicU64::new(0),
-            writes_refused: AtomicBool::new(false),
+            timeout: config.timeout,
         })
     }
 
     pub(crate) fn is_down(&self) -> bool {
-        self.lanes.is_down()
+        self.servers.is_down()
     }
 
     pub(crate) fn state(&self) -> State {
-        self.lanes.state()
+        self.servers.state()
     }
 
     pub(crate) fn live_lanes(&self) -> usize {
-        self.lanes.live()
+        self.servers.live()
     }
 
     pub(crate) fn last_error(&self) -> Option<String> {
-        self.lanes.last_error()
+        self.servers.last_error()
     }
 
     /// How long a command may take.
     pub(crate) fn timeout(&self) -> Duration {
-        self.lanes.timeout
+        self.timeout
     }
 
-    /// Whether the first dial of the key's lane has ended.
+    /// Whether the first dials of all lanes that the key needs have ended.
     pub(crate) fn is_ready(&self, key: &Key) -> bool {
-        self.lanes.is_settled(self.slot(key))
+        self.servers.is_settled(key)
     }
 
-    /// Waits for the end of the first dial of the key's lane.
+    /// Waits for the end of the first dials of all lanes that the key needs.
     pub(crate) async fn ready(&self, key: &Key) {
-        self.lanes.settled(self.slot(key)).await;
+        self.servers.settled(key).await;
     }
 
     /// Whether changes of what a tracked read shows are heard; asks for it where not.
     pub(crate) fn hears(&self) -> bool {
-        self.lanes.hears()
+        self.servers.one().is_some_and(|lanes| lanes.hears())
     }
 
     /// Listens for changes of what a tracked read shows; `None` where that cannot be had now.
     pub(crate) fn listen(&self, key: &Key) -> Option<Listening> {
-        self.lanes.listen(key)
-    }
-
-    fn slot(&self, key: &Key) -> usize {
-        self.lanes.slot_of(key.hash, key.bulk)
+        self.servers.one()?.listen(key)
     }
 
     /// Reads an entry and its tokens: at once where the lane waits for nothing, and otherwise together
     /// with whatever else is to be read.
     pub(crate) fn read<'a>(&'a self, key: &'a Key, how: Read, limit: Duration) -> Reading<'a> {
+        #[cfg(feature = "cluster")]
+        if let Servers::Cluster(cluster) = &self.servers {
+            let timed = how != Read::Plain;
+            return Reading::Other(Box::pin(self.read_parts(cluster, key, timed, limit)));
+        }
+        match self.servers.one() {
+            Some(lanes) => Self::read_from(lanes, key, how, limit),
+            None => Reading::Known(Some(Err(Fault::Down))),
+        }
+    }
+
+    fn read_from<'a>(lanes: Lent<'a>, key: &'a Key, how: Read, limit: Duration) -> Reading<'a> {
         let timed = how != Read::Plain;
-        let slot = if how == Read::Tracked { self.lanes.listener() } else { self.slot(key) };
-        match self.ask(slot, key, timed, limit) {
-            Ok(Asked::Together(together)) if limit >= reads::EXACT => Reading::Together(together),
-            Ok(Asked::Together(mut together)) => Reading::Other(Box::pin(async move {
-                let found = background::timeout(limit, Pin::new(&mut together)).await;
-                found.unwrap_or_else(|_| Err(fault(together.missed())))
-            })),
+        let slot = if how == Read::Tracked { lanes.listener() } else { slot(&lanes, key) };
+        match ask(&lanes, slot, key, timed, limit) {
+            Ok(Asked::Together(mark, answered)) => {
+                let mut together = Together { lanes, slot, mark, answered };
+                if limit >= reads::EXACT {
+                    return Reading::Together(together);
+                }
+                Reading::Other(Box::pin(async move {
+                    let found = background::timeout(limit, Pin::new(&mut together)).await;
+                    found.unwrap_or_else(|_| Err(fault(together.missed())))
+                }))
+            }
             Ok(Asked::Alone(lane)) => Reading::Other(Box::pin(async move {
-                self.read_alone(lane, key, timed, limit).await.map_err(fault)
+                read_alone(&lanes, lane, key, timed, limit).await.map_err(fault)
             })),
             Err(sent) => Reading::Known(Some(Err(fault(sent)))),
         }
     }
 
-    fn ask(&self, slot: usize, key: &Key, timed: bool, limit: Duration) -> Result<Asked<'_>, Sent> {
-        let lane = self.lanes.peek(slot);
-        let lane = lane.as_ref().ok_or(Sent::Down)?;
-        let others = lane.begin_to_read().ok_or(Sent::Busy)?;
-        // What is large would hold the others up, and what has little time left is no measure of the
-        // lane.
-        Ok(if others && !key.bulk && self.lanes.is_ample(limit) {
-            let answered = lane.asks.ask(key, timed, Instant::now() + limit.min(LONGEST));
-            let (lanes, mark) = (&self.lanes, LaneMark::of(lane));
-            Asked::Together(Together { lanes, slot, mark, answered })
-        } else {
-            Asked::Alone(ReadingAlone(lane.clone()))
-        })
-    }
-
-    async fn read_alone(
-        &self,
-        reading: ReadingAlone,
-        key: &Key,
-        timed: bool,
-        limit: Duration,
-    ) -> Result<Found, Sent> {
-        let mut batch = Batch::with_room(1);
-        batch.add(key, timed);
-        let lane = &reading.0;
-        let mut connection = lane.connection();
-        let reply = pin!(batch.send(&mut connection));
-        let found = batch.answers(self.lanes.send(lane, limit, 1, reply).await?)?;
-        Ok(found.into_iter().next().unwrap_or_default())
-    }
-
     /// Whether something is under the key that no command of ours takes for an entry: `MGET` shows
     /// nothing there.
     pub(crate) async fn is_of_another_type(&self, key: &Key, limit: Duration) -> bool {
-        let mut ask = redis::cmd("TYPE");
-        let reply = self.command(key, limit, ask.arg(key.entry())).await;
-        matches!(reply, Ok(Value::SimpleString(kind)) if kind != "none" && kind != "string")
+        let mut ask = Errand::of_entry(key);
+        ask.commands.cmd("TYPE").arg(key.entry());
+        let replies = self.run(ask, limit).await;
+        let Ok([Value::SimpleString(kind)]) = replies.as_deref() else { return false };
+        kind != "none" && kind != "string"
     }
 
     /// `SET NX` and `GET` of each missing token: whoever was first made it.
@@ -167,58 +154,81 @@ impl Redis {
         life: Duration,
         limit: Duration,
     ) -> Result<Tokens, Fault> {
-        if self.is_write_paused() {
-            return Err(Fault::ReadOnly);
-        }
-        let mut seed = redis::pipe();
-        for (name, token) in key.tokens().zip(known) {
-            if token.is_none() {
-                let fresh = EntryId::fresh().ok_or(Fault::Down)?;
-                seed.cmd("SET").arg(name).arg(&fresh.0[..]).arg("NX").arg("PX").arg(in_redis(life));
-                seed.cmd("GET").arg(name);
-            }
-        }
-        let lane = self.lanes.lane(self.slot(key));
-        let replies = match self.pipeline(lane, limit, &seed).await {
-            Ok(replies) => replies,
-            Err(Sent::Error { code, text }) if code != WRONG_TYPE => {
-                self.pause_writes(&text);
+        let mut seeds = Vec::new();
+        for name in key.tokens().zip(known).filter(|(_, token)| token.is_none()).map(|(n, _)| n) {
+            if self.servers.are_writes_paused(name) {
                 return Err(Fault::ReadOnly);
             }
-            Err(sent) => return Err(fault(sent)),
-        };
-        let mut made = replies.into_iter().skip(1).step_by(2);
+            let fresh = EntryId::fresh().ok_or(Fault::Down)?;
+            let mut seed = Errand::of_token(key, name);
+            let set = seed.commands.cmd("SET").arg(name).arg(&fresh.0[..]);
+            set.arg("NX").arg("PX").arg(in_redis(life));
+            seed.commands.cmd("GET").arg(name);
+            seeds.push(seed);
+        }
+        let names: Vec<&str> = seeds.iter().map(|seed| seed.name).collect();
+        let replies = self.run_all(seeds, limit).await;
+        let mut made = names.into_iter().zip(replies);
         let tokens = known.iter().map(|token| match token {
             Some(token) => Ok(*token),
-            None => match made.next() {
+            None => made.next().map_or(Err(Fault::Down), |(name, made)| self.made(name, made)),
+        });
+        tokens.collect()
+    }
+
+    fn made(&self, name: &str, replies: Result<Vec<Value>, Sent>) -> Result<Token, Fault> {
+        match replies {
+            Ok(mut replies) => match replies.pop() {
                 Some(Value::BulkString(bytes)) => Ok(Token::of(&bytes)),
                 // Invalidated in between: whoever comes next makes another.
                 Some(Value::Nil) => Err(Fault::Refused("a token went away".to_owned())),
                 other => Err(unexpected(&other.unwrap_or(Value::Nil))),
             },
-        });
-        tokens.collect()
+            Err(Sent::Error { code, text }) if code != WRONG_TYPE => {
+                self.servers.pause_writes(name, &text);
+                Err(Fault::ReadOnly)
+            }
+            Err(sent) => Err(fault(sent)),
+        }
     }
 
-    /// Removes entries and tokens in one command. Tried even while writes are refused: it frees
-    /// memory.
+    /// Removes entries and tokens: in one command, or, in a cluster, in the order in which they are
+    /// named. Tried even while writes are refused: it frees memory.
     pub(crate) async fn unlink(&self, names: &[String], limit: Duration) -> Result<(), Fault> {
-        let mut unlink = redis::cmd("UNLINK");
-        unlink.arg(names);
-        let reply = self.send(self.lanes.any_lane(), limit, &unlink).await;
+        let reply = self.unlink_all(names, limit).await;
         // After the reply: before, what is about to go could still be copied.
         for name in names {
             self.marks.touch(name.as_bytes());
         }
-        reply.map(drop).map_err(fault)
+        reply.map_err(fault)
     }
 
-    async fn command(&self, key: &Key, limit: Duration, command: &Cmd) -> Result<Value, Fault> {
-        self.send(self.lanes.lane(self.slot(key)), limit, command).await.map_err(fault)
+    async fn unlink_all(&self, names: &[String], limit: Duration) -> Result<(), Sent> {
+        #[cfg(feature = "cluster")]
+        if let Servers::Cluster(cluster) = &self.servers {
+            return self.unlink_in_order(cluster, names, limit).await;
+        }
+        let (mut unlink, began) = (redis::cmd("UNLINK"), Instant::now());
+        unlink.arg(names);
+        loop {
+            let lanes = self.servers.one().ok_or(Sent::Down)?;
+            let left = limit.saturating_sub(began.elapsed());
+            self.send(&lanes, lanes.any_lane(), left, &unlink).await?;
+            // By a server that is the master no more it may have been carried out in vain.
+            if self.servers.one().is_some_and(|now| Arc::ptr_eq(&now, &lanes)) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether removing takes one command however many names there are.
+    pub(crate) fn unlinks_together(&self) -> bool {
+        !self.servers.is_many()
     }
 
     async fn send(
         &self,
+        lanes: &Arc<Lanes>,
         lane: Option<Arc<Lane>>,
         limit: Duration,
         command: &Cmd,
@@ -226,12 +236,13 @@ impl Redis {
         let (lane, _place) = self.enter(lane)?;
         let mut connection = lane.connection();
         let reply = pin!(connection.send_packed_command(command));
-        self.lanes.send(&lane, limit, 1, reply).await
+        lanes.send(&lane, limit, 1, reply).await
     }
 
     /// One round trip for several commands; the first error among the replies is the whole's.
     async fn pipeline(
         &self,
+        lanes: &Arc<Lanes>,
         lane: Option<Arc<Lane>>,
         limit: Duration,
         commands: &Pipeline,
@@ -242,7 +253,7 @@ impl Redis {
             let replies = connection.send_packed_commands(commands, 0, commands.len()).await?;
             Ok(Value::Array(replies))
         });
-        match self.lanes.send(&lane, limit, 1, replies).await? {
+        match lanes.send(&lane, limit, 1, replies).await? {
             Value::Array(replies) => Ok(replies),
             _ => Ok(Vec::new()),
         }
@@ -253,36 +264,56 @@ impl Redis {
         Ok((lane, InFlight::enter(&self.in_flight).ok_or(Sent::Busy)?))
     }
 
+    /// Whether no write at all would be tried.
     pub(crate) fn is_write_paused(&self) -> bool {
-        clock::millis() < self.writes_paused.load(Ordering::Relaxed)
-    }
-
-    fn pause_writes(&self, why: &str) {
-        let until = clock::millis() + WRITES_PAUSED.as_millis() as u64;
-        self.writes_paused.store(until, Ordering::Relaxed);
-        if !self.writes_refused.swap(true, Ordering::Relaxed) {
-            tracing::warn!(error = why, "redis refuses writes: nothing is populated for now");
-        }
-    }
-
-    fn writes_go_on(&self) {
-        if self.writes_refused.load(Ordering::Relaxed)
-            && self.writes_refused.swap(false, Ordering::Relaxed)
-        {
-            tracing::info!("redis takes writes again");
-        }
+        self.servers.one().is_some_and(|lanes| lanes.writes.are_paused())
     }
 }
 
+/// The slot of the lane that a key always uses.
+fn slot(lanes: &Lanes, key: &Key) -> usize {
+    lanes.slot_of(key.hash, key.bulk)
+}
+
+fn ask(lanes: &Lanes, slot: usize, key: &Key, timed: bool, limit: Duration) -> Result<Asked, Sent> {
+    let lane = lanes.peek(slot);
+    let lane = lane.as_ref().ok_or(Sent::Down)?;
+    let others = lane.begin_to_read().ok_or(Sent::Busy)?;
+    // What is large would hold the others up, and what has little time left is no measure of the
+    // lane.
+    Ok(if others && !key.bulk && lanes.is_ample(limit) {
+        let answered = lane.asks.ask(key, timed, Instant::now() + limit.min(LONGEST));
+        Asked::Together(LaneMark::of(lane), answered)
+    } else {
+        Asked::Alone(ReadingAlone(lane.clone()))
+    })
+}
+
+async fn read_alone(
+    lanes: &Arc<Lanes>,
+    reading: ReadingAlone,
+    key: &Key,
+    timed: bool,
+    limit: Duration,
+) -> Result<Found, Sent> {
+    let mut batch = Batch::with_room(1);
+    batch.add(key, timed);
+    let lane = &reading.0;
+    let mut connection = lane.connection();
+    let reply = pin!(batch.send(&mut connection));
+    let found = batch.answers(lanes.send(lane, limit, 1, reply).await?)?;
+    Ok(found.into_iter().next().unwrap_or_default())
+}
+
 /// A read on its way.
-enum Asked<'a> {
-    Together(Together<'a>),
+enum Asked {
+    Together(LaneMark, Answered),
     Alone(ReadingAlone),
 }
 
 /// A read that goes out with others.
 pub(crate) struct Together<'a> {
-    lanes: &'a Arc<Lanes>,
+    lanes: Lent<'a>,
     slot: usize,
     mark: LaneMark,
     answered: Answered,
@@ -329,6 +360,9 @@ fn fault(sent: Sent) -> Fault {
     match sent {
         Sent::Timeout => Fault::Timeout,
         Sent::Down => Fault::Down,
+        // Sent from one node to the next for too long: nobody knows who has it.
+        #[cfg(feature = "cluster")]
+        Sent::Elsewhere { .. } => Fault::Down,
         Sent::Busy => Fault::Busy,
         Sent::Error { code: WRONG_TYPE, .. } => Fault::WrongType,
         Sent::Error { text, .. } => Fault::Refused(text),

@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{
-    self, AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo, ProtocolVersion,
-    RedisConnectionInfo, RedisResult, Value,
+    self, AsyncConnectionConfig, ConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisResult,
+    Value,
 };
 use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, Timeouts};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::{Anchor, Ears, Lane, Lanes};
+use super::{Anchor, Ears, Lane, Lanes, tls};
 use crate::background;
 use crate::clock::Coarse;
-use crate::config::{Address, Config, Server};
+use crate::config::{Config, Part, Server};
 use crate::store::redis::{Asks, COMPARE_AND_SET, gather, watch};
 
 /// How many lanes there have been.
@@ -59,6 +59,9 @@ impl Lanes {
         // The first command finds what connecting does not: a missing password, a loading server.
         let hello = async {
             ask(&mut connection, &["PING"]).await?;
+            if self.server.part == Part::Master {
+                be_a_master(&mut connection).await?;
+            }
             if listens {
                 // Not `NOLOOP`: it would silently untrack what this lane itself writes.
                 return ask(&mut connection, &["CLIENT", "TRACKING", "ON"]).await;
@@ -114,6 +117,17 @@ async fn ask(connection: &mut MultiplexedConnection, words: &[&str]) -> Result<(
     reply.and_then(Value::extract_error).map(drop).map_err(|error| error.to_string())
 }
 
+/// Refuses a replica: the sentinels may name one that is about to be promoted, or no master any more.
+async fn be_a_master(connection: &mut MultiplexedConnection) -> Result<(), String> {
+    // An ACL may forbid the question; then the writes find out.
+    let role = connection.send_packed_command(&redis::cmd("ROLE")).await;
+    let Ok(Value::Array(role)) = role else { return Ok(()) };
+    match role.first() {
+        Some(Value::BulkString(role)) if role != b"master" => Err("it is no master".to_owned()),
+        _ => Ok(()),
+    }
+}
+
 fn why(error: PoolError) -> String {
     match error {
         PoolError::Backend(error) => error.to_string(),
@@ -134,7 +148,14 @@ pub(super) fn pool(
     protocol: ProtocolVersion,
     ears: Option<Arc<Ears>>,
 ) -> Result<Pool, String> {
-    let manager = manager(server, config, protocol, ears).map_err(|error| error.to_string())?;
+    let options = match ears {
+        Some(ears) => options(config).set_push_sender(move |push| {
+            ears.push(&push);
+            Ok::<_, Infallible>(())
+        }),
+        None => options(config),
+    };
+    let manager = info(server, protocol).and_then(|info| Manager::new_with_config(info, options));
     let timeouts = Timeouts {
         wait: Some(config.connect_timeout),
         create: Some(config.connect_timeout),
@@ -142,40 +163,58 @@ pub(super) fn pool(
     };
     // One more than the lanes: bulk work has a connection of its own.
     let sizes = PoolConfig { max_size: config.pool_size + 1, timeouts, ..PoolConfig::default() };
+    let manager = manager.map_err(|error| error.to_string())?;
     let builder = Pool::builder(manager).config(sizes).runtime(Runtime::Tokio1);
     builder.build().map_err(|error| error.to_string())
 }
 
-fn manager(
-    server: &Server,
-    config: &Config,
-    protocol: ProtocolVersion,
-    ears: Option<Arc<Ears>>,
-) -> RedisResult<Manager> {
-    let address = match &server.address {
-        Address::Tcp(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
-        Address::Unix(path) => ConnectionAddr::Unix(path.into()),
-    };
-    let mut login = RedisConnectionInfo::default().set_db(server.db).set_protocol(protocol);
-    if let Some(username) = &server.username {
+fn info(server: &Server, protocol: ProtocolVersion) -> RedisResult<ConnectionInfo> {
+    let access = &server.access;
+    let mut login = RedisConnectionInfo::default().set_db(access.db).set_protocol(protocol);
+    if let Some(username) = &access.username {
         login = login.set_username(username);
     }
-    if let Some(password) = &server.password {
+    if let Some(password) = &access.password {
         login = login.set_password(password);
     }
-    let info = address.into_connection_info()?.set_redis_settings(login);
+    let info = tls::place(server)?.set_redis_settings(login);
     let tcp = info.tcp_settings().clone().set_nodelay(true);
-    let options = AsyncConnectionConfig::new()
+    Ok(info.set_tcp_settings(tcp))
+}
+
+fn options(config: &Config) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
         .set_connection_timeout(Some(config.connect_timeout))
         // Deadlines are ours: they differ from call to call, and run on the private clock.
         .set_response_timeout(None)
-        .set_pipeline_buffer_size(1024);
-    let options = match ears {
-        Some(ears) => options.set_push_sender(move |push| {
-            ears.push(&push);
-            Ok::<_, Infallible>(())
-        }),
-        None => options,
+        .set_pipeline_buffer_size(1024)
+}
+
+/// A connection outside the lanes, to ask where the data is; `told` is called for each push. In RESP2
+/// there are none.
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+pub(crate) async fn aside(
+    server: &Server,
+    config: &Config,
+    told: impl Fn() + Clone + Send + Sync + 'static,
+) -> Result<(MultiplexedConnection, bool), String> {
+    let dial = async |resp3| {
+        let protocol = if resp3 { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
+        let mut options = options(config);
+        if resp3 {
+            let told = told.clone();
+            options = options.set_push_sender(move |_| {
+                told();
+                Ok::<_, Infallible>(())
+            });
+        }
+        let client = redis::Client::open(info(server, protocol)?)?;
+        client.get_multiplexed_async_connection_with_config(&options).await
     };
-    Manager::new_with_config(info.set_tcp_settings(tcp), options)
+    let first = dial(!server.access.resp2).await;
+    let (dialled, resp3) = match first {
+        Err(error) if !server.access.resp2 && refuses_hello(&error) => (dial(false).await, false),
+        first => (first, !server.access.resp2),
+    };
+    dialled.map(|connection| (connection, resp3)).map_err(|error| error.to_string())
 }

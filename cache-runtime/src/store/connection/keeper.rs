@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ const DEAF: Duration = Duration::from_secs(60);
 pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
     let mut backoff = Backoff::new();
     loop {
-        let Some(here) = lanes.upgrade() else { return };
+        let Some(here) = in_use(&lanes) else { return };
         let dialled = here.dial_at_home(index).await;
         match dialled {
             Ok((object, lane)) => {
@@ -69,7 +70,7 @@ pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
 /// Waits until somebody needs the lane, whose runtime is to drive it then; but not for long: what
 /// is done behind the calls needs it too.
 async fn wanted(lanes: &Weak<Lanes>, lane: Arc<Lane>) {
-    let Some(here) = lanes.upgrade() else { return };
+    let Some(here) = in_use(lanes) else { return };
     here.leave(&lane);
     here.unsettle(lane.index);
     let wanted = here.slots[lane.index].wanted.clone();
@@ -79,11 +80,16 @@ async fn wanted(lanes: &Weak<Lanes>, lane: Arc<Lane>) {
     let _ = tokio::time::timeout(UNWANTED, wanted.notified()).await;
 }
 
+/// The lanes, unless they are of no use any more.
+fn in_use(lanes: &Weak<Lanes>) -> Option<Arc<Lanes>> {
+    lanes.upgrade().filter(|lanes| !lanes.retired.load(Ordering::Acquire))
+}
+
 /// Returns once the lane has been taken out.
 async fn watch_over(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
     let mut gone = pin!(lane.gone.notified());
     loop {
-        let Some(here) = lanes.upgrade() else { return };
+        let Some(here) = in_use(lanes) else { return };
         let suspicion = here.suspicion.clone().notified_owned();
         let beats = lane.index == here.listener();
         drop(here);
@@ -98,7 +104,7 @@ async fn watch_over(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
         if let Either::Left(_) = select(gone.as_mut(), select(suspicion, heartbeat)).await {
             return;
         }
-        let Some(here) = lanes.upgrade() else { return };
+        let Some(here) = in_use(lanes) else { return };
         here.check(lane).await;
     }
 }
@@ -108,7 +114,7 @@ pub(super) async fn probe(lanes: Weak<Lanes>) {
     let mut backoff = Backoff::new();
     loop {
         tokio::time::sleep(backoff.next()).await;
-        let Some(here) = lanes.upgrade() else { return };
+        let Some(here) = in_use(&lanes) else { return };
         let Some(lane) = here.any() else { continue };
         if here.check(&lane).await {
             here.breaker.close();

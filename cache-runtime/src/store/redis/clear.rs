@@ -1,16 +1,19 @@
 //! Removing everything of a namespace.
 
+use std::sync::Arc;
+
 use deadpool_redis::redis::{self, Value};
 
-use super::{Redis, unexpected};
+use super::{Redis, fault, slot, unexpected};
+use crate::store::connection::Lanes;
 use crate::store::{Fault, Key};
 
 /// One page of a scan, and where the next one begins.
 type Page = (u64, Vec<Vec<u8>>);
 
 impl Redis {
-    /// `SCAN` and `UNLINK` on the connection for bulk work. The tokens of all prefixes go first and
-    /// together: with them all entries are dead, and none is refilled from another.
+    /// `SCAN` and `UNLINK` on the connections for bulk work. The tokens of all prefixes go first, and
+    /// on one server together: with them all entries are dead, and none is refilled from another.
     pub(crate) async fn clear(
         &self,
         start: &str,
@@ -18,47 +21,71 @@ impl Redis {
     ) -> Result<u64, Fault> {
         let bulk = Key { bulk: true, ..Key::any() };
         self.ready(&bulk).await;
+        let servers = self.servers.all();
+        if servers.is_empty() {
+            return Err(Fault::Down);
+        }
         let start = literally(start);
-        let (mut cursor, mut tokens) = (0, Vec::new());
-        loop {
-            let (next, names) = self.page(&bulk, cursor, &format!("{start}~*")).await?;
-            tokens.extend(names);
-            cursor = next;
-            if cursor == 0 {
-                break;
+        let mut removed = 0;
+        for lanes in &servers {
+            lanes.settled(slot(lanes, &bulk)).await;
+            let (mut cursor, mut tokens) = (0, Vec::new());
+            loop {
+                let (next, names) = self.page(lanes, cursor, &format!("{start}~*")).await?;
+                tokens.extend(names);
+                cursor = next;
+                if cursor == 0 {
+                    break;
+                }
+            }
+            removed += self.remove(lanes, tokens).await?;
+        }
+        for lanes in &servers {
+            let mut cursor = 0;
+            loop {
+                let (next, names) = self.page(lanes, cursor, &format!("{start}*")).await?;
+                removed += self.remove(lanes, names).await?;
+                progress(removed);
+                cursor = next;
+                if cursor == 0 {
+                    break;
+                }
             }
         }
-        let mut removed = self.remove(&bulk, tokens).await?;
-        loop {
-            let (next, names) = self.page(&bulk, cursor, &format!("{start}*")).await?;
-            removed += self.remove(&bulk, names).await?;
-            progress(removed);
-            cursor = next;
-            if cursor == 0 {
-                // Also where there was nothing left to remove.
-                self.marks.touch_all();
-                return Ok(removed);
-            }
-        }
+        // Also where there was nothing left to remove.
+        self.marks.touch_all();
+        Ok(removed)
     }
 
-    async fn page(&self, bulk: &Key, cursor: u64, pattern: &str) -> Result<Page, Fault> {
+    async fn page(&self, lanes: &Arc<Lanes>, cursor: u64, pattern: &str) -> Result<Page, Fault> {
         let mut scan = redis::cmd("SCAN");
         scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1000);
-        let page = self.command(bulk, self.timeout(), &scan).await?;
+        let page = self.send(lanes, bulk_of(lanes), self.timeout, &scan).await.map_err(fault)?;
         redis::from_redis_value(page).map_err(|_| unexpected(&Value::Nil))
     }
 
-    async fn remove(&self, bulk: &Key, names: Vec<Vec<u8>>) -> Result<u64, Fault> {
+    async fn remove(&self, lanes: &Arc<Lanes>, names: Vec<Vec<u8>>) -> Result<u64, Fault> {
         if names.is_empty() {
             return Ok(0);
         }
-        let mut unlink = redis::cmd("UNLINK");
-        let reply = self.command(bulk, self.timeout(), unlink.arg(names)).await;
+        let mut unlink = redis::pipe();
+        if self.unlinks_together() {
+            unlink.cmd("UNLINK").arg(names);
+        } else {
+            // They are in many slots.
+            for name in names {
+                unlink.cmd("UNLINK").arg(name);
+            }
+        }
+        let replies = self.pipeline(lanes, bulk_of(lanes), self.timeout, &unlink).await;
         self.marks.touch_all();
-        let reply = reply?;
-        Ok(if let Value::Int(count) = reply { count as u64 } else { 0 })
+        let count = |reply| if let Value::Int(count) = reply { count as u64 } else { 0 };
+        Ok(replies.map_err(fault)?.into_iter().map(count).sum())
     }
+}
+
+fn bulk_of(lanes: &Lanes) -> Option<Arc<crate::store::connection::Lane>> {
+    lanes.lane(lanes.slot_of(0, true))
 }
 
 /// A text of which no character has a meaning in a pattern.

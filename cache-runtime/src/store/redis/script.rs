@@ -3,8 +3,9 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use deadpool_redis::redis::{self, Pipeline, Value};
+use deadpool_redis::redis::{self, Value};
 
+use super::errand::Errand;
 use super::{COMPARE_AND_SET, Redis, fault, in_redis};
 use crate::entry::Seen;
 use crate::store::connection::{Sent, WRONG_TYPE};
@@ -18,8 +19,7 @@ impl Redis {
         write: &Write,
         limit: Duration,
     ) -> Result<bool, Fault> {
-        let replies = self.script(key, seen, write, limit, &redis::pipe()).await?;
-        Ok(replies.last() == Some(&Value::Int(1)))
+        self.script(key, seen, write, limit, false).await.map(|done| done.0)
     }
 
     /// Asks for the tokens' lifetimes on the way, and doubles those that are too short.
@@ -31,63 +31,63 @@ impl Redis {
         tokens_for: Duration,
         limit: Duration,
     ) -> Result<bool, Fault> {
-        let mut before = redis::pipe();
-        for name in key.tokens() {
-            before.cmd("PTTL").arg(name);
-        }
-        let replies = self.script(key, seen, write, limit, &before).await?;
-        let mut renew = redis::pipe();
-        for (name, left) in key.tokens().zip(&replies) {
+        let (written, lefts) = self.script(key, seen, write, limit, true).await?;
+        let mut renewals = Vec::new();
+        for (name, left) in key.tokens().zip(&lefts) {
             // Without an expiry is too long.
-            if let Value::Int(left @ -1..) = left
+            if let Some(left @ -1..) = left
                 && *left < in_redis(tokens_for).cast_signed()
             {
-                renew.cmd("PEXPIRE").arg(name).arg(in_redis(tokens_for.saturating_mul(2)));
+                let mut renew = Errand::of_token(key, name);
+                let life = in_redis(tokens_for.saturating_mul(2));
+                renew.commands.cmd("PEXPIRE").arg(name).arg(life);
+                renewals.push(renew);
             }
         }
-        if !renew.is_empty() {
+        if !renewals.is_empty() {
             // Failed, the next populate does it.
-            let _ = self.pipeline(self.lanes.lane(self.slot(key)), limit, &renew).await;
+            let _ = self.run_all(renewals, limit).await;
         }
-        Ok(replies.last() == Some(&Value::Int(1)))
+        Ok(written)
     }
 
-    /// Sends the script behind `before`, in one round trip; a second one where Redis has forgotten
-    /// it.
+    /// Sends the script, behind the question for the lifetimes of the tokens where they are wanted, in
+    /// one round trip; a second one where Redis has forgotten it. Whether it has written, and the
+    /// lifetimes.
     async fn script(
         &self,
         key: &Key,
         seen: &Seen,
         write: &Write,
         limit: Duration,
-        before: &Pipeline,
-    ) -> Result<Vec<Value>, Fault> {
+        lefts: bool,
+    ) -> Result<(bool, Vec<Option<i64>>), Fault> {
         // Deleting frees memory, and is not what was refused.
         let frees = matches!(write, Write::Delete);
-        if !frees && self.is_write_paused() {
+        if !frees && self.servers.are_writes_paused(key.entry()) {
             return Err(Fault::ReadOnly);
         }
         let began = Instant::now();
-        let slot = self.slot(key);
-        let by_hash = with_script(before, key, seen, write, ["EVALSHA", script_hash()]);
-        let replies = match self.pipeline(self.lanes.lane(slot), limit, &by_hash).await {
-            Err(Sent::Error { code: "NOSCRIPT", .. }) => {
-                let left = limit.saturating_sub(began.elapsed());
-                let by_text = with_script(before, key, seen, write, ["EVAL", COMPARE_AND_SET]);
-                self.pipeline(self.lanes.lane(slot), left, &by_text).await
-            }
-            replies => replies,
+        let errands = |how: [&str; 2]| {
+            let asks = key.tokens().filter(|_| lefts).map(|name| left_of(key, name));
+            asks.chain([with_script(key, seen, write, how)]).collect()
         };
+        let mut replies = self.run_all(errands(["EVALSHA", script_hash()]), limit).await;
+        if let Some(Err(Sent::Error { code: "NOSCRIPT", .. })) = replies.last() {
+            let left = limit.saturating_sub(began.elapsed());
+            replies = self.run_all(errands(["EVAL", COMPARE_AND_SET]), left).await;
+        }
         self.marks.touch(key.entry().as_bytes());
-        match replies {
-            Ok(replies) => {
-                if !frees && replies.last() == Some(&Value::Int(1)) {
-                    self.writes_go_on();
+        match replies.pop().unwrap_or(Err(Sent::Down)) {
+            Ok(done) => {
+                let written = done.last() == Some(&Value::Int(1));
+                if !frees && written {
+                    self.servers.writes_go_on(key.entry());
                 }
-                Ok(replies)
+                Ok((written, replies.into_iter().map(left).collect()))
             }
             Err(Sent::Error { code, text }) if code != WRONG_TYPE => {
-                self.pause_writes(&text);
+                self.servers.pause_writes(key.entry(), &text);
                 Err(Fault::ReadOnly)
             }
             Err(sent) => Err(fault(sent)),
@@ -100,20 +100,33 @@ fn script_hash() -> &'static str {
     HASH.get_or_init(|| redis::Script::new(COMPARE_AND_SET).get_hash().to_owned())
 }
 
-fn with_script(
-    before: &Pipeline,
-    key: &Key,
+fn left_of<'a>(key: &Key, token: &'a str) -> Errand<'a> {
+    let mut ask = Errand::of_token(key, token);
+    ask.commands.cmd("PTTL").arg(token);
+    ask
+}
+
+/// `None` where it is not known.
+fn left(replies: Result<Vec<Value>, Sent>) -> Option<i64> {
+    match replies.ok()?.pop()? {
+        Value::Int(left) => Some(left),
+        _ => None,
+    }
+}
+
+fn with_script<'a>(
+    key: &'a Key,
     seen: &Seen,
     write: &Write,
     [how, script]: [&str; 2],
-) -> Pipeline {
+) -> Errand<'a> {
     let (what, bytes, life) = match write {
         Write::Whole { bytes, life } => ("whole", &bytes[..], Some(*life)),
         Write::Header { bytes, life } => ("header", &bytes[..], *life),
         Write::Delete => ("delete", &[][..], None),
     };
-    let mut all = before.clone();
-    all.cmd(how).arg(script).arg(1).arg(key.entry());
-    all.arg(&seen.0[..]).arg(what).arg(bytes).arg(life.map_or(0, in_redis));
-    all
+    let mut set = Errand::of_entry(key);
+    set.commands.cmd(how).arg(script).arg(1).arg(key.entry());
+    set.commands.arg(&seen.0[..]).arg(what).arg(bytes).arg(life.map_or(0, in_redis));
+    set
 }

@@ -1,0 +1,232 @@
+//! The environment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::deployment::{Access, Address, Deployment, Topology};
+use super::{Backend, Local, url};
+use crate::error::{Error, Result};
+
+/// The most lanes a cache keeps: more are slower, because each driver then sends smaller batches.
+const MAX_LANES: usize = 8;
+
+/// The environment, one reader a kind of value. An empty variable counts as unset.
+pub(super) struct Vars<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
+
+impl Vars<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        let raw = (self.0)(name)?;
+        let value = unquote(raw.trim());
+        (!value.is_empty()).then(|| value.to_owned())
+    }
+
+    pub(super) fn switched_off(&self) -> Result<bool> {
+        let switches = [self.switch("REDIS_ENABLED")?, self.switch("ENABLE_REDIS_CACHE")?];
+        Ok(switches.contains(&Some(false)))
+    }
+
+    fn switch(&self, name: &str) -> Result<Option<bool>> {
+        let Some(value) = self.text(name) else { return Ok(None) };
+        let switch =
+            switch(&value).ok_or_else(|| Error::config(name, "expected `true` or `false`"));
+        switch.map(Some)
+    }
+
+    /// A switch, or how long a copy may be used.
+    pub(super) fn local(&self, name: &str) -> Result<Local> {
+        let Some(value) = self.text(name) else { return Ok(Local::AsWritten) };
+        match (switch(&value), span(&value)) {
+            (Some(true), _) => Ok(Local::All(Duration::MAX)),
+            (Some(false), _) => Ok(Local::Never),
+            (None, Some(most)) if !most.is_zero() => Ok(Local::All(most)),
+            _ => Err(Error::config(name, "expected `true`, `false`, or a time as in `10s`")),
+        }
+    }
+
+    /// Where the store is, and whether nothing at all was said about it.
+    pub(super) fn backend(&self) -> Result<(Backend, bool)> {
+        if let Some(url) = self.text("REDIS_URL") {
+            let backend = url::parse(&url).map_err(|p| Error::config("REDIS_URL", p))?;
+            return Ok((self.with_files(self.with_sentinel(backend))?, false));
+        }
+        if let Some(host) = self.text("REDIS_HOST") {
+            return Ok((self.with_files(self.parts(&host)?)?, false));
+        }
+        let on = self.switch("REDIS_ENABLED")?.or(self.switch("ENABLE_REDIS_CACHE")?);
+        if on.is_some() {
+            return Ok((self.with_files(self.parts("127.0.0.1")?)?, false));
+        }
+        Ok((Backend::Memory, true))
+    }
+
+    fn parts(&self, host: &str) -> Result<Backend> {
+        if host.contains("://") || host.contains('@') {
+            let url = if host.contains("://") { host.into() } else { format!("redis://{host}") };
+            let backend = url::parse(&url).map_err(|p| Error::config("REDIS_HOST", p))?;
+            return Ok(self.with_credentials(self.with_sentinel(backend)));
+        }
+        // The host may bring its port, as in a list of brokers; an IPv6 address has more colons.
+        let with_port = host.matches(':').count() == 1 || host.starts_with('[');
+        let (host, port) = if with_port {
+            url::host_and_port(host).map_err(|problem| Error::config("REDIS_HOST", problem))?
+        } else {
+            (host.to_owned(), None)
+        };
+        let port = port.map_or_else(|| self.port("REDIS_PORT"), Ok)?;
+        let db = u32::try_from(self.number("REDIS_DB", 0)?)
+            .map_err(|_| Error::config("REDIS_DB", "no server has that many databases"))?;
+        let access = Access { db: db.into(), ..Access::default() };
+        let deployment = Deployment::standalone(Address::Tcp(host, port), access);
+        Ok(self.with_credentials(Backend::Redis(Box::new(deployment))))
+    }
+
+    /// Adds `REDIS_USERNAME` and `REDIS_PASSWORD`, taken literally, where the URL has none.
+    fn with_credentials(&self, backend: Backend) -> Backend {
+        let Backend::Redis(mut deployment) = backend else { return backend };
+        let access = &mut deployment.access;
+        if access.password.is_none() {
+            access.username = self.text("REDIS_USERNAME").or(access.username.take());
+            access.password = self.secret("REDIS_PASSWORD");
+        }
+        Backend::Redis(deployment)
+    }
+
+    /// Adds the login of the sentinels, where the URL has none.
+    fn with_sentinel(&self, backend: Backend) -> Backend {
+        let Backend::Redis(mut deployment) = backend else { return backend };
+        if let Topology::Sentinel(sentinel) = &mut deployment.topology
+            && sentinel.password.is_none()
+        {
+            sentinel.username = self.text("REDIS_SENTINEL_USERNAME").or(sentinel.username.take());
+            sentinel.password = self.secret("REDIS_SENTINEL_PASSWORD");
+        }
+        Backend::Redis(deployment)
+    }
+
+    /// Adds the certificates, where the connection has use for them.
+    fn with_files(&self, backend: Backend) -> Result<Backend> {
+        let Backend::Redis(mut deployment) = backend else { return Ok(backend) };
+        let ca = self.file("REDIS_TLS_CA")?;
+        let client = match (self.file("REDIS_TLS_CERT")?, self.file("REDIS_TLS_KEY")?) {
+            (Some(certificate), Some(key)) => Some([certificate, key]),
+            (None, None) => None,
+            (None, _) => return Err(Error::config("REDIS_TLS_CERT", "belongs to REDIS_TLS_KEY")),
+            (_, None) => return Err(Error::config("REDIS_TLS_KEY", "belongs to REDIS_TLS_CERT")),
+        };
+        match &mut deployment.access.tls {
+            Some(tls) => {
+                tls.ca = tls.ca.take().or(ca);
+                tls.client = tls.client.take().or(client);
+            }
+            None if ca.is_some() || client.is_some() => tracing::warn!(
+                "REDIS_TLS_CA, REDIS_TLS_CERT and REDIS_TLS_KEY have no effect: the URL does not \
+                 begin with `rediss`"
+            ),
+            None => {}
+        }
+        Ok(Backend::Redis(deployment))
+    }
+
+    fn file(&self, name: &str) -> Result<Option<Arc<[u8]>>> {
+        let Some(path) = self.text(name) else { return Ok(None) };
+        url::read(&path).map(Some).map_err(|problem| Error::config(name, problem))
+    }
+
+    /// Literal: quotes and blanks may belong to it.
+    fn secret(&self, name: &str) -> Option<String> {
+        (self.0)(name).filter(|secret| !secret.is_empty())
+    }
+
+    fn port(&self, name: &str) -> Result<u16> {
+        let Some(value) = self.text(name) else { return Ok(6379) };
+        // Kubernetes sets `tcp://10.0.0.7:6379` for a service that is named `redis`.
+        let port = match value.strip_prefix("tcp://") {
+            Some(address) => address.rsplit(':').next().unwrap_or(address),
+            None => &value,
+        };
+        let port = port.parse().ok().filter(|port| *port > 0);
+        port.ok_or_else(|| Error::config(name, "expected a number from 1 to 65535"))
+    }
+
+    pub(super) fn number(&self, name: &str, default: u64) -> Result<u64> {
+        let Some(value) = self.text(name) else { return Ok(default) };
+        value.parse().map_err(|_| {
+            let shown: String = value.chars().take(40).collect();
+            Error::config(name, format_args!("expected a whole number, found `{shown}`"))
+        })
+    }
+
+    fn positive(&self, name: &str, default: u64) -> Result<u64> {
+        match self.number(name, default)? {
+            0 => Err(Error::config(name, "must be greater than zero")),
+            number => Ok(number),
+        }
+    }
+
+    pub(super) fn seconds(&self, name: &str, default: Duration) -> Result<Duration> {
+        Ok(Duration::from_secs(self.positive(name, default.as_secs())?))
+    }
+
+    pub(super) fn millis(&self, name: &str, default: Duration) -> Result<Duration> {
+        Ok(Duration::from_millis(self.positive(name, default.as_millis() as u64)?))
+    }
+
+    pub(super) fn bytes(&self, name: &str, default: usize) -> Result<usize> {
+        let number = self.positive(name, default as u64)?;
+        usize::try_from(number).map_err(|_| Error::config(name, "too large"))
+    }
+
+    pub(super) fn lanes(&self, name: &str, default: usize) -> Result<usize> {
+        Ok(clamp_lanes(self.bytes(name, default)?))
+    }
+
+    pub(super) fn namespace(&self, name: &str, default: String) -> Result<String> {
+        let namespace = self.text(name).unwrap_or(default);
+        if namespace.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(Error::config(name, "must not contain blanks or control characters"));
+        }
+        Ok(namespace)
+    }
+}
+
+fn switch(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// `10s`, with the units of the attribute.
+fn span(value: &str) -> Option<Duration> {
+    let unit = value.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = (value[..unit].parse::<u64>().ok()?, value[unit..].trim());
+    let seconds = |each: u64| number.checked_mul(each).map(Duration::from_secs);
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => seconds(1),
+        "m" => seconds(60),
+        "h" => seconds(60 * 60),
+        "d" => seconds(24 * 60 * 60),
+        _ => None,
+    }
+}
+
+pub(super) fn clamp_lanes(lanes: usize) -> usize {
+    if lanes > MAX_LANES {
+        tracing::warn!(
+            "REDIS_POOL_SIZE {lanes} is taken as {MAX_LANES}: every call shares the lanes, and \
+             more of them are slower, because each then sends smaller batches"
+        );
+    }
+    lanes.min(MAX_LANES)
+}
+
+fn unquote(value: &str) -> &str {
+    for quote in ['"', '\''] {
+        if let Some(inner) = value.strip_prefix(quote).and_then(|v| v.strip_suffix(quote)) {
+            return inner;
+        }
+    }
+    value
+}

@@ -1,0 +1,88 @@
+//! What is to be done where one name lies.
+
+use std::time::Duration;
+
+use deadpool_redis::redis::{self, Pipeline, Value};
+
+use super::Redis;
+use crate::store::Key;
+use crate::store::connection::{Lanes, Sent};
+#[cfg(feature = "cluster")]
+use crate::store::servers::Servers;
+
+/// Commands that go out together, all of them about one name.
+pub(super) struct Errand<'a> {
+    pub(super) name: &'a str,
+    pub(super) commands: Pipeline,
+    hash: u64,
+    bulk: bool,
+}
+
+impl<'a> Errand<'a> {
+    /// About an entry: always over the same lane, so that they stay in order.
+    pub(super) fn of_entry(key: &'a Key) -> Self {
+        Self { name: key.entry(), commands: redis::pipe(), hash: key.hash, bulk: key.bulk }
+    }
+
+    /// About one of the tokens of an entry.
+    pub(super) fn of_token(key: &Key, name: &'a str) -> Self {
+        Self { name, commands: redis::pipe(), hash: key.hash, bulk: key.bulk }
+    }
+
+    /// About any name.
+    #[cfg(feature = "cluster")]
+    pub(super) fn of(name: &'a str) -> Self {
+        Self { name, commands: redis::pipe(), hash: 0, bulk: false }
+    }
+
+    pub(super) fn slot(&self, lanes: &Lanes) -> usize {
+        lanes.slot_of(self.hash, self.bulk)
+    }
+}
+
+impl Redis {
+    pub(super) async fn run(
+        &self,
+        errand: Errand<'_>,
+        limit: Duration,
+    ) -> Result<Vec<Value>, Sent> {
+        self.run_all(vec![errand], limit).await.pop().unwrap_or(Err(Sent::Down))
+    }
+
+    /// Runs errands: in one round trip where one server has everything, and at the same time where
+    /// several share it.
+    pub(super) async fn run_all(
+        &self,
+        errands: Vec<Errand<'_>>,
+        limit: Duration,
+    ) -> Vec<Result<Vec<Value>, Sent>> {
+        #[cfg(feature = "cluster")]
+        if let Servers::Cluster(cluster) = &self.servers {
+            return self.run_apart(cluster, &errands, limit).await;
+        }
+        let failed = |sent: Sent| errands.iter().map(|_| Err(sent.clone())).collect();
+        let Some(lanes) = self.servers.one() else { return failed(Sent::Down) };
+        let Some(first) = errands.first() else { return Vec::new() };
+        let lane = lanes.lane(first.slot(&lanes));
+        let replies = match &errands[..] {
+            [only] => self.pipeline(&lanes, lane, limit, &only.commands).await,
+            all => {
+                let mut together = redis::pipe();
+                for command in all.iter().flat_map(|errand| errand.commands.cmd_iter()) {
+                    together.add_command(command.clone());
+                }
+                self.pipeline(&lanes, lane, limit, &together).await
+            }
+        };
+        match replies {
+            Ok(mut replies) => {
+                let each = errands.iter().map(|errand| {
+                    let length = errand.commands.len().min(replies.len());
+                    Ok(replies.drain(..length).collect())
+                });
+                each.collect()
+            }
+            Err(sent) => failed(sent),
+        }
+    }
+}

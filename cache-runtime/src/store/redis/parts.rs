@@ -1,0 +1,174 @@
+//! Commands where several servers share the names: each goes to the node that has its name, and on to
+//! the one that node sends it to.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deadpool_redis::redis::{self, Pipeline, Value};
+use futures_util::future::{join, join_all};
+
+use super::errand::Errand;
+use super::{Redis, fault, odd};
+use crate::background;
+use crate::entry::{Entry, Token};
+use crate::store::connection::{Lanes, Sent};
+use crate::store::servers::Cluster;
+use crate::store::{Fault, Found, Key};
+
+/// How often a command is sent on to another node.
+const HOPS: usize = 3;
+
+impl Redis {
+    /// Reads an entry and its tokens from the nodes that have them, all at the same time.
+    ///
+    /// A token may be read before the entry is, and an invalidation and a new lease come in between: a
+    /// live entry would look dead. So a token that does not fit is read once more.
+    pub(super) async fn read_parts(
+        &self,
+        cluster: &Arc<Cluster>,
+        key: &Key,
+        timed: bool,
+        limit: Duration,
+    ) -> Result<Found, Fault> {
+        let began = Instant::now();
+        let entry = self.read_entry(cluster, key, timed, limit);
+        let (entry, tokens) = join(entry, self.read_tokens(cluster, key, limit)).await;
+        let (bytes, left) = entry.map_err(fault)?;
+        let mut found = Found { bytes, tokens: tokens.map_err(fault)?.into(), left };
+        let unfit = found.bytes.clone().and_then(|bytes| Entry::parse(bytes).ok());
+        if unfit.is_some_and(|entry| !entry.depends_on(&found.tokens)) {
+            let left = limit.saturating_sub(began.elapsed());
+            found.tokens = self.read_tokens(cluster, key, left).await.map_err(fault)?.into();
+        }
+        Ok(found)
+    }
+
+    async fn read_entry(
+        &self,
+        cluster: &Arc<Cluster>,
+        key: &Key,
+        timed: bool,
+        limit: Duration,
+    ) -> Result<(Option<bytes::Bytes>, Option<Duration>), Sent> {
+        let mut read = Errand::of_entry(key);
+        if timed {
+            // First: then the age can only be overestimated.
+            read.commands.cmd("PTTL").arg(key.entry());
+        }
+        read.commands.cmd("GET").arg(key.entry());
+        let mut replies = self.run_at(cluster, &read, limit).await?;
+        let bytes = match replies.pop() {
+            Some(Value::BulkString(bytes)) => Some(bytes.into()),
+            Some(Value::Nil) => None,
+            other => return Err(odd(&other.unwrap_or(Value::Nil))),
+        };
+        let left = match replies.pop() {
+            // Absent a moment ago: what has come since is new.
+            None | Some(Value::Int(-2)) => None,
+            Some(Value::Int(left)) => Some(Duration::from_millis(left.max(0).cast_unsigned())),
+            Some(other) => return Err(odd(&other)),
+        };
+        Ok((bytes, left))
+    }
+
+    async fn read_tokens(
+        &self,
+        cluster: &Arc<Cluster>,
+        key: &Key,
+        limit: Duration,
+    ) -> Result<Vec<Option<Token>>, Sent> {
+        let reads: Vec<_> = key
+            .tokens()
+            .map(|name| {
+                let mut read = Errand::of_token(key, name);
+                read.commands.cmd("GET").arg(name);
+                read
+            })
+            .collect();
+        let replies = self.run_apart(cluster, &reads, limit).await;
+        let token = |replies: Result<Vec<Value>, Sent>| match replies?.pop() {
+            Some(Value::BulkString(bytes)) => Ok(Some(Token::of(&bytes))),
+            Some(Value::Nil) => Ok(None),
+            other => Err(odd(&other.unwrap_or(Value::Nil))),
+        };
+        replies.into_iter().map(token).collect()
+    }
+
+    /// One after the other in the order of the names: what is made of others is named behind them, and
+    /// must not be made anew before they are gone.
+    pub(super) async fn unlink_in_order(
+        &self,
+        cluster: &Arc<Cluster>,
+        names: &[String],
+        limit: Duration,
+    ) -> Result<(), Sent> {
+        let began = Instant::now();
+        for name in names {
+            let mut unlink = Errand::of(name);
+            unlink.commands.cmd("UNLINK").arg(name);
+            self.run_at(cluster, &unlink, limit.saturating_sub(began.elapsed())).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn run_apart(
+        &self,
+        cluster: &Arc<Cluster>,
+        errands: &[Errand<'_>],
+        limit: Duration,
+    ) -> Vec<Result<Vec<Value>, Sent>> {
+        join_all(errands.iter().map(|errand| self.run_at(cluster, errand, limit))).await
+    }
+
+    /// Runs an errand where its name lies.
+    async fn run_at(
+        &self,
+        cluster: &Arc<Cluster>,
+        errand: &Errand<'_>,
+        limit: Duration,
+    ) -> Result<Vec<Value>, Sent> {
+        let began = Instant::now();
+        let (mut address, mut lanes) = cluster.place_of(errand.name).ok_or(Sent::Down)?;
+        let mut replies = self.run_with(&lanes, errand, &errand.commands, limit).await;
+        for _ in 0..HOPS {
+            let Err(Sent::Elsewhere { to, asks }) = &replies else { return replies };
+            (address, lanes) = cluster.led(to, &address, *asks).ok_or(Sent::Down)?;
+            let left = limit.saturating_sub(began.elapsed());
+            replies = if *asks {
+                let asking = asking(&errand.commands);
+                let replies = self.run_with(&lanes, errand, &asking, left).await;
+                replies.map(|replies| replies.into_iter().skip(1).step_by(2).collect())
+            } else {
+                self.run_with(&lanes, errand, &errand.commands, left).await
+            };
+        }
+        replies
+    }
+
+    /// Runs commands on a node, which may have to be dialled first.
+    async fn run_with(
+        &self,
+        lanes: &Arc<Lanes>,
+        errand: &Errand<'_>,
+        commands: &Pipeline,
+        limit: Duration,
+    ) -> Result<Vec<Value>, Sent> {
+        let (began, slot) = (Instant::now(), errand.slot(lanes));
+        if !lanes.is_settled(slot) {
+            let dialled = std::pin::pin!(lanes.settled(slot));
+            background::timeout(limit, dialled).await.map_err(|_| Sent::Timeout)?;
+        }
+        let left = limit.saturating_sub(began.elapsed());
+        self.pipeline(lanes, lanes.lane(slot), left, commands).await
+    }
+}
+
+/// Has each command served by the node that a slot is moving to.
+fn asking(commands: &Pipeline) -> Pipeline {
+    let mut all = redis::pipe();
+    for command in commands.cmd_iter() {
+        all.cmd("ASKING");
+        all.add_command(command.clone());
+    }
+    all
+}

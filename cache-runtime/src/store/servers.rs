@@ -1,0 +1,207 @@
+//! Which servers there are, and which of them has what.
+//!
+//! One that a URL names stays the same. The master that sentinels know, and the nodes of a cluster,
+//! are found out, and change: each server has lanes and a breaker of its own, made when it is first
+//! named and dropped when it is named no more.
+
+#[cfg(feature = "cluster")]
+mod cluster;
+#[cfg(feature = "sentinel")]
+mod sentinel;
+#[cfg(feature = "cluster")]
+mod slots;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::Key;
+use super::connection::{Lanes, State};
+use crate::config::{Config, Deployment, Topology};
+use crate::near::Marks;
+#[cfg(feature = "cluster")]
+pub(crate) use cluster::Cluster;
+#[cfg(feature = "sentinel")]
+pub(crate) use sentinel::Master;
+
+pub(crate) enum Servers {
+    One(Arc<Lanes>),
+    #[cfg(feature = "sentinel")]
+    Master(Arc<Master>),
+    #[cfg(feature = "cluster")]
+    Cluster(Arc<Cluster>),
+}
+
+/// The lanes of a server, for one command.
+pub(crate) enum Lent<'a> {
+    Ours(&'a Arc<Lanes>),
+    #[cfg(any(feature = "cluster", feature = "sentinel"))]
+    Shared(Arc<Lanes>),
+}
+
+impl Deref for Lent<'_> {
+    type Target = Arc<Lanes>;
+
+    fn deref(&self) -> &Arc<Lanes> {
+        match self {
+            Self::Ours(lanes) => lanes,
+            #[cfg(any(feature = "cluster", feature = "sentinel"))]
+            Self::Shared(lanes) => lanes,
+        }
+    }
+}
+
+impl Servers {
+    pub(crate) fn new(
+        deployment: &Deployment,
+        config: &Config,
+        marks: &Arc<Marks>,
+    ) -> Result<Self, String> {
+        match &deployment.topology {
+            #[cfg(feature = "sentinel")]
+            Topology::Sentinel(sentinel) => {
+                Master::new(deployment, sentinel, config, marks).map(Self::Master)
+            }
+            #[cfg(feature = "cluster")]
+            Topology::Cluster => Cluster::new(deployment, config, marks).map(Self::Cluster),
+            // Without the features such a URL is refused.
+            _ => {
+                let server = deployment.at(deployment.addresses[0].clone());
+                Ok(Self::One(Arc::new(Lanes::new(&server, config, marks.clone())?)))
+            }
+        }
+    }
+
+    /// The server that has everything; none where several share it, or it is not known.
+    pub(crate) fn one(&self) -> Option<Lent<'_>> {
+        match self {
+            Self::One(lanes) => Some(Lent::Ours(lanes)),
+            #[cfg(feature = "sentinel")]
+            Self::Master(master) => master.lanes().map(Lent::Shared),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => None,
+        }
+    }
+
+    /// Whether several share what there is.
+    pub(crate) fn is_many(&self) -> bool {
+        match self {
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => true,
+            _ => false,
+        }
+    }
+
+    /// All that are known.
+    pub(crate) fn all(&self) -> Vec<Arc<Lanes>> {
+        match self {
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => cluster.all(),
+            _ => self.one().map(|lanes| lanes.clone()).into_iter().collect(),
+        }
+    }
+
+    /// The one that has what is under a name.
+    #[cfg_attr(not(feature = "cluster"), expect(unused_variables))]
+    fn of(&self, name: &str) -> Option<Lent<'_>> {
+        match self {
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => cluster.of(name).map(Lent::Shared),
+            _ => self.one(),
+        }
+    }
+
+    /// Whether writes to a name were refused a moment ago.
+    pub(crate) fn are_writes_paused(&self, name: &str) -> bool {
+        self.of(name).is_some_and(|lanes| lanes.writes.are_paused())
+    }
+
+    pub(crate) fn pause_writes(&self, name: &str, why: &str) {
+        if let Some(lanes) = self.of(name) {
+            lanes.writes.pause(why);
+        }
+    }
+
+    pub(crate) fn writes_go_on(&self, name: &str) {
+        if let Some(lanes) = self.of(name) {
+            lanes.writes.go_on();
+        }
+    }
+
+    /// Whether a command would fail at once, wherever it went.
+    pub(crate) fn is_down(&self) -> bool {
+        match self {
+            Self::One(lanes) => lanes.is_down(),
+            #[cfg(feature = "sentinel")]
+            Self::Master(master) => {
+                master.lanes().map_or(master.is_searched(), |lanes| lanes.is_down())
+            }
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => {
+                let all = cluster.all();
+                if all.is_empty() { cluster.is_searched() } else { all.iter().all(|l| l.is_down()) }
+            }
+        }
+    }
+
+    /// Whether whatever the key needs has been searched for and dialled once.
+    pub(crate) fn is_settled(&self, key: &Key) -> bool {
+        match self {
+            Self::One(lanes) => lanes.is_settled(lanes.slot_of(key.hash, key.bulk)),
+            #[cfg(feature = "sentinel")]
+            Self::Master(master) => {
+                let settled =
+                    |lanes: Arc<Lanes>| lanes.is_settled(lanes.slot_of(key.hash, key.bulk));
+                master.is_searched() && master.lanes().is_none_or(settled)
+            }
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => cluster.is_settled(key),
+        }
+    }
+
+    /// Waits until whatever the key needs has been searched for and dialled once.
+    pub(crate) async fn settled(&self, key: &Key) {
+        match self {
+            Self::One(lanes) => lanes.settled(lanes.slot_of(key.hash, key.bulk)).await,
+            #[cfg(feature = "sentinel")]
+            Self::Master(master) => {
+                master.searched().await;
+                if let Some(lanes) = master.lanes() {
+                    lanes.settled(lanes.slot_of(key.hash, key.bulk)).await;
+                }
+            }
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => cluster.settled(key).await,
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        if let Self::One(lanes) = self {
+            return lanes.state();
+        }
+        let states: Vec<State> = self.all().iter().map(|lanes| lanes.state()).collect();
+        if states.contains(&State::Up) {
+            State::Up
+        } else if self.last_error().is_some() {
+            State::Lost
+        } else {
+            State::Untried
+        }
+    }
+
+    /// Connections that are up.
+    pub(crate) fn live(&self) -> usize {
+        self.all().iter().map(|lanes| lanes.live()).sum()
+    }
+
+    /// Why one of them is not used, or none is known.
+    pub(crate) fn last_error(&self) -> Option<String> {
+        let searching = match self {
+            Self::One(_) => None,
+            #[cfg(feature = "sentinel")]
+            Self::Master(master) => master.last_error(),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => cluster.last_error(),
+        };
+        searching.or_else(|| self.all().iter().find_map(|lanes| lanes.last_error()))
+    }
+}

@@ -1,0 +1,325 @@
+//! The nodes of a cluster, and which of them has what.
+//!
+//! Any node that answers is asked for the whole; where they differ, the highest epoch counts. They are
+//! asked anew when a node sends a command on to another, and again and again while one of them is
+//! down: its replica may have taken over. A client for clusters would do this too, but hides which
+//! node is meant: one that is frozen would hold up the calls that concern the others.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use deadpool_redis::redis::{self, Value};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{Notify, watch};
+
+use super::slots::{SLOTS, View, led_to, slot_of};
+use crate::background;
+use crate::config::{Address, Config, Deployment};
+use crate::near::Marks;
+use crate::store::Key;
+use crate::store::connection::{Lanes, aside};
+
+/// How often it is seen whether a node is down.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The longest time between two questions while something is wrong.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// For how long the answers of other nodes are waited for after the first.
+const OTHERS: Duration = Duration::from_millis(50);
+
+/// How many are asked at a time.
+const ASKED: usize = 8;
+
+/// Nobody has this slot.
+const NOBODY: u16 = u16::MAX;
+
+pub(crate) struct Cluster {
+    deployment: Deployment,
+    config: Config,
+    marks: Arc<Marks>,
+    map: ArcSwapOption<Map>,
+    /// Every node that has been named since the map was last made.
+    nodes: Mutex<HashMap<Address, Arc<Lanes>>>,
+    started: AtomicBool,
+    /// Whether somebody was asked, with or without an answer.
+    searched: watch::Sender<bool>,
+    /// A node does not have what the map says.
+    wrong: Notify,
+    last_error: Mutex<Option<String>>,
+}
+
+/// Who has which slot.
+struct Map {
+    nodes: Vec<(Address, Arc<Lanes>)>,
+    /// By slot, the place among the nodes.
+    slots: Box<[u16]>,
+    replicas: Vec<Address>,
+}
+
+impl Map {
+    fn of(&self, slot: u16) -> Option<&(Address, Arc<Lanes>)> {
+        self.nodes.get(usize::from(*self.slots.get(usize::from(slot))?))
+    }
+}
+
+impl Cluster {
+    pub(super) fn new(
+        deployment: &Deployment,
+        config: &Config,
+        marks: &Arc<Marks>,
+    ) -> Result<Arc<Self>, String> {
+        // What is wrong with a certificate is to be known now.
+        Lanes::new(&deployment.at(deployment.addresses[0].clone()), config, marks.clone())?;
+        Ok(Arc::new(Self {
+            deployment: deployment.clone(),
+            config: config.clone(),
+            marks: marks.clone(),
+            map: ArcSwapOption::empty(),
+            nodes: Mutex::default(),
+            started: AtomicBool::new(false),
+            searched: watch::Sender::new(false),
+            wrong: Notify::new(),
+            last_error: Mutex::default(),
+        }))
+    }
+
+    /// All nodes that have slots.
+    pub(super) fn all(&self) -> Vec<Arc<Lanes>> {
+        let map = self.map.load();
+        map.iter().flat_map(|map| &map.nodes).map(|(_, lanes)| lanes.clone()).collect()
+    }
+
+    /// The node that has a name.
+    pub(super) fn of(&self, name: &str) -> Option<Arc<Lanes>> {
+        self.place_of(name).map(|(_, lanes)| lanes)
+    }
+
+    /// The node that has a name, and where it is.
+    pub(crate) fn place_of(&self, name: &str) -> Option<(Address, Arc<Lanes>)> {
+        self.map.load().as_ref()?.of(slot_of(name.as_bytes())).cloned()
+    }
+
+    /// The node that another one has led to: for good, or only this time.
+    pub(crate) fn led(
+        &self,
+        to: &str,
+        from: &Address,
+        asks: bool,
+    ) -> Option<(Address, Arc<Lanes>)> {
+        if !asks {
+            self.wrong.notify_one();
+        }
+        let address = led_to(to, from)?;
+        let lanes = self.node(&mut self.nodes(), &address)?;
+        Some((address, lanes))
+    }
+
+    /// The lanes of a node, made where it is new.
+    fn node(
+        &self,
+        nodes: &mut HashMap<Address, Arc<Lanes>>,
+        address: &Address,
+    ) -> Option<Arc<Lanes>> {
+        if let Some(lanes) = nodes.get(address) {
+            return Some(lanes.clone());
+        }
+        let server = self.deployment.at(address.clone());
+        // It has been tried with another address.
+        let lanes = Arc::new(Lanes::new(&server, &self.config, self.marks.clone()).ok()?);
+        nodes.insert(address.clone(), lanes.clone());
+        Some(lanes)
+    }
+
+    pub(super) fn is_searched(&self) -> bool {
+        *self.searched.borrow()
+    }
+
+    /// Whether all nodes that a key needs have been dialled once; of no key in particular, all.
+    pub(super) fn is_settled(&self, key: &Key) -> bool {
+        let settled = |lanes: &Arc<Lanes>| lanes.is_settled(lanes.slot_of(key.hash, key.bulk));
+        self.is_searched() && self.needed(key).iter().all(settled)
+    }
+
+    pub(super) async fn settled(self: &Arc<Self>, key: &Key) {
+        if !self.started.swap(true, Ordering::AcqRel)
+            && background::spawn(survey(Arc::downgrade(self))).is_none()
+        {
+            self.searched.send_replace(true);
+        }
+        let mut searched = self.searched.subscribe();
+        // The sender lives as long as `self`.
+        let _ = searched.wait_for(|searched| *searched).await;
+        let needed = self.needed(key);
+        let dials = needed.iter().map(|lanes| lanes.settled(lanes.slot_of(key.hash, key.bulk)));
+        futures_util::future::join_all(dials).await;
+    }
+
+    fn needed(&self, key: &Key) -> Vec<Arc<Lanes>> {
+        let mut names = key.all().peekable();
+        if names.peek().is_none() {
+            return self.all();
+        }
+        names.filter_map(|name| self.of(name)).collect()
+    }
+
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, error: Option<String>) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    /// Takes a view for the truth; whether it is the one that was there.
+    fn adopt(&self, view: &View) -> bool {
+        let before = self.map.load_full();
+        let mut nodes = self.nodes();
+        let mut map = Map {
+            nodes: Vec::new(),
+            slots: vec![NOBODY; SLOTS].into(),
+            replicas: view.replicas.clone(),
+        };
+        for (first, last, address) in &view.ranges {
+            let Some(lanes) = self.node(&mut nodes, address) else { continue };
+            let known = map.nodes.iter().position(|(known, _)| known == address);
+            let place = known.unwrap_or(map.nodes.len());
+            if place == map.nodes.len() {
+                map.nodes.push((address.clone(), lanes));
+            }
+            map.slots[usize::from(*first)..=usize::from(*last)].fill(place as u16);
+        }
+        let same = before.as_ref().is_some_and(|before| {
+            (0..SLOTS as u16).all(|slot| {
+                before.of(slot).map(|(address, _)| address)
+                    == map.of(slot).map(|(address, _)| address)
+            })
+        });
+        let kept = |address: &Address| map.nodes.iter().any(|(known, _)| known == address);
+        nodes.retain(|address, lanes| {
+            let kept = kept(address);
+            if !kept {
+                lanes.retire();
+            }
+            kept
+        });
+        if let (Some(before), false) = (&before, same) {
+            tracing::info!(
+                nodes = map.nodes.len(),
+                before = before.nodes.len(),
+                "the nodes of the redis cluster share its slots in another way"
+            );
+        }
+        self.map.store(Some(Arc::new(map)));
+        drop(nodes);
+        same
+    }
+
+    /// Whom to ask: first those that answer.
+    fn candidates(&self) -> Vec<(Address, Option<Arc<Lanes>>)> {
+        let map = self.map.load_full();
+        let mut all: Vec<(Address, Option<Arc<Lanes>>)> = Vec::new();
+        let known = map.iter().flat_map(|map| &map.nodes);
+        let (up, down): (Vec<_>, Vec<_>) = known.partition(|(_, lanes)| !lanes.is_down());
+        all.extend(up.into_iter().map(|(address, lanes)| (address.clone(), Some(lanes.clone()))));
+        let seeds = self.deployment.addresses.iter();
+        let others = seeds.chain(map.iter().flat_map(|map| &map.replicas));
+        for address in others.chain(down.into_iter().map(|(address, _)| address)) {
+            if all.iter().all(|(known, _)| known != address) {
+                all.push((address.clone(), None));
+            }
+        }
+        all.truncate(ASKED);
+        all
+    }
+
+    /// What the nodes say: the view of the highest epoch among those who answer soon.
+    async fn ask(&self) -> Result<View, String> {
+        let candidates = self.candidates();
+        let mut answers: FuturesUnordered<_> = candidates
+            .into_iter()
+            .map(|(address, lanes)| async move { self.ask_one(&address, lanes).await })
+            .collect();
+        let (mut best, mut error) = (None::<View>, String::new());
+        loop {
+            let limit = if best.is_some() { OTHERS } else { Duration::from_secs(60) };
+            match tokio::time::timeout(limit, answers.next()).await {
+                Ok(Some(Ok(view))) => {
+                    let rank = |view: &View| (view.epoch, view.covered());
+                    if best.as_ref().is_none_or(|best| rank(best) < rank(&view)) {
+                        best = Some(view);
+                    }
+                }
+                Ok(Some(Err(why))) => error = why,
+                Ok(None) | Err(_) => return best.ok_or(error),
+            }
+        }
+    }
+
+    async fn ask_one(&self, address: &Address, lanes: Option<Arc<Lanes>>) -> Result<View, String> {
+        let limit = self.config.connect_timeout;
+        let ask = async {
+            let connection = match lanes.and_then(|lanes| lanes.connection()) {
+                Some(connection) => connection,
+                None => aside(&self.deployment.at(address.clone()), &self.config, || {}).await?.0,
+            };
+            let mut connection = connection;
+            let mut both = redis::pipe();
+            both.cmd("CLUSTER").arg("SLOTS").cmd("CLUSTER").arg("INFO");
+            let replies = connection.send_packed_commands(&both, 0, 2).await;
+            match &replies.map_err(|error| error.to_string())?[..] {
+                [Value::ServerError(error), _] => Err(format!("{address}: {error}")),
+                [slots, info] => View::read(slots, info, address),
+                _ => Err("no answer".to_owned()),
+            }
+        };
+        let late = || format!("{address} does not answer");
+        tokio::time::timeout(limit, ask).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    fn nodes(&self) -> MutexGuard<'_, HashMap<Address, Arc<Lanes>>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps the map true, for as long as there is a cluster to ask for.
+async fn survey(cluster: Weak<Cluster>) {
+    let mut pause = LOOK / 4;
+    loop {
+        let Some(here) = cluster.upgrade() else { return };
+        let same = match here.ask().await {
+            Ok(view) => {
+                here.note(None);
+                here.adopt(&view)
+            }
+            Err(why) => {
+                if here.map.load().is_none() {
+                    tracing::warn!(error = why, "redis lost: no node of the cluster answers");
+                }
+                here.note(Some(why));
+                true
+            }
+        };
+        here.searched.send_replace(true);
+        pause = if same { (pause * 2).min(PAUSE) } else { LOOK / 4 };
+        drop(here);
+        // Not at once again, whatever is wrong.
+        tokio::time::sleep(pause).await;
+        loop {
+            let Some(here) = cluster.upgrade() else { return };
+            let unknown = here.map.load().is_none();
+            if unknown || here.all().iter().any(|lanes| lanes.is_down()) {
+                break;
+            }
+            pause = LOOK / 4;
+            let wrong = tokio::time::timeout(LOOK, here.wrong.notified()).await;
+            if wrong.is_ok() {
+                break;
+            }
+        }
+    }
+}

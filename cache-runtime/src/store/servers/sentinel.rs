@@ -1,0 +1,236 @@
+//! The master that sentinels name.
+//!
+//! Each sentinel is asked for it once a second, and at once when it announces another
+//! (`+switch-master`): for some ten seconds after a failover the old master may go on answering, and
+//! what it is told is lost. Where they differ, the highest configuration epoch counts, as among the
+//! sentinels themselves. While none answers, the master stays who it was.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::{self, Value};
+use tokio::sync::{Notify, watch};
+
+use crate::background;
+use crate::config::{Address, Config, Deployment, Sentinel};
+use crate::near::Marks;
+use crate::store::connection::{Lanes, aside};
+
+/// How often a sentinel is asked that announces changes, and one that does not.
+const EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(250)];
+
+/// For how long what a sentinel has said counts beside what others say.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// Between two attempts to reach a sentinel.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The server that holds the data, whichever it is.
+pub(crate) struct Master {
+    deployment: Deployment,
+    sentinel: Sentinel,
+    config: Config,
+    marks: Arc<Marks>,
+    current: ArcSwapOption<Known>,
+    started: AtomicBool,
+    /// Whether a sentinel has answered, or all have failed to.
+    searched: watch::Sender<bool>,
+    reports: Mutex<Reports>,
+}
+
+struct Known {
+    address: Address,
+    lanes: Arc<Lanes>,
+}
+
+/// What each of the sentinels has said last.
+struct Reports {
+    each: Vec<Option<Report>>,
+    failed: Vec<bool>,
+    error: Option<String>,
+}
+
+#[derive(Clone)]
+struct Report {
+    epoch: u64,
+    address: Address,
+    at: Instant,
+}
+
+impl Master {
+    pub(super) fn new(
+        deployment: &Deployment,
+        sentinel: &Sentinel,
+        config: &Config,
+        marks: &Arc<Marks>,
+    ) -> Result<Arc<Self>, String> {
+        let count = deployment.addresses.len();
+        // What is wrong with a certificate is to be known now.
+        Lanes::new(&deployment.at(deployment.addresses[0].clone()), config, marks.clone())?;
+        Ok(Arc::new(Self {
+            deployment: deployment.clone(),
+            sentinel: sentinel.clone(),
+            config: config.clone(),
+            marks: marks.clone(),
+            current: ArcSwapOption::empty(),
+            started: AtomicBool::new(false),
+            searched: watch::Sender::new(false),
+            reports: Mutex::new(Reports {
+                each: vec![None; count],
+                failed: vec![false; count],
+                error: None,
+            }),
+        }))
+    }
+
+    /// Of the master, where one is known.
+    pub(super) fn lanes(&self) -> Option<Arc<Lanes>> {
+        self.current.load().as_ref().map(|known| known.lanes.clone())
+    }
+
+    pub(super) fn is_searched(&self) -> bool {
+        *self.searched.borrow()
+    }
+
+    /// Waits until it is known who the master is, or that nobody can be asked.
+    pub(super) async fn searched(self: &Arc<Self>) {
+        if !self.started.swap(true, Ordering::AcqRel) {
+            for place in 0..self.deployment.addresses.len() {
+                if background::spawn(attend(Arc::downgrade(self), place)).is_none() {
+                    self.searched.send_replace(true);
+                }
+            }
+        }
+        let mut searched = self.searched.subscribe();
+        // The sender lives as long as `self`.
+        let _ = searched.wait_for(|searched| *searched).await;
+    }
+
+    pub(super) fn last_error(&self) -> Option<String> {
+        if self.current.load().is_some() { None } else { self.reports().error.clone() }
+    }
+
+    /// A sentinel has answered.
+    fn report(&self, place: usize, epoch: u64, address: Address) {
+        let mut reports = self.reports();
+        reports.each[place] = Some(Report { epoch, address, at: Instant::now() });
+        reports.failed[place] = false;
+        let fresh = |report: &&Report| report.at.elapsed() < FRESH;
+        let counts = reports.each.iter().flatten().filter(fresh).max_by_key(|report| report.epoch);
+        // Under the lock: an older answer must not come after a newer one.
+        if let Some(report) = counts {
+            self.be_at(&report.address.clone());
+        }
+        drop(reports);
+        self.searched.send_replace(true);
+    }
+
+    fn failed(&self, place: usize, why: String) {
+        let mut reports = self.reports();
+        reports.failed[place] = true;
+        reports.error = Some(why);
+        let all = reports.failed.iter().all(|failed| *failed);
+        drop(reports);
+        if all {
+            self.searched.send_replace(true);
+        }
+    }
+
+    fn be_at(&self, address: &Address) {
+        let before = self.current.load_full();
+        if before.as_ref().is_some_and(|known| known.address == *address) {
+            return;
+        }
+        let server = self.deployment.at(address.clone());
+        // It has been tried with another address.
+        let Ok(lanes) = Lanes::new(&server, &self.config, self.marks.clone()) else { return };
+        let known = Known { address: address.clone(), lanes: Arc::new(lanes) };
+        self.current.store(Some(Arc::new(known)));
+        if let Some(before) = before {
+            // Nothing is heard of the old one any more.
+            self.marks.touch_all();
+            before.lanes.retire();
+            tracing::info!(master = %server, before = %before.address, "redis has another master");
+        }
+    }
+
+    fn reports(&self) -> MutexGuard<'_, Reports> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks one sentinel, for ever.
+async fn attend(master: Weak<Master>, place: usize) {
+    loop {
+        let Some(here) = master.upgrade() else { return };
+        let server =
+            here.deployment.sentinel(&here.sentinel, here.deployment.addresses[place].clone());
+        let (config, name) = (here.config.clone(), here.sentinel.master.clone());
+        drop(here);
+        let changed = Arc::new(Notify::new());
+        let told = changed.clone();
+        let dial = aside(&server, &config, move || told.notify_one());
+        let why = match tokio::time::timeout(config.connect_timeout * 2, dial).await {
+            Ok(Ok((mut connection, resp3))) => {
+                let limit = config.connect_timeout;
+                let announces = resp3 && subscribe(&mut connection, limit).await;
+                let every = EVERY[usize::from(!announces)];
+                loop {
+                    match ask(&mut connection, &name, &server.address, limit).await {
+                        Ok((epoch, address)) => {
+                            let Some(here) = master.upgrade() else { return };
+                            here.report(place, epoch, address);
+                        }
+                        Err(why) => break why,
+                    }
+                    let _ = tokio::time::timeout(every, changed.notified()).await;
+                }
+            }
+            Ok(Err(why)) => why,
+            Err(_) => "the sentinel does not answer".to_owned(),
+        };
+        let Some(here) = master.upgrade() else { return };
+        here.failed(place, why);
+        drop(here);
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn subscribe(connection: &mut MultiplexedConnection, limit: Duration) -> bool {
+    let subscribed = connection.subscribe("+switch-master");
+    matches!(tokio::time::timeout(limit, subscribed).await, Ok(Ok(())))
+}
+
+/// Where the master is, and since which epoch.
+async fn ask(
+    connection: &mut MultiplexedConnection,
+    name: &str,
+    sentinel: &Address,
+    limit: Duration,
+) -> Result<(u64, Address), String> {
+    let mut ask = redis::cmd("SENTINEL");
+    ask.arg("MASTER").arg(name);
+    let reply = tokio::time::timeout(limit, connection.send_packed_command(&ask)).await;
+    let reply = reply.map_err(|_| "the sentinel does not answer".to_owned())?;
+    let fields = reply.and_then(Value::extract_error).map_err(|error| {
+        if error.to_string().contains("No such master") {
+            format!("the sentinel {sentinel} knows no master of this name")
+        } else {
+            error.to_string()
+        }
+    })?;
+    let fields: HashMap<String, String> =
+        redis::from_redis_value(fields).map_err(|error| error.to_string())?;
+    let number = |name: &str| fields.get(name).and_then(|number| number.parse::<u64>().ok());
+    let port = number("port").and_then(|port| u16::try_from(port).ok());
+    match (fields.get("ip"), port) {
+        (Some(host), Some(port)) => {
+            Ok((number("config-epoch").unwrap_or(0), Address::Tcp(host.clone(), port)))
+        }
+        _ => Err(format!("the sentinel {sentinel} does not say where the master is")),
+    }
+}

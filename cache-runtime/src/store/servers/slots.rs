@@ -1,0 +1,161 @@
+//! Who has which slot of a cluster.
+
+use crc::{CRC_16_XMODEM, Crc};
+use deadpool_redis::redis::{self, Value};
+
+use crate::config::Address;
+
+pub(super) const SLOTS: usize = 16384;
+
+/// As the Redis Cluster specification has it.
+const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
+
+/// The slot of a name: of what is between its first braces, where that is something.
+pub(super) fn slot_of(name: &[u8]) -> u16 {
+    let tagged = name.iter().position(|byte| *byte == b'{').and_then(|open| {
+        let rest = &name[open + 1..];
+        let close = rest.iter().position(|byte| *byte == b'}')?;
+        (close > 0).then(|| &rest[..close])
+    });
+    CRC.checksum(tagged.unwrap_or(name)) % SLOTS as u16
+}
+
+/// What one node says of the cluster.
+#[derive(Debug, PartialEq)]
+pub(super) struct View {
+    /// Grows with every failover and every slot that moves.
+    pub(super) epoch: u64,
+    /// First and last slot, and who has them.
+    pub(super) ranges: Vec<(u16, u16, Address)>,
+    pub(super) replicas: Vec<Address>,
+}
+
+impl View {
+    /// Reads `CLUSTER SLOTS` and `CLUSTER INFO`, as the node at `asked` answers them.
+    pub(super) fn read(slots: &Value, info: &Value, asked: &Address) -> Result<Self, String> {
+        let Value::Array(rows) = slots else { return Err("no slots in the reply".to_owned()) };
+        let mut view = Self { epoch: epoch(info), ranges: Vec::new(), replicas: Vec::new() };
+        for row in rows {
+            let Value::Array(row) = row else { continue };
+            let [Value::Int(first), Value::Int(last), master, replicas @ ..] = &row[..] else {
+                continue;
+            };
+            let (Ok(first), Ok(last)) = (u16::try_from(*first), u16::try_from(*last)) else {
+                continue;
+            };
+            let Some(master) = address(master, asked) else { continue };
+            if first <= last && usize::from(last) < SLOTS {
+                view.ranges.push((first, last, master));
+                view.replicas.extend(replicas.iter().filter_map(|node| address(node, asked)));
+            }
+        }
+        if view.ranges.is_empty() {
+            return Err(format!("{asked} is a node of a cluster in which nobody has any slots"));
+        }
+        Ok(view)
+    }
+
+    /// How many slots somebody has.
+    pub(super) fn covered(&self) -> usize {
+        self.ranges.iter().map(|(first, last, _)| usize::from(last - first) + 1).sum()
+    }
+}
+
+/// Host and port of a node; one that does not know its own name is reached as it was asked.
+fn address(node: &Value, asked: &Address) -> Option<Address> {
+    let Value::Array(node) = node else { return None };
+    let [host, Value::Int(port), ..] = &node[..] else { return None };
+    let host = match host {
+        Value::BulkString(host) if host == b"?" => return None,
+        Value::BulkString(host) if !host.is_empty() => String::from_utf8(host.clone()).ok()?,
+        Value::BulkString(_) | Value::Nil => host_of(asked)?,
+        _ => return None,
+    };
+    Some(Address::Tcp(host, u16::try_from(*port).ok()?))
+}
+
+fn host_of(address: &Address) -> Option<String> {
+    match address {
+        Address::Tcp(host, _) => Some(host.clone()),
+        Address::Unix(_) => None,
+    }
+}
+
+/// Zero where the node does not say, as behind some proxies.
+fn epoch(info: &Value) -> u64 {
+    let info: String = redis::from_redis_value_ref(info).unwrap_or_default();
+    let number = |line: &str| line.strip_prefix("cluster_current_epoch:")?.trim().parse().ok();
+    info.lines().find_map(number).unwrap_or(0)
+}
+
+/// Where `MOVED` and `ASK` lead, as the node at `asked` says it.
+pub(super) fn led_to(to: &str, asked: &Address) -> Option<Address> {
+    let (host, port) = to.rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    let host = match host.trim_start_matches('[').trim_end_matches(']') {
+        "" => host_of(asked)?,
+        "?" => return None,
+        host => host.to_owned(),
+    };
+    Some(Address::Tcp(host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    fn node(host: Value, port: i64) -> Value {
+        Value::Array(vec![host, Value::Int(port), text("id")])
+    }
+
+    fn at(host: &str, port: u16) -> Address {
+        Address::Tcp(host.to_owned(), port)
+    }
+
+    #[test]
+    fn slots_are_those_of_the_specification() {
+        assert_eq!(CRC.checksum(b"123456789"), 0x31C3);
+        // As `CLUSTER KEYSLOT` answers.
+        assert_eq!((slot_of(b"foo"), slot_of(b"somekey"), slot_of(b"")), (12182, 11058, 0));
+        assert_eq!(slot_of(b"{user1000}.following"), slot_of(b"user1000"));
+        assert_eq!(slot_of(b"foo{{bar}}zap"), slot_of(b"{bar"));
+        assert_eq!(slot_of(b"foo{bar}{zap}"), slot_of(b"bar"));
+        assert_ne!(slot_of(b"foo{}{bar}"), slot_of(b"bar"));
+        assert_ne!(slot_of(b"foo{bar"), slot_of(b"bar"));
+    }
+
+    #[test]
+    fn a_view_is_read_and_a_node_without_a_name_is_where_it_was_asked() {
+        let asked = at("seed", 7000);
+        let rows = [
+            vec![Value::Int(0), Value::Int(99), node(text("a"), 1), node(text("b"), 2)],
+            vec![Value::Int(100), Value::Int(199), node(text(""), 3), node(Value::Nil, 4)],
+            vec![Value::Int(200), Value::Int(299), node(text("?"), 5)],
+            vec![Value::Int(300), Value::Int(70000), node(text("c"), 6)],
+            vec![Value::Int(5), Value::Int(4), node(text("d"), 7)],
+            vec![text("nonsense")],
+        ];
+        let slots = Value::Array(rows.into_iter().map(Value::Array).collect());
+        let info = text("cluster_state:ok\r\ncluster_current_epoch:17\r\n");
+        let view = View::read(&slots, &info, &asked).unwrap();
+        assert_eq!((view.epoch, view.covered()), (17, 200));
+        assert_eq!(view.ranges, [(0, 99, at("a", 1)), (100, 199, at("seed", 3))]);
+        assert_eq!(view.replicas, [at("b", 2), at("seed", 4)]);
+        assert!(View::read(&Value::Array(vec![]), &info, &asked).is_err());
+        assert!(View::read(&Value::Nil, &info, &asked).is_err());
+    }
+
+    #[test]
+    fn a_redirect_without_a_host_leads_to_the_host_that_was_asked() {
+        let asked = at("seed", 7000);
+        assert_eq!(led_to("10.0.0.1:6381", &asked), Some(at("10.0.0.1", 6381)));
+        assert_eq!(led_to("::1:6381", &asked), Some(at("::1", 6381)));
+        assert_eq!(led_to(":6381", &asked), Some(at("seed", 6381)));
+        assert_eq!(led_to("?:6381", &asked), None);
+        assert_eq!(led_to("6381", &asked), None);
+    }
+}
