@@ -41,6 +41,8 @@ pub use ports::free_port;
 pub use runs::{Runs, fresh, run};
 pub use sentinels::{Passwords, Sentinels};
 pub use server::Server;
-pub use stores::{both_stores, in_memory, over_both, over_both_on_short_lived_runtimes, patient};
+pub use stores::{
+    both_stores, configured, in_memory, over_both, over_both_on_short_lived_runtimes, patient,
+};
 pub use tls::TlsServer;
 pub use waiting::{block_on, eventually, landed, on_short_lived_runtimes};

@@ -42,6 +42,15 @@ pub(crate) enum Kind {
 }
 
 impl Node {
+    /// Starts a server that is none of several.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not come up.
+    pub async fn alone() -> Self {
+        Self::start(Kind::Server(Vec::new()), Access::default()).await
+    }
+
     pub(crate) async fn start(kind: Kind, access: Access) -> Self {
         let begun = Instant::now();
         loop {
