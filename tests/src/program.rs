@@ -1,20 +1,28 @@
 //! The program of a server.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-/// Starts `redis-server`, or `valkey-server` where there is none.
-pub(crate) fn spawn(folder: &Path, options: &[String]) -> Child {
-    Command::new(program())
-        .args(["--port", "0", "--save", "", "--appendonly", "no", "--daemonize", "no"])
-        .args(["--unixsocket".as_ref(), folder.join("redis.sock").as_os_str()])
-        .args(["--dir".as_ref(), folder.as_os_str()])
-        .args(options)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("redis-server starts")
+/// `redis-server`, or `valkey-server` where there is none, with nothing kept on disk in `folder`.
+pub(crate) fn server(folder: &Path) -> Command {
+    let mut command = quiet();
+    command
+        .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+        .args(["--dir".as_ref(), folder.as_os_str()]);
+    command
+}
+
+/// The same program as a sentinel. It keeps what it learns in the file of its settings.
+pub(crate) fn sentinel(settings: &Path) -> Command {
+    let mut command = quiet();
+    command.arg(settings).arg("--sentinel");
+    command
+}
+
+fn quiet() -> Command {
+    let mut command = Command::new(program());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
 }
 
 fn program() -> PathBuf {

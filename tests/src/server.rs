@@ -1,17 +1,14 @@
 //! A redis-server for one test.
 
-use std::path::PathBuf;
-use std::process::Child;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cache_runtime::{Cache, Config};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
-use crate::patient;
-use crate::program::{major, spawn};
+use crate::process::Process;
+use crate::{patient, program};
 
 /// Commands that only the script of the cache and the tests' own scripts call.
 const SCRIPTED: [&str; 3] = ["getrange", "setrange", "pexpire"];
@@ -21,9 +18,7 @@ const SCRIPTED: [&str; 3] = ["getrange", "setrange", "pexpire"];
 pub struct Server {
     folder: TempDir,
     options: Vec<String>,
-    child: Child,
-    /// Its process id may be another's by now.
-    killed: bool,
+    process: Process,
 }
 
 impl Server {
@@ -44,8 +39,8 @@ impl Server {
     pub async fn start_with(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
-        let child = spawn(folder.path(), &options);
-        let server = Self { folder, options, child, killed: false };
+        let process = spawn(folder.path(), &options);
+        let server = Self { folder, options, process };
         server.wait_until_up().await;
         server
     }
@@ -58,7 +53,8 @@ impl Server {
     /// As [`Server::start`].
     pub async fn start_without_active_expiry() -> Self {
         // Before version 7 there was no leave to ask for.
-        let leave: &[&str] = if major() < 7 { &[] } else { &["--enable-debug-command", "yes"] };
+        let leave: &[&str] =
+            if program::major() < 7 { &[] } else { &["--enable-debug-command", "yes"] };
         let server = Self::start_with(leave).await;
         server.command::<()>(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]).await;
         server
@@ -168,39 +164,33 @@ impl Server {
     ///
     /// Where the process cannot be ended.
     pub fn kill(&mut self) {
-        self.killed = true;
-        self.child.kill().expect("the server is ours");
-        self.child.wait().expect("the server is ours");
+        self.process.kill();
     }
 
     /// Starts the server anew on the same socket, empty.
     pub async fn restart(&mut self) {
-        if !self.killed {
-            self.kill();
-        }
+        self.process.kill();
         let _ = std::fs::remove_file(self.socket());
-        self.child = spawn(self.folder.path(), &self.options);
-        self.killed = false;
+        self.process = spawn(self.folder.path(), &self.options);
         self.wait_until_up().await;
     }
 
     /// Stops the process as a debugger would: connections stay open and nothing is answered.
+    ///
+    /// # Panics
+    ///
+    /// Where it has ended.
     pub fn freeze(&self) {
-        self.signal(Signal::SIGSTOP);
+        self.process.freeze();
     }
 
     /// Lets a frozen server go on.
+    ///
+    /// # Panics
+    ///
+    /// Where it has ended.
     pub fn thaw(&self) {
-        self.signal(Signal::SIGCONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        self.try_signal(signal).expect("the server is ours and runs");
-    }
-
-    fn try_signal(&self, signal: Signal) -> nix::Result<()> {
-        let id = i32::try_from(self.child.id()).map_err(|_| nix::errno::Errno::ESRCH)?;
-        kill(Pid::from_raw(id), signal)
+        self.process.thaw();
     }
 
     async fn wait_until_up(&self) {
@@ -219,13 +209,12 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        if self.killed {
-            return;
-        }
-        let _ = self.try_signal(Signal::SIGCONT);
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// On a socket alone.
+fn spawn(folder: &Path, options: &[String]) -> Process {
+    let mut command = program::server(folder);
+    command
+        .args(["--port", "0"])
+        .args(["--unixsocket".as_ref(), folder.join("redis.sock").as_os_str()])
+        .args(options);
+    Process::spawn(command)
 }

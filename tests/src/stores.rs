@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache_runtime::{Cache, Config};
+use cache_runtime::{Cache, Config, Error};
 
 use crate::{Server, block_on, on_short_lived_runtimes};
 
@@ -10,6 +10,16 @@ use crate::{Server, block_on, on_short_lived_runtimes};
 pub fn patient(config: Config) -> Config {
     let long = Duration::from_secs(30);
     config.budget(long).timeout(long).wait(long).connect_timeout(Duration::from_secs(5))
+}
+
+/// The settings that an environment of these variables gives, with their own patience.
+///
+/// # Errors
+///
+/// Where one of them is wrong.
+pub fn configured(variables: &[(&str, &str)]) -> Result<Config, Error> {
+    let value = |name: &str| variables.iter().find(|(variable, _)| *variable == name);
+    Config::from_lookup(|name| value(name).map(|(_, value)| (*value).to_owned()))
 }
 
 /// A patient cache in this process.

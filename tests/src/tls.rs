@@ -1,0 +1,59 @@
+//! A redis-server that speaks TLS alone.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::node::{Access, Kind};
+use crate::{Authority, Node};
+
+/// A redis-server that speaks TLS alone, with an authority of its own.
+#[derive(Debug)]
+pub struct TlsServer {
+    authority: Arc<Authority>,
+    node: Node,
+}
+
+impl TlsServer {
+    /// Starts one that asks clients for no certificate.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not come up.
+    pub async fn start() -> Self {
+        Self::start_with(&["--tls-auth-clients", "no"]).await
+    }
+
+    /// Starts one that only takes clients with a certificate.
+    ///
+    /// # Panics
+    ///
+    /// As [`TlsServer::start`].
+    pub async fn start_for_known_clients() -> Self {
+        Self::start_with(&["--tls-auth-clients", "yes"]).await
+    }
+
+    async fn start_with(options: &[&str]) -> Self {
+        let authority = Arc::new(Authority::new());
+        let access = Access { authority: Some(authority.clone()), password: None };
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        Self { authority, node: Node::start(Kind::Server(options), access).await }
+    }
+
+    /// Who has signed its certificate.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The URL, for `REDIS_URL`.
+    pub fn url(&self) -> String {
+        format!("rediss://{}/0", self.address())
+    }
+}
+
+impl Deref for TlsServer {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.node
+    }
+}

@@ -1,0 +1,206 @@
+//! Redis over TLS: whose certificates are taken, and what becomes of calls where none is.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use cache_runtime::{Cache, Config, Error, Reason, Status, cache_result, invalidate, observe};
+use integration_tests::{
+    Authority, Node, TlsServer, computed, configured, eventually, fresh, patient, run, stored,
+};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+#[cache_result(ttl = 60, prefix = "areas")]
+async fn area(key: u32) -> u64 {
+    run()
+}
+
+#[cache_result(ttl = 60, prefix = "copies", local)]
+async fn copied(key: u32) -> u64 {
+    run()
+}
+
+#[cache_result(ttl = 60)]
+async fn text(of: u32) -> String {
+    "x".repeat(of as usize)
+}
+
+/// Settings by URL, and by the file of the authority and those of a client, where there are any.
+fn settings(url: &str, ca: Option<&Path>, client: Option<&[std::path::PathBuf; 2]>) -> Config {
+    try_settings(url, ca, client).unwrap()
+}
+
+fn try_settings(
+    url: &str,
+    ca: Option<&Path>,
+    client: Option<&[std::path::PathBuf; 2]>,
+) -> Result<Config, Error> {
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let mut variables = vec![("REDIS_URL", url.to_owned())];
+    variables.extend(ca.map(|ca| ("REDIS_TLS_CA", text(ca))));
+    if let Some([certificate, key]) = client {
+        variables.extend([("REDIS_TLS_CERT", text(certificate)), ("REDIS_TLS_KEY", text(key))]);
+    }
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    configured(&variables)
+}
+
+async fn works(config: Config) {
+    let cache = Cache::connect(patient(config)).await.unwrap();
+    cache
+        .scope(async {
+            let key = fresh();
+            let value = stored!(cache, area(key));
+            invalidate(area(key)).await.unwrap();
+            assert_ne!(computed!(cache, area(key)), value);
+        })
+        .await;
+    assert_eq!(cache.health().status, Status::Up);
+}
+
+/// Connecting fails in time, with the error that is returned, and functions run plainly.
+async fn is_an_outage(config: Config) -> Error {
+    let begun = Instant::now();
+    let error = Cache::connect(config.clone()).await.unwrap_err();
+    assert!(error.is_unavailable(), "{error}");
+    let cache = Cache::new(config);
+    for of in 0..5 {
+        let (value, outcome) = cache.scope(observe(text(of))).await;
+        assert_eq!(value.len(), of as usize);
+        assert!(outcome.is_bypassed(), "{outcome:?}");
+    }
+    assert!(cache.scope(invalidate(text(1))).await.unwrap_err().is_unavailable());
+    assert!(begun.elapsed() < DEADLINE, "it took {:?}", begun.elapsed());
+    assert_eq!(cache.health().status, Status::Down);
+    error
+}
+
+#[tokio::test]
+async fn a_server_is_trusted_by_the_authority_of_its_certificate() {
+    let server = TlsServer::start().await;
+    let ca = server.authority().ca();
+    works(settings(&server.url(), Some(&ca), None)).await;
+    // The same in the words of other clients.
+    let plain = format!("redis://{}/0?ssl=true", server.address());
+    works(settings(&plain, Some(&ca), None)).await;
+}
+
+#[tokio::test]
+async fn a_server_of_an_unknown_authority_is_refused_with_an_error_that_says_so() {
+    let server = TlsServer::start().await;
+    let stranger = Authority::new();
+    for ca in [None, Some(stranger.ca())] {
+        let error = is_an_outage(settings(&server.url(), ca.as_deref(), None)).await;
+        assert!(error.to_string().contains("certificate"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_an_unknown_authority_is_taken_where_none_is_asked_for() {
+    let server = TlsServer::start().await;
+    let url = format!("{}?ssl_cert_reqs=none", server.url());
+    works(settings(&url, None, None)).await;
+    let plain = format!("redis://{}/0?ssl=true&ssl_cert_reqs=none", server.address());
+    works(settings(&plain, None, None)).await;
+}
+
+#[tokio::test]
+async fn a_certificate_is_shown_to_a_server_that_asks_for_one() {
+    let server = TlsServer::start_for_known_clients().await;
+    let authority = server.authority();
+    works(settings(&server.url(), Some(&authority.ca()), Some(&authority.client()))).await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_missing_or_of_a_stranger_is_an_outage() {
+    let server = TlsServer::start_for_known_clients().await;
+    let ca = server.authority().ca();
+    is_an_outage(settings(&server.url(), Some(&ca), None)).await;
+    let stranger = Authority::new();
+    is_an_outage(settings(&server.url(), Some(&ca), Some(&stranger.client()))).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_absent_or_no_such_thing_is_told_by_its_variable() {
+    let authority = Authority::new();
+    let (ca, [certificate, key]) = (authority.ca(), authority.client());
+    let odd = ca.with_file_name("notes.txt");
+    std::fs::write(&odd, "my notes").unwrap();
+    for wrong in [ca.with_file_name("absent.pem"), odd] {
+        let cases = [
+            ("REDIS_TLS_CA", &wrong, [certificate.clone(), key.clone()]),
+            ("REDIS_TLS_CERT", &ca, [wrong.clone(), key.clone()]),
+            ("REDIS_TLS_KEY", &ca, [certificate.clone(), wrong.clone()]),
+        ];
+        for (variable, ca, client) in cases {
+            let error =
+                try_settings("rediss://127.0.0.1:1/0", Some(ca), Some(&client)).unwrap_err();
+            assert!(error.is_config() && error.to_string().contains(variable), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plain_connection_to_a_server_with_tls_is_an_outage_that_ends() {
+    let server = TlsServer::start().await;
+    is_an_outage(settings(&format!("redis://{}/0", server.address()), None, None)).await;
+}
+
+#[tokio::test]
+async fn tls_to_a_plain_server_is_an_outage_that_ends() {
+    let server = Node::alone().await;
+    let authority = Authority::new();
+    let url = format!("rediss://{}/0", server.address());
+    is_an_outage(settings(&url, Some(&authority.ca()), None)).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_during_the_handshake_is_an_outage_that_ends() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let authority = Authority::new();
+    let url = format!("rediss://{}/0", listener.local_addr().unwrap());
+    is_an_outage(settings(&url, Some(&authority.ca()), None)).await;
+}
+
+#[tokio::test]
+async fn copies_are_made_and_taken_away_over_tls() {
+    let server = TlsServer::start().await;
+    let config = patient(settings(&server.url(), Some(&server.authority().ca()), None));
+    let [one, other] = [config.clone(), config].map(Cache::new);
+    let key = fresh();
+    let is_copy =
+        |cache: Cache| async move { cache.scope(observe(copied(key))).await.1.is_local_hit() };
+    for cache in [&one, &other] {
+        eventually("a copy is made", || is_copy(cache.clone())).await;
+    }
+    let value = other.scope(copied(key)).await;
+    one.scope(invalidate(copied(key))).await.unwrap();
+    let gone = || async { other.scope(copied(key)).await != value };
+    eventually("the copy of the other is gone", gone).await;
+}
+
+#[tokio::test]
+async fn values_of_many_packets_go_over_tls_whole() {
+    let server = TlsServer::start().await;
+    let config = settings(&server.url(), Some(&server.authority().ca()), None);
+    let cache = Cache::connect(patient(config.compress_above(usize::MAX))).await.unwrap();
+    cache.scope(async { assert_eq!(stored!(cache, text(900_000)).len(), 900_000) }).await;
+}
+
+#[tokio::test]
+async fn a_server_with_tls_that_is_frozen_is_found_again() {
+    let server = TlsServer::start().await;
+    let cache = Cache::connect(settings(&server.url(), Some(&server.authority().ca()), None))
+        .await
+        .unwrap();
+    let hits = || async { cache.scope(observe(text(7))).await.1.is_hit() };
+    eventually("it hits", hits).await;
+    server.freeze();
+    let begun = Instant::now();
+    let out =
+        || async { cache.scope(observe(text(7))).await.1.reason() == Some(Reason::Unavailable) };
+    eventually("the breaker opens", out).await;
+    assert!(begun.elapsed() < DEADLINE, "it took {:?}", begun.elapsed());
+    server.thaw();
+    eventually("it hits again", hits).await;
+}
