@@ -1,6 +1,7 @@
 //! The handle that users hold: one cache, and which of them a call uses.
 
 mod clear;
+mod close;
 mod warm;
 
 use std::cell::{Cell, RefCell};
@@ -53,11 +54,18 @@ pub(crate) struct Inner {
     pub(crate) queue: Arc<Queue>,
     board: Board,
     enabled: AtomicBool,
+    /// For good.
+    closed: AtomicBool,
 }
 
 impl Inner {
     pub(crate) fn counters(&self, group: usize) -> &Counters {
         self.board.group(group)
+    }
+
+    /// Whether nothing can be read or written any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 }
 
@@ -182,6 +190,7 @@ impl Cache {
             queue: Arc::default(),
             board: Board::default(),
             enabled: AtomicBool::new(true),
+            closed: AtomicBool::new(false),
             config,
         }));
         cache.log_now_and_then();
@@ -229,7 +238,7 @@ impl Cache {
 
     /// Whether calls read and populate.
     pub fn is_enabled(&self) -> bool {
-        !self.is_off() && self.0.enabled.load(Ordering::Relaxed)
+        !self.is_off() && self.0.enabled.load(Ordering::Relaxed) && !self.0.is_closed()
     }
 
     /// Waits until everything that was computed before has been written, refused or given up.
@@ -351,7 +360,9 @@ impl Cache {
         background::spawn(async move {
             loop {
                 tokio::time::sleep(every).await;
-                let Some(inner) = inner.upgrade() else { return };
+                let Some(inner) = inner.upgrade().filter(|inner| !inner.is_closed()) else {
+                    return;
+                };
                 for (prefix, stats) in inner.board.snapshot() {
                     tracing::info!(prefix, "{stats}");
                 }

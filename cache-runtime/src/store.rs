@@ -343,6 +343,18 @@ impl Store {
         }
     }
 
+    /// Closes all connections, for good.
+    pub(crate) fn close(&self) {
+        if let Self::Redis(redis) = self {
+            redis.close();
+        }
+    }
+
+    /// Whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self, Self::Redis(redis) if redis.is_closed())
+    }
+
     /// Whether any number of names is removed by one command, and thereby at once.
     pub(crate) fn unlinks_together(&self) -> bool {
         match self {

@@ -192,6 +192,9 @@ async fn deliver(inner: Arc<Inner>, mut cause: Cause) {
             }
             let Some(sleep) = background::sleep(pause) else { return };
             sleep.await;
+            if inner.store.is_closed() {
+                return;
+            }
             pause = (pause * 2).min(PAUSES[1]);
         }
     }

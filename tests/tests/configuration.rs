@@ -232,21 +232,95 @@ fn a_database_that_cannot_be_is_refused_however_it_is_given() {
     }
 }
 
+/// What a URL is understood as.
+fn understood(url: &str) -> String {
+    let config = read(&[("REDIS_URL", url)]).unwrap_or_else(|error| panic!("{url}: {error}"));
+    let shown = format!("{config:?}");
+    let from = shown.find("Redis(").expect("a server") + "Redis(".len();
+    shown[from..].split(')').next().expect("an end").to_owned()
+}
+
 #[test]
-fn what_is_not_supported_is_refused_in_words() {
-    for url in [
-        "rediss://h",
-        "rediss://alice:my-secret@h:6380/0",
-        "redis+sentinel://a:1,b:2/mymaster/0",
-        "redis+cluster://h",
-        "valkeys://h",
-        "redis://a:1,b:2",
-        "redis://h?cluster=true",
-        "redis://h?ssl=true",
+fn every_topology_is_found_by_its_url() {
+    for (url, meant) in [
+        ("rediss://h", "rediss://h:6379/0"),
+        ("rediss://alice:my-secret@h:6380/2", "rediss://h:6380/2"),
+        ("valkeys://h", "rediss://h:6379/0"),
+        ("redis://h?ssl=true", "rediss://h:6379/0"),
+        ("redis://h?ssl=True&ssl_cert_reqs=none", "rediss://h:6379/0"),
+        ("redis://h?ssl=false&ssl_cert_reqs=none", "redis://h:6379/0"),
+        ("rediss://h?ssl_cert_reqs=CERT_REQUIRED", "rediss://h:6379/0"),
+        ("redis+sentinel://a:1,b/mymaster", "redis+sentinel://a:1,b:26379/mymaster/0"),
+        (
+            "redis+sentinel://:p@a,[::1]:7/m/3?sentinel_password=q%40r",
+            "redis+sentinel://a:26379,[::1]:7/m/3",
+        ),
+        ("redis+sentinel://a?service_name=m&db=1", "redis+sentinel://a:26379/m/1"),
+        ("rediss+sentinel://a/m", "rediss+sentinel://a:26379/m/0"),
+        ("redis+cluster://h", "redis+cluster://h:6379"),
+        ("redis://u:p@a:1,b:2?cluster=true", "redis+cluster://a:1,b:2"),
+        ("rediss://a:1, b:2/0?cluster=1", "rediss+cluster://a:1,b:2"),
+        ("rediss+cluster://:p@ss@a:1/", "rediss+cluster://a:1"),
     ] {
-        let told = refused(&[("REDIS_URL", url)]);
-        assert!(told.contains("not supported by this version"), "{url}: {told}");
-        assert!(!told.contains("my-secret"), "{told}");
+        assert_eq!(understood(url), meant, "{url}");
+    }
+}
+
+#[test]
+fn the_urls_of_managed_services_are_taken_as_they_are_given() {
+    for (url, meant) in [
+        (
+            "rediss://master.shop.x1y2z3.use1.cache.amazonaws.com:6379",
+            "rediss://master.shop.x1y2z3.use1.cache.amazonaws.com:6379/0",
+        ),
+        (
+            "rediss://app:S3cret+/=@clustercfg.shop.x1y2z3.use1.cache.amazonaws.com:6379?cluster=true",
+            "rediss+cluster://clustercfg.shop.x1y2z3.use1.cache.amazonaws.com:6379",
+        ),
+        ("redis://10.20.30.3:6378/0", "redis://10.20.30.3:6378/0"),
+        (
+            "redis://:bW9yZQ+base64/key=@shop.redis.cache.windows.net:6380?ssl=true",
+            "rediss://shop.redis.cache.windows.net:6380/0",
+        ),
+        (
+            "rediss://:bW9yZQ%3D%3D@shop.redis.cache.windows.net:6380/0?ssl_cert_reqs=required",
+            "rediss://shop.redis.cache.windows.net:6380/0",
+        ),
+        (
+            "redis://default:Xp7~q@redis-12345.c1.us-east-1-2.ec2.cloud.redislabs.com:12345",
+            "redis://redis-12345.c1.us-east-1-2.ec2.cloud.redislabs.com:12345/0",
+        ),
+    ] {
+        assert_eq!(understood(url), meant, "{url}");
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_in_words() {
+    for (url, told) in [
+        ("redis://a:1,b:2", "several hosts"),
+        ("redis+sentinel://a:1,b:2", "the name of the master is missing"),
+        ("redis+sentinel://a:1/mymaster/x", "the database is not a number"),
+        ("redis+cluster://h/1", "only the database 0"),
+        ("redis://h/2?cluster=true", "only the database 0"),
+        ("redis://h?ssl=true&ssl_cert_reqs=perhaps", "`none` or `required`"),
+        ("rediss://h?ssl_certfile=Cargo.toml", "belong together"),
+        ("rediss://h?ssl_ca_certs=/nowhere/ca.pem", "`/nowhere/ca.pem` cannot be read"),
+        ("unix:///s?ssl=true", "a socket has no TLS"),
+        ("http://my-secret@h", "unknown scheme"),
+    ] {
+        let error = refused(&[("REDIS_URL", url)]);
+        assert!(error.contains(told) && error.starts_with("REDIS_URL"), "{url}: {error}");
+        assert!(!error.contains("my-secret"), "{error}");
+    }
+    let url = ("REDIS_URL", "rediss://h");
+    for (variables, told) in [
+        ([url, ("REDIS_TLS_CA", "/nowhere")], "REDIS_TLS_CA: `/nowhere` cannot be read"),
+        ([url, ("REDIS_TLS_CA", "/dev")], "REDIS_TLS_CA: `/dev` cannot be read: it is no file"),
+        ([url, ("REDIS_TLS_CERT", "Cargo.toml")], "REDIS_TLS_KEY: belongs to REDIS_TLS_CERT"),
+        ([url, ("REDIS_TLS_KEY", "Cargo.toml")], "REDIS_TLS_CERT: belongs to REDIS_TLS_KEY"),
+    ] {
+        assert!(refused(&variables).contains(told), "{}", refused(&variables));
     }
 }
 

@@ -285,3 +285,33 @@ fn decoded(text: &str) -> Option<String> {
     let decoded = percent_decode_str(text).decode_utf8().map_or(text.into(), |text| text);
     (!decoded.is_empty()).then(|| decoded.into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    /// What the refusal of a URL names, if it is refused.
+    fn refused(url: &str) -> Option<String> {
+        super::parse(url).err()
+    }
+
+    #[test]
+    fn what_a_build_has_no_code_for_names_the_feature() {
+        let ca = "redis://h?ssl=true&ssl_cert_reqs=none";
+        for (url, feature, there) in [
+            ("rediss://h", "tls", cfg!(feature = "tls")),
+            ("redis://h?ssl=true", "tls", cfg!(feature = "tls")),
+            ("rediss+cluster://h", "tls", cfg!(feature = "tls")),
+            (ca, "tls-insecure", cfg!(feature = "tls-insecure") || !cfg!(feature = "tls")),
+            ("redis+cluster://h", "cluster", cfg!(feature = "cluster")),
+            ("redis://h?cluster=true", "cluster", cfg!(feature = "cluster")),
+            ("redis+sentinel://h/m", "sentinel", cfg!(feature = "sentinel")),
+        ] {
+            if !there {
+                let error = refused(url).expect("it is refused");
+                assert!(error.contains(&format!("the feature `{feature}` of")), "{url}: {error}");
+            } else if cfg!(all(feature = "tls-insecure", feature = "cluster", feature = "sentinel"))
+            {
+                assert_eq!(refused(url), None, "{url}");
+            }
+        }
+    }
+}

@@ -300,7 +300,9 @@ impl Lanes {
     }
 
     pub(crate) fn is_down(&self) -> bool {
-        self.breaker.is_open() || (self.state() == State::Lost && self.any().is_none())
+        self.breaker.is_open()
+            || self.is_retired()
+            || (self.state() == State::Lost && self.any().is_none())
     }
 
     /// Notes whether the lane that listens can do so.
@@ -553,10 +555,16 @@ impl Lanes {
         self.any_lane().map(|lane| lane.connection())
     }
 
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
     /// Lets all connections go. Whoever still has some of them in hand ends what it has begun.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
         for slot in &self.slots {
+            slot.started.store(true, Ordering::Release);
+            slot.settled.send_replace(true);
             slot.wanted.notify_one();
             if let Some(lane) = slot.lane.swap(None) {
                 // Wakes the keeper, which finds that it is of no use any more.

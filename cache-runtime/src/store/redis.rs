@@ -60,6 +60,14 @@ impl Redis {
         })
     }
 
+    pub(crate) fn close(&self) {
+        self.servers.close();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.servers.is_closed()
+    }
+
     pub(crate) fn is_down(&self) -> bool {
         self.servers.is_down()
     }

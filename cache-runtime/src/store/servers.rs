@@ -110,6 +110,27 @@ impl Servers {
         }
     }
 
+    /// Lets all connections go, and searches for no others.
+    pub(crate) fn close(&self) {
+        match self {
+            Self::One(lanes) => lanes.retire(),
+            #[cfg(feature = "sentinel")]
+            Self::Master(master) => master.close(),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => cluster.close(),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::One(lanes) => lanes.is_retired(),
+            #[cfg(feature = "sentinel")]
+            Self::Master(master) => master.is_closed(),
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => cluster.is_closed(),
+        }
+    }
+
     /// Whether writes to a name were refused a moment ago.
     pub(crate) fn are_writes_paused(&self, name: &str) -> bool {
         self.of(name).is_some_and(|lanes| lanes.writes.are_paused())

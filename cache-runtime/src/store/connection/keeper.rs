@@ -2,7 +2,6 @@
 
 use std::future::pending;
 use std::pin::pin;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -35,6 +34,10 @@ pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
             Ok((object, lane)) => {
                 backoff = Backoff::new();
                 here.slots[index].lane.store(Some(lane.clone()));
+                if here.is_retired() {
+                    here.retire();
+                    return;
+                }
                 if !here.breaker.is_open() {
                     here.note(State::Up, "");
                 }
@@ -82,7 +85,7 @@ async fn wanted(lanes: &Weak<Lanes>, lane: Arc<Lane>) {
 
 /// The lanes, unless they are of no use any more.
 fn in_use(lanes: &Weak<Lanes>) -> Option<Arc<Lanes>> {
-    lanes.upgrade().filter(|lanes| !lanes.retired.load(Ordering::Acquire))
+    lanes.upgrade().filter(|lanes| !lanes.is_retired())
 }
 
 /// Returns once the lane has been taken out.

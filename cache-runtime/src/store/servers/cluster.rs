@@ -46,6 +46,7 @@ pub(crate) struct Cluster {
     /// Every node that has been named since the map was last made.
     nodes: Mutex<HashMap<Address, Arc<Lanes>>>,
     started: AtomicBool,
+    closed: AtomicBool,
     /// Whether somebody was asked, with or without an answer.
     searched: watch::Sender<bool>,
     /// A node does not have what the map says.
@@ -82,6 +83,7 @@ impl Cluster {
             map: ArcSwapOption::empty(),
             nodes: Mutex::default(),
             started: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             searched: watch::Sender::new(false),
             wrong: Notify::new(),
             last_error: Mutex::default(),
@@ -115,7 +117,11 @@ impl Cluster {
             self.wrong.notify_one();
         }
         let address = led_to(to, from)?;
-        let lanes = self.node(&mut self.nodes(), &address)?;
+        let mut nodes = self.nodes();
+        if self.is_closed() {
+            return None;
+        }
+        let lanes = self.node(&mut nodes, &address)?;
         Some((address, lanes))
     }
 
@@ -133,6 +139,23 @@ impl Cluster {
         let lanes = Arc::new(Lanes::new(&server, &self.config, self.marks.clone()).ok()?);
         nodes.insert(address.clone(), lanes.clone());
         Some(lanes)
+    }
+
+    pub(super) fn close(&self) {
+        let mut nodes = self.nodes();
+        self.closed.store(true, Ordering::Release);
+        self.started.store(true, Ordering::Release);
+        self.map.store(None);
+        let before = std::mem::take(&mut *nodes);
+        drop(nodes);
+        self.searched.send_replace(true);
+        for lanes in before.into_values() {
+            lanes.retire();
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     pub(super) fn is_searched(&self) -> bool {
@@ -177,8 +200,11 @@ impl Cluster {
 
     /// Takes a view for the truth; whether it is the one that was there.
     fn adopt(&self, view: &View) -> bool {
-        let before = self.map.load_full();
         let mut nodes = self.nodes();
+        if self.is_closed() {
+            return true;
+        }
+        let before = self.map.load_full();
         let mut map = Map {
             nodes: Vec::new(),
             slots: vec![NOBODY; SLOTS].into(),
@@ -286,11 +312,16 @@ impl Cluster {
     }
 }
 
+/// The cluster, while somebody uses it.
+fn in_use(cluster: &Weak<Cluster>) -> Option<Arc<Cluster>> {
+    cluster.upgrade().filter(|cluster| !cluster.is_closed())
+}
+
 /// Keeps the map true, for as long as there is a cluster to ask for.
 async fn survey(cluster: Weak<Cluster>) {
     let mut pause = LOOK / 4;
     loop {
-        let Some(here) = cluster.upgrade() else { return };
+        let Some(here) = in_use(&cluster) else { return };
         let same = match here.ask().await {
             Ok(view) => {
                 here.note(None);
@@ -310,7 +341,7 @@ async fn survey(cluster: Weak<Cluster>) {
         // Not at once again, whatever is wrong.
         tokio::time::sleep(pause).await;
         loop {
-            let Some(here) = cluster.upgrade() else { return };
+            let Some(here) = in_use(&cluster) else { return };
             let unknown = here.map.load().is_none();
             if unknown || here.all().iter().any(|lanes| lanes.is_down()) {
                 break;

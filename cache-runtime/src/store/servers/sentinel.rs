@@ -37,6 +37,7 @@ pub(crate) struct Master {
     marks: Arc<Marks>,
     current: ArcSwapOption<Known>,
     started: AtomicBool,
+    closed: AtomicBool,
     /// Whether a sentinel has answered, or all have failed to.
     searched: watch::Sender<bool>,
     reports: Mutex<Reports>,
@@ -78,6 +79,7 @@ impl Master {
             marks: marks.clone(),
             current: ArcSwapOption::empty(),
             started: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             searched: watch::Sender::new(false),
             reports: Mutex::new(Reports {
                 each: vec![None; count],
@@ -110,6 +112,22 @@ impl Master {
         let _ = searched.wait_for(|searched| *searched).await;
     }
 
+    pub(super) fn close(&self) {
+        let reports = self.reports();
+        self.closed.store(true, Ordering::Release);
+        self.started.store(true, Ordering::Release);
+        let before = self.current.swap(None);
+        drop(reports);
+        self.searched.send_replace(true);
+        if let Some(before) = before {
+            before.lanes.retire();
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     pub(super) fn last_error(&self) -> Option<String> {
         if self.current.load().is_some() { None } else { self.reports().error.clone() }
     }
@@ -121,8 +139,8 @@ impl Master {
         reports.failed[place] = false;
         let fresh = |report: &&Report| report.at.elapsed() < FRESH;
         let counts = reports.each.iter().flatten().filter(fresh).max_by_key(|report| report.epoch);
-        // Under the lock: an older answer must not come after a newer one.
-        if let Some(report) = counts {
+        // Under the lock: an older answer must not come after a newer one, and none after the end.
+        if let Some(report) = counts.filter(|_| !self.is_closed()) {
             self.be_at(&report.address.clone());
         }
         drop(reports);
@@ -163,10 +181,15 @@ impl Master {
     }
 }
 
+/// The master, while somebody wants to know it.
+fn wanted(master: &Weak<Master>) -> Option<Arc<Master>> {
+    master.upgrade().filter(|master| !master.is_closed())
+}
+
 /// Asks one sentinel, for ever.
 async fn attend(master: Weak<Master>, place: usize) {
     loop {
-        let Some(here) = master.upgrade() else { return };
+        let Some(here) = wanted(&master) else { return };
         let server =
             here.deployment.sentinel(&here.sentinel, here.deployment.addresses[place].clone());
         let (config, name) = (here.config.clone(), here.sentinel.master.clone());
@@ -174,7 +197,7 @@ async fn attend(master: Weak<Master>, place: usize) {
         let changed = Arc::new(Notify::new());
         let told = changed.clone();
         let dial = aside(&server, &config, move || told.notify_one());
-        let why = match tokio::time::timeout(config.connect_timeout * 2, dial).await {
+        let why = match tokio::time::timeout(config.connect_timeout.saturating_mul(2), dial).await {
             Ok(Ok((mut connection, resp3))) => {
                 let limit = config.connect_timeout;
                 let announces = resp3 && subscribe(&mut connection, limit).await;
@@ -182,7 +205,7 @@ async fn attend(master: Weak<Master>, place: usize) {
                 loop {
                     match ask(&mut connection, &name, &server.address, limit).await {
                         Ok((epoch, address)) => {
-                            let Some(here) = master.upgrade() else { return };
+                            let Some(here) = wanted(&master) else { return };
                             here.report(place, epoch, address);
                         }
                         Err(why) => break why,
@@ -193,7 +216,7 @@ async fn attend(master: Weak<Master>, place: usize) {
             Ok(Err(why)) => why,
             Err(_) => "the sentinel does not answer".to_owned(),
         };
-        let Some(here) = master.upgrade() else { return };
+        let Some(here) = wanted(&master) else { return };
         here.failed(place, why);
         drop(here);
         tokio::time::sleep(PAUSE).await;
