@@ -192,8 +192,10 @@ async fn one_sentinel_of_three_may_hang() {
     hits(&cache, 1).await;
     assert!(begun.elapsed() < DEADLINE, "it took {:?}", begun.elapsed());
     servers.failover_by_command().await;
-    servers.wait_for_another_master(0).await;
+    let new = servers.wait_for_another_master(0).await;
+    sleep(MARGIN).await;
     hits_again(&cache, 1).await;
+    assert!(servers.commands_of(new, &["mget"]).await > 0, "it was the old master that was asked");
 }
 
 #[tokio::test]
