@@ -130,13 +130,23 @@ impl ClusterServers {
     ///
     /// Where it takes too long.
     pub async fn wait_until_ok(&self, without: usize) {
-        let others = (0..self.nodes.len()).filter(|node| *node != without);
-        let others: Vec<&Node> = others.map(|node| &self.nodes[node]).collect();
-        let gone = self.nodes[without].address();
+        self.wait_until_ok_without(&[without]).await;
+    }
+
+    /// Waits until all other nodes see every slot served without those nodes.
+    ///
+    /// # Panics
+    ///
+    /// Where it takes too long.
+    pub async fn wait_until_ok_without(&self, lost: &[usize]) {
+        let nodes = self.nodes.iter().enumerate();
+        let others: Vec<&Node> =
+            nodes.filter(|(node, _)| !lost.contains(node)).map(|(_, node)| node).collect();
+        let lost: Vec<String> = lost.iter().map(|node| self.nodes[*node].address()).collect();
         until("the others serve every slot", || async {
             let done = others.iter().map(async |node| {
-                // Until its failure is agreed on, all slots count as served.
-                serves_all(node).await && slots::has_none(node, &gone).await
+                // Until their failure is agreed on, all slots count as served.
+                serves_all(node).await && slots::have_none(node, &lost).await
             });
             join_all(done).await.into_iter().all(|yes| yes)
         })

@@ -2,11 +2,12 @@
 
 mod process;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
-use integration_tests::{Server, eventually};
+use integration_tests::{ClusterServers, Sentinels, Server, TlsServer, eventually};
 use process::{Answer, Call, Service, program};
 use tempfile::TempDir;
 
@@ -122,6 +123,37 @@ async fn redis_killed_under_load_changes_no_answer() {
     assert_eq!(service.health().json()["cache"], "down");
     server.restart().await;
     assert_eq!(service.until_hit(AREAS).await.body, before[0].body);
+}
+
+/// The answers to everything, each computed once and then a hit.
+async fn answers(database: &Path, variables: &[(&str, &str)]) -> Vec<String> {
+    let service = Service::start_in(database, variables);
+    let mut bodies = Vec::new();
+    for call in [AREAS, TYPES, VALUATION, Call(VALUATION.0, Some(HOUSE))] {
+        let first = service.call(call);
+        assert!(first.status == 200 && first.is("computed"), "{variables:?}: {first:?}");
+        let second = service.until_hit(call).await;
+        assert_eq!(second.body, first.body, "{variables:?}");
+        bodies.push(first.body);
+    }
+    assert_eq!(service.health().json()["cache"], "up", "{variables:?}");
+    bodies
+}
+
+#[tokio::test]
+async fn the_url_alone_says_how_redis_is_arranged() {
+    let folder = folder();
+    let file = folder.path().join("property.db");
+    let server = Server::start().await;
+    let expected = answers(&file, &[("REDIS_URL", &server.url())]).await;
+    let tls = TlsServer::start().await;
+    let ca = tls.authority().ca();
+    let trusted = ("REDIS_TLS_CA", ca.to_str().expect("a path of letters"));
+    assert_eq!(answers(&file, &[("REDIS_URL", &tls.url()), trusted]).await, expected);
+    let sentinels = Sentinels::start().await;
+    assert_eq!(answers(&file, &[("REDIS_URL", &sentinels.url())]).await, expected);
+    let cluster = ClusterServers::start().await;
+    assert_eq!(answers(&file, &[("REDIS_URL", &cluster.url())]).await, expected);
 }
 
 #[tokio::test]

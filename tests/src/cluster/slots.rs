@@ -40,12 +40,14 @@ impl ClusterServers {
     }
 }
 
-/// Whether a node knows of no slot that the node at `address` serves.
-pub(super) async fn has_none(node: &Node, address: &str) -> bool {
+/// Whether a node knows of no slot that the nodes at `addresses` serve.
+pub(super) async fn have_none(node: &Node, addresses: &[String]) -> bool {
     let nodes: String = node.try_command(&["CLUSTER", "NODES"]).await.unwrap_or_default();
-    let at = format!(" {address}@");
-    let line = nodes.lines().find(|line| line.contains(&at));
-    line.is_some_and(|line| line.split(' ').nth(8).is_none())
+    addresses.iter().all(|address| {
+        let at = format!(" {address}@");
+        let line = nodes.lines().find(|line| line.contains(&at));
+        line.is_some_and(|line| line.split(' ').nth(8).is_none())
+    })
 }
 
 /// Whether a line of `CLUSTER NODES` gives a slot to its node.

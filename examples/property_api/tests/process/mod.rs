@@ -56,8 +56,13 @@ pub(crate) fn program(database: &Path, listings: u32) -> Command {
 
 impl Service {
     pub(crate) fn start(database: &Path, redis: Option<&str>) -> Self {
+        Self::start_in(database, redis.map(|url| ("REDIS_URL", url)).as_slice())
+    }
+
+    /// Starts it with further variables in its environment.
+    pub(crate) fn start_in(database: &Path, variables: &[(&str, &str)]) -> Self {
         let mut command = program(database, 20_000);
-        command.envs(redis.map(|url| ("REDIS_URL", url)));
+        command.envs(variables.iter().copied());
         let mut process = command.spawn().expect("the service starts");
         let mut line = String::new();
         let stdout = process.stdout.take().expect("piped");
