@@ -24,6 +24,11 @@ const FLAGS: usize = 4;
 /// Where a header says how many tokens follow it.
 const TOKENS: usize = 5;
 
+/// Where the cost of computing is.
+const COST: usize = 12;
+/// Where life, claim mark and window are, each in milliseconds.
+const TIMES: [usize; 3] = [48, 56, 64];
+
 /// How much memory a test takes at most, beyond what there was, in bytes.
 const MOST: usize = 8 << 20;
 
@@ -140,7 +145,7 @@ async fn a_length_that_is_a_lie_reserves_nothing() {
         forgeries.push(body([&[0x91], &lie[..]].concat()));
         forgeries.push(body([b"\x82\xa2id\x01\xa4next", &lie[..]].concat()));
         // With as much behind it as is kept.
-        forgeries.push(body([&lie[..], &[0x90; MAX_VALUE - 5]].concat()));
+        forgeries.push(body([&lie[..], &vec![0x90; MAX_VALUE - 5]].concat()));
     }
     refused(&forgeries).await;
 }
@@ -222,9 +227,6 @@ async fn times_in_a_header_may_be_as_long_as_they_like() {
     let _alone = ALONE.lock().await;
     let server = Server::start().await;
     let cache = server.cache().await;
-    // Cost; life, claim mark and window in milliseconds.
-    const COST: usize = 12;
-    const TIMES: [usize; 3] = [48, 56, 64];
     cache
         .scope(async {
             for time in [0, 1, 1 << 53, u64::MAX >> 1, u64::MAX] {
