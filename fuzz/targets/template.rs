@@ -31,7 +31,8 @@ fn write(pieces: &[Piece]) -> String {
     let piece = |piece: &Piece| match piece {
         Piece::Text(text) => text.replace('{', "{{").replace('}', "}}"),
         Piece::Place(place) => {
-            let fields: String = place.fields.iter().map(|field| format!(".{}", name(field))).collect();
+            let fields: String =
+                place.fields.iter().map(|field| format!(".{}", name(field))).collect();
             format!("{{{}{fields}}}", place.name)
         }
     };
