@@ -129,11 +129,11 @@ fn member(part: &str, span: Span) -> Option<Member> {
         return Some(Member::Unnamed(Index { index, span }));
     }
     let bare = part.trim_start_matches("r#");
-    let plain = syn::parse_str::<Ident>(bare).map(|_| Ident::new(bare, span));
-    let ident = plain.or_else(|_| {
-        syn::parse_str::<Ident>(&format!("r#{bare}")).map(|_| Ident::new_raw(bare, span))
-    });
-    ident.ok().map(Member::Named)
+    // As it is written: a parser skips blanks, with which no name can be made.
+    let reads = |text: &str| syn::parse_str::<Ident>(text).is_ok_and(|ident| ident == text);
+    let plain = reads(bare).then(|| Ident::new(bare, span));
+    let raw = || reads(&format!("r#{bare}")).then(|| Ident::new_raw(bare, span));
+    plain.or_else(raw).map(Member::Named)
 }
 
 /// Whether an argument could be called so; keywords count, as `r#type` may be written `{type}`.

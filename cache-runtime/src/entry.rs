@@ -172,11 +172,12 @@ impl Entry {
         header.into()
     }
 
-    /// The encoded value; `None` where it does not unpack into at most `limit` bytes.
+    /// The encoded value; `None` where it has more than `limit` bytes once it is unpacked. Decoded it
+    /// may take many times as much.
     pub(crate) fn body(&self, limit: usize) -> Option<Cow<'_, [u8]>> {
         let body = &self.bytes[self.header..];
         if !self.compressed {
-            return Some(body.into());
+            return (body.len() <= limit).then_some(body.into());
         }
         let (size, packed) = lz4_flex::block::uncompressed_size(body).ok()?;
         if size > limit {
@@ -382,6 +383,8 @@ mod tests {
     fn a_bomb_is_refused_before_it_is_unpacked() {
         let entry = Entry::parse(draft(&vec![0; 1 << 20], 0).encode()).unwrap();
         assert!(entry.body((1 << 20) - 1).is_none());
+        let entry = Entry::parse(draft(b"value", 100).encode()).unwrap();
+        assert!(entry.body(4).is_none() && entry.body(5).is_some());
         let mut forged = draft(&[0; 100], 0).encode().to_vec();
         forged[88 + 16..88 + 20].copy_from_slice(&u32::MAX.to_le_bytes());
         assert!(Entry::parse(forged.into()).unwrap().body(1 << 20).is_none());

@@ -22,6 +22,8 @@ use crate::{recursion, settle};
 use answer::answer;
 use behind::Behind;
 pub use near::{near, pace};
+#[cfg(fuzzing)]
+pub(crate) use serve::decode;
 use serve::{forgive, in_place_of, receive, serve};
 
 /// A call whose arguments are known. Small: whoever calls a cached function carries it while it waits.

@@ -70,15 +70,20 @@ pub(crate) fn prefix_token(namespace: &str, prefix: &str, out: &mut Buffer) {
     push(out, [namespace, ":~", prefix]);
 }
 
-/// Appends where the token of a tag lies.
+/// Appends where the token of a tag lies. Arguments in a tag stand as they read, so it is here that
+/// none of them gets a brace, which would choose a slot of a cluster, or a line break into a key.
 pub(crate) fn tag_token(namespace: &str, tag: &str, out: &mut Buffer) {
     push(out, [namespace, ":#"]);
-    if tag.len() <= MAX_TEXT {
-        return out.push_str(tag);
+    let start = out.len();
+    for piece in text::escaped_tag(tag) {
+        out.push_str(piece);
+        if out.len() - start > MAX_TEXT {
+            out.truncate(start);
+            // No short tag reads like it: its `#` is escaped.
+            out.push_str("#");
+            return push_digest(out, Sha256::digest(tag.as_bytes()).into());
+        }
     }
-    // Should a short tag read like it, too much is invalidated.
-    out.push_str("#");
-    push_digest(out, Sha256::digest(tag.as_bytes()).into());
 }
 
 /// A short digest for a part that has no readable form.

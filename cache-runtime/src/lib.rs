@@ -106,6 +106,12 @@ pub mod __private {
     pub use crate::write::{Invalidation, invalidating};
 }
 
+/// What `fuzz/` calls.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+#[allow(missing_docs)]
+pub mod fuzzing;
+
 /// Runs code of the user's types, such as `Serialize`, which must not take a call down with it.
 #[inline]
 fn contained<T>(run: impl FnOnce() -> T) -> Option<T> {

@@ -59,7 +59,7 @@ pub(super) fn serve<S: Shape, R>(
     output
 }
 
-pub(super) fn decode<S: Shape, R>(
+pub(crate) fn decode<S: Shape, R>(
     codec: &Codec<S, R>,
     limit: usize,
     entry: &Entry,

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::ser::{self, Impossible, Serialize};
 
 use super::canonical::Failed;
@@ -13,6 +13,27 @@ use super::{Buffer, encode, short_digest};
 
 /// Everything but these is percent-encoded, so that no argument can end its part of the key.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+
+/// Tags are compared as they are written, so only what has a meaning elsewhere is percent-encoded: for
+/// Redis and its tools, in the key of a long tag, in an escape. Other than ASCII always is.
+const ESCAPED_IN_TAGS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'{')
+    .add(b'}')
+    .add(b'*')
+    .add(b'?')
+    .add(b'[')
+    .add(b']')
+    .add(b'\\')
+    .add(b'"')
+    .add(b'\'')
+    .add(b'#')
+    .add(b'%');
+
+/// The pieces of a tag as it stands in the key of its token: different tags read differently.
+pub(super) fn escaped_tag(tag: &str) -> impl Iterator<Item = &str> {
+    utf8_percent_encode(tag, ESCAPED_IN_TAGS)
+}
 
 /// Appends `value` as text: scalars as they read, percent-encoded; `None` as `%~`; anything
 /// else as `%~` and a digest.

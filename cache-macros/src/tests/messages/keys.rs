@@ -39,6 +39,16 @@ fn keys_that_do_not_fit_the_function() {
             `{id()}` in `key` is not a name with fields; expressions go into parentheses: `key = (id())`
         "#]],
         ),
+        // Read leniently they would be names, and none can be made of them.
+        (
+            "key = \"{id. name}{id.name }{id./**/name}\"",
+            function,
+            expect![[r#"
+            `{id. name}` in `key` is not a name with fields; expressions go into parentheses: `key = (id. name)`
+            `{id.name }` in `key` is not a name with fields; expressions go into parentheses: `key = (id.name )`
+            `{id./**/name}` in `key` is not a name with fields; expressions go into parentheses: `key = (id./**/name)`
+        "#]],
+        ),
         (
             "key = \"all\"",
             function,

@@ -77,6 +77,23 @@ fn each_kind_of_value_has_its_form() {
 }
 
 #[test]
+fn a_tag_has_nothing_in_its_key_that_means_something_elsewhere() {
+    let token = |tag: &str| {
+        let mut key = Buffer::new();
+        super::super::tag_token("cache", tag, &mut key);
+        String::from_utf8(key.to_vec()).expect("text")
+    };
+    assert_eq!(token("agent:7/a-b_c.d@e"), "cache:#agent:7/a-b_c.d@e");
+    assert_eq!(token("agent:{7}\r\n\0"), "cache:#agent:%7B7%7D%0D%0A%00");
+    assert_eq!(token("*?[a]\\ %7B#ä"), "cache:#%2A%3F%5Ba%5D%5C%20%257B%23%C3%A4");
+    // Once escaped it would be too long.
+    let long = token(&"{".repeat(67));
+    assert!(long.starts_with("cache:##") && long.len() == "cache:##".len() + 43, "{long}");
+    assert_ne!(token(long.strip_prefix("cache:#").expect("a token")), long);
+    assert_eq!(token(&"x".repeat(200)), format!("cache:#{}", "x".repeat(200)));
+}
+
+#[test]
 fn what_was_written_before_a_failure_is_taken_back() {
     struct Fails;
     impl Serialize for Fails {
