@@ -1,0 +1,116 @@
+//! What callers write down.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cache_runtime::Outcome;
+
+use crate::judge::{Cost, Verdict};
+
+/// Lines of a kind that are kept.
+const LINES: usize = 5;
+
+/// When a call was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Before = 0,
+    During = 1,
+    After = 2,
+}
+
+impl Phase {
+    pub(crate) const ALL: [Self; 3] = [Self::Before, Self::During, Self::After];
+}
+
+/// Calls, and those among them that hit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) calls: u64,
+    pub(crate) hits: u64,
+}
+
+/// What one caller has seen, or all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    pub(crate) phases: [Tally; 3],
+    /// What the cache added to calls of the middle phase.
+    pub(crate) added: Vec<Duration>,
+    /// The longest that a call has waited for another run.
+    pub(crate) waited: Duration,
+    /// What the longest of `added` was.
+    pub(crate) worst: Option<(Duration, String)>,
+    pub(crate) late: u64,
+    pub(crate) wrong: Complaints,
+    pub(crate) errors: Complaints,
+    pub(crate) outcomes: BTreeMap<(u8, String), u64>,
+}
+
+/// How many, and the first few.
+#[derive(Debug, Default)]
+pub(crate) struct Complaints {
+    pub(crate) count: u64,
+    pub(crate) lines: Vec<String>,
+}
+
+impl Complaints {
+    pub(crate) fn add(&mut self, line: String) {
+        self.count += 1;
+        if self.lines.len() < LINES {
+            self.lines.push(line);
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        let count = self.count + other.count;
+        other.lines.into_iter().for_each(|line| self.add(line));
+        self.count = count;
+    }
+}
+
+impl Book {
+    /// Writes down a call.
+    pub(crate) fn note(&mut self, phase: Phase, outcome: &Outcome, cost: Cost, verdict: Verdict) {
+        let tally = &mut self.phases[phase as usize];
+        tally.calls += 1;
+        tally.hits += u64::from(is_served(outcome));
+        *self.outcomes.entry((phase as u8, outcome.to_string())).or_default() += 1;
+        match cost {
+            Cost::Added(added) if phase == Phase::During => {
+                self.added.push(added);
+                let worst = || format!("{outcome} of {}", outcome.key.as_deref().unwrap_or("none"));
+                if self.worst.as_ref().is_none_or(|(most, _)| added > *most) {
+                    self.worst = Some((added, worst()));
+                }
+            }
+            Cost::Added(_) => {}
+            Cost::Waited(waited) => self.waited = self.waited.max(waited),
+        }
+        match verdict {
+            Verdict::Right => {}
+            Verdict::Late => self.late += 1,
+            Verdict::Wrong(line) => self.wrong.add(line),
+            Verdict::Error(line) => self.errors.add(line),
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (tally, more) in self.phases.iter_mut().zip(other.phases) {
+            tally.calls += more.calls;
+            tally.hits += more.hits;
+        }
+        self.added.extend(other.added);
+        self.waited = self.waited.max(other.waited);
+        self.worst = self.worst.take().max(other.worst);
+        self.late += other.late;
+        self.wrong.merge(other.wrong);
+        self.errors.merge(other.errors);
+        for (outcome, calls) in other.outcomes {
+            *self.outcomes.entry(outcome).or_default() += calls;
+        }
+    }
+}
+
+/// Whether the value came from the store, or from a copy of what is there.
+fn is_served(outcome: &Outcome) -> bool {
+    outcome.is_hit() || outcome.is_stale() || outcome.is_waited()
+}

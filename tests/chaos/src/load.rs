@@ -1,0 +1,217 @@
+//! Callers and writers over one cache.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use cache_runtime::Cache;
+use integration_tests::Dice;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::book::{Book, Phase};
+use crate::functions;
+use crate::judge::{Asked, cost, judge};
+use crate::watch::{self, noting};
+use crate::world::{Function, GROUPS, KEYS, World, group};
+
+const CALLERS: usize = 64;
+
+const WRITERS: usize = 2;
+
+/// What a caller does between two calls: 64 of them must not keep the machine busy by themselves.
+const PAUSE: Duration = Duration::from_millis(4);
+
+/// Between two invalidations of a writer.
+const WRITE: Duration = Duration::from_millis(15);
+
+/// Longer than any wait, budget and run together: whatever has not ended by then hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Callers and writers at work.
+pub(crate) struct Load {
+    shared: Arc<Shared>,
+    callers: Vec<JoinHandle<Book>>,
+    others: Vec<JoinHandle<()>>,
+    panics: u64,
+}
+
+struct Shared {
+    cache: Cache,
+    world: Arc<World>,
+    loses_writes: bool,
+    begun: Instant,
+    phase: AtomicU8,
+    ends: AtomicBool,
+    /// When the last phase began, and when its first hit came, in microseconds; 0 is not yet.
+    healed: AtomicU64,
+    hit: AtomicU64,
+    /// By how much a timer was late in the middle phase at most, in microseconds.
+    stall: AtomicU64,
+}
+
+/// What a load has come to.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) book: Book,
+    pub(crate) first_hit: Option<Duration>,
+    pub(crate) stall: Duration,
+}
+
+impl Load {
+    pub(crate) fn start(cache: &Cache, loses_writes: bool, seed: u64) -> Self {
+        watch::install();
+        let shared = Arc::new(Shared {
+            cache: cache.clone(),
+            world: Arc::new(World::new()),
+            loses_writes,
+            begun: Instant::now(),
+            phase: AtomicU8::new(Phase::Before as u8),
+            ends: AtomicBool::new(false),
+            healed: AtomicU64::new(0),
+            hit: AtomicU64::new(0),
+            stall: AtomicU64::new(0),
+        });
+        let mut dice = Dice::new(seed);
+        let panics = watch::panics();
+        let callers = (0..CALLERS).map(|_| tokio::spawn(call(shared.clone(), dice.split())));
+        let callers = callers.collect();
+        let writers = (0..WRITERS).map(|_| tokio::spawn(write(shared.clone(), dice.split())));
+        let others = writers.chain([tokio::spawn(stall(shared.clone()))]).collect();
+        Self { shared, callers, others, panics }
+    }
+
+    pub(crate) fn enter(&self, phase: Phase) {
+        if phase == Phase::After {
+            self.shared.healed.store(self.shared.micros(), Ordering::SeqCst);
+        }
+        self.shared.phase.store(phase as u8, Ordering::SeqCst);
+    }
+
+    pub(crate) fn has_hit(&self) -> bool {
+        self.shared.hit.load(Ordering::SeqCst) != 0
+    }
+
+    /// Lets all end, and hands out what they have seen.
+    pub(crate) async fn end(self) -> Done {
+        let Self { shared, callers, others, panics } = self;
+        shared.ends.store(true, Ordering::SeqCst);
+        let mut book = Book::default();
+        for caller in callers {
+            match timeout(PATIENCE, caller).await {
+                Ok(Ok(own)) => book.merge(own),
+                Ok(Err(gone)) => book.errors.add(format!("a caller is gone: {gone}")),
+                Err(_) => book.errors.add("a call hangs".to_owned()),
+            }
+        }
+        for other in others {
+            if !matches!(timeout(PATIENCE, other).await, Ok(Ok(()))) {
+                book.errors.add("an invalidation panics or hangs".to_owned());
+            }
+        }
+        for _ in panics..watch::panics() {
+            book.errors.add("somebody has panicked".to_owned());
+        }
+        let [healed, hit, stall] = [&shared.healed, &shared.hit, &shared.stall]
+            .map(|micros| micros.load(Ordering::SeqCst));
+        let first_hit = (hit != 0).then(|| Duration::from_micros(hit.saturating_sub(healed)));
+        Done { book, first_hit, stall: Duration::from_micros(stall) }
+    }
+}
+
+impl Shared {
+    fn micros(&self) -> u64 {
+        self.begun.elapsed().as_micros() as u64
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::ALL[usize::from(self.phase.load(Ordering::SeqCst))]
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ends.load(Ordering::SeqCst)
+    }
+}
+
+async fn call(shared: Arc<Shared>, mut dice: Dice) -> Book {
+    let mut book = Book::default();
+    while !shared.has_ended() {
+        let function = Function::ALL[dice.below(Function::ALL.len() as u64) as usize];
+        call_one(&shared, &mut book, function, dice.below(u64::from(KEYS)) as u32).await;
+        sleep(PAUSE).await;
+    }
+    book
+}
+
+async fn call_one(shared: &Shared, book: &mut Book, function: Function, key: u32) {
+    let Shared { cache, world, .. } = shared;
+    let (floor, phase, begun) = (world.floor(function, key), shared.phase(), Instant::now());
+    let call = noting(functions::call(world, function, key));
+    let ((got, outcome), notes) = cache.scope(call).await;
+    let whole = begun.elapsed();
+    // Copies say nothing about whether the server is asked again.
+    let is_first = outcome.is_hit() && !outcome.is_local_hit();
+    if phase == Phase::After && is_first {
+        let now = shared.micros();
+        let _ = shared.hit.compare_exchange(0, now, Ordering::SeqCst, Ordering::SeqCst);
+    }
+    let newest = world.committed(function, key);
+    let asked = Asked { function, key, floor, newest, loses_writes: shared.loses_writes };
+    // What began before and met with what went wrong belongs to it.
+    let phase = phase.max(shared.phase().min(Phase::During));
+    book.note(phase, &outcome, cost(whole, notes, &outcome), judge(asked, &got, &outcome));
+}
+
+async fn write(shared: Arc<Shared>, mut dice: Dice) {
+    while !shared.has_ended() {
+        let function = Function::ALL[dice.below(Function::ALL.len() as u64) as usize];
+        match dice.below(10) {
+            0 => write_prefix(&shared, function).await,
+            1 => write_tag(&shared, dice.below(u64::from(GROUPS)) as u32).await,
+            _ => write_one(&shared, function, dice.below(u64::from(KEYS)) as u32).await,
+        }
+        sleep(WRITE).await;
+    }
+}
+
+async fn write_one(shared: &Shared, function: Function, key: u32) {
+    let Shared { cache, world, .. } = shared;
+    let version = world.commit(function, key);
+    // Whether or not it could be delivered, this process is bound.
+    let _ = cache.scope(functions::forget(world, function, key)).await;
+    world.bind(function, key, version);
+}
+
+async fn write_prefix(shared: &Shared, function: Function) {
+    let versions = commit(&shared.world, function, 0..KEYS);
+    let _ = shared.cache.invalidate_prefix(function.prefix()).await;
+    bind(&shared.world, function, versions);
+}
+
+async fn write_tag(shared: &Shared, tagged: u32) {
+    let keys = (0..KEYS).filter(|key| group(*key) == tagged);
+    let versions = commit(&shared.world, Function::Tagged, keys);
+    let _ = shared.cache.invalidate_tag(&format!("group:{tagged}")).await;
+    bind(&shared.world, Function::Tagged, versions);
+}
+
+fn commit(world: &World, function: Function, keys: impl Iterator<Item = u32>) -> Vec<(u32, u64)> {
+    keys.map(|key| (key, world.commit(function, key))).collect()
+}
+
+fn bind(world: &World, function: Function, versions: Vec<(u32, u64)>) {
+    versions.into_iter().for_each(|(key, version)| world.bind(function, key, version));
+}
+
+/// Notes how late timers are: what a busy machine adds to everything.
+async fn stall(shared: Arc<Shared>) {
+    const TICK: Duration = Duration::from_millis(2);
+    while !shared.has_ended() {
+        let begun = Instant::now();
+        sleep(TICK).await;
+        let late = begun.elapsed().saturating_sub(TICK).as_micros() as u64;
+        if shared.phase() == Phase::During {
+            shared.stall.fetch_max(late, Ordering::SeqCst);
+        }
+    }
+}
