@@ -6,6 +6,7 @@ use std::time::Duration;
 use cache_runtime::Outcome;
 
 use crate::judge::{Cost, Verdict};
+use crate::watch::Notes;
 
 /// Lines of a kind that are kept.
 const LINES: usize = 5;
@@ -35,8 +36,8 @@ pub(crate) struct Book {
     pub(crate) phases: [Tally; 3],
     /// What the cache added to calls of the middle phase.
     pub(crate) added: Vec<Duration>,
-    /// The longest that a call has waited for another run.
-    pub(crate) waited: Duration,
+    /// The longest that a call has waited for another run, and what it was.
+    pub(crate) waited: (Duration, String),
     /// What the longest of `added` was.
     pub(crate) worst: Option<(Duration, String)>,
     pub(crate) late: u64,
@@ -69,7 +70,13 @@ impl Complaints {
 
 impl Book {
     /// Writes down a call.
-    pub(crate) fn note(&mut self, phase: Phase, outcome: &Outcome, cost: Cost, verdict: Verdict) {
+    pub(crate) fn note(
+        &mut self,
+        phase: Phase,
+        outcome: &Outcome,
+        (cost, notes): (Cost, Notes),
+        verdict: Verdict,
+    ) {
         let tally = &mut self.phases[phase as usize];
         tally.calls += 1;
         tally.hits += u64::from(is_served(outcome));
@@ -77,13 +84,16 @@ impl Book {
         match cost {
             Cost::Added(added) if phase == Phase::During => {
                 self.added.push(added);
-                let worst = || format!("{outcome} of {}", outcome.key.as_deref().unwrap_or("none"));
                 if self.worst.as_ref().is_none_or(|(most, _)| added > *most) {
-                    self.worst = Some((added, worst()));
+                    self.worst = Some((added, format!("{outcome}, {notes:?}")));
                 }
             }
             Cost::Added(_) => {}
-            Cost::Waited(waited) => self.waited = self.waited.max(waited),
+            Cost::Waited(waited) => {
+                if waited > self.waited.0 {
+                    self.waited = (waited, format!("{outcome}, {notes:?}"));
+                }
+            }
         }
         match verdict {
             Verdict::Right => {}
@@ -99,7 +109,7 @@ impl Book {
             tally.hits += more.hits;
         }
         self.added.extend(other.added);
-        self.waited = self.waited.max(other.waited);
+        self.waited = std::mem::take(&mut self.waited).max(other.waited);
         self.worst = self.worst.take().max(other.worst);
         self.late += other.late;
         self.wrong.merge(other.wrong);

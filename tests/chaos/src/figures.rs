@@ -44,6 +44,7 @@ impl Figures {
         let mut remarks = book.wrong.lines;
         remarks.extend(book.errors.lines);
         remarks.extend(book.worst.map(|(worst, what)| format!("worst {worst:.1?}: {what}")));
+        remarks.push(format!("longest wait {:.1?}: {}", book.waited.0, book.waited.1));
         if cache.stats().undelivered > 0 {
             remarks.push(format!("{} invalidations undelivered", cache.stats().undelivered));
         }
@@ -60,7 +61,7 @@ impl Figures {
             hits: book.phases.map(|tally| share(tally.hits, tally.calls)),
             added: [book.added.last(), book.added.get(book.added.len() / 2)]
                 .map(|added| added.copied().unwrap_or_default()),
-            waited: book.waited,
+            waited: book.waited.0,
             first_hit,
             stall,
             remarks,

@@ -159,7 +159,8 @@ async fn call_one(shared: &Shared, book: &mut Book, function: Function, key: u32
     let asked = Asked { function, key, floor, newest, loses_writes: shared.loses_writes };
     // What began before and met with what went wrong belongs to it.
     let phase = phase.max(shared.phase().min(Phase::During));
-    book.note(phase, &outcome, cost(whole, notes, &outcome), judge(asked, &got, &outcome));
+    let cost = cost(whole, notes, &outcome);
+    book.note(phase, &outcome, (cost, notes), judge(asked, &got, &outcome));
 }
 
 async fn write(shared: Arc<Shared>, mut dice: Dice) {
@@ -200,7 +201,9 @@ fn commit(world: &World, function: Function, keys: impl Iterator<Item = u32>) ->
 }
 
 fn bind(world: &World, function: Function, versions: Vec<(u32, u64)>) {
-    versions.into_iter().for_each(|(key, version)| world.bind(function, key, version));
+    for (key, version) in versions {
+        world.bind(function, key, version);
+    }
 }
 
 /// Notes how late timers are: what a busy machine adds to everything.

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chaos::{Figures, Row, rows};
-use clap::Parser;
+use clap::{ArgAction, Parser};
+
+/// How wide the columns of a table of plain text are.
+const WIDTHS: [usize; 12] = [10, 20, 5, 7, 6, 5, 4, 28, 22, 12, 9, 8];
 
 /// Callers under load while Redis is broken in every way we know.
 #[derive(Debug, Parser)]
@@ -23,8 +26,8 @@ struct Options {
     #[arg(long)]
     markdown: bool,
     /// Prints what became of calls, too.
-    #[arg(long)]
-    verbose: bool,
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
     /// What is chosen at random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -39,7 +42,9 @@ async fn main() -> ExitCode {
     });
     let chosen: Vec<Row> = chosen.collect();
     if options.list {
-        chosen.iter().for_each(|row| println!("{}", row.name()));
+        for row in &chosen {
+            println!("{}", row.name());
+        }
         return ExitCode::SUCCESS;
     }
     print(&options, &Figures::HEADS.map(str::to_owned));
@@ -54,7 +59,7 @@ async fn main() -> ExitCode {
         if let Some(failure) = figures.failure() {
             eprintln!("{failure}");
             failures += 1;
-        } else if options.verbose {
+        } else if options.verbose > 0 {
             eprintln!("{figures:#?}");
         }
     }
@@ -65,7 +70,6 @@ fn print(options: &Options, cells: &[String; 12]) {
     if options.markdown {
         return println!("| {} |", cells.join(" | "));
     }
-    const WIDTHS: [usize; 12] = [10, 20, 5, 7, 6, 5, 4, 28, 22, 12, 9, 8];
     let cells = cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:<width$}"));
     println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
 }

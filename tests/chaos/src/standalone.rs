@@ -18,6 +18,10 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// What makes a server slow to load: keys, and how long it stops at each of them, in microseconds.
 const FILLED: [&str; 2] = ["30000", "50"];
 
+/// Fills a server with what is of no use.
+const FILL: &str =
+    "for i = 1, 50 do redis.call('SET', KEYS[1] .. i, string.rep('x', 1024), 'PX', 1000) end";
+
 /// One server.
 #[derive(Debug)]
 pub struct Standalone {
@@ -50,15 +54,12 @@ impl Standalone {
         send(&mut self.client, words).await.expect("the server answers");
     }
 
-    /// Sends commands again and again from now on.
-    fn storm(&mut self, commands: &'static [&'static [&'static str]]) {
+    /// Sends a command again and again from now on.
+    fn storm(&mut self, words: &'static [&'static str]) {
         let mut client = self.client.clone();
         self.storm = Some(tokio::spawn(async move {
             loop {
-                for words in commands {
-                    // It may cut its own connection, which is dialled for the next row.
-                    let _ = send(&mut client, words).await;
-                }
+                send(&mut client, words).await.expect("the server answers");
                 sleep(AGAIN).await;
             }
         }));
@@ -72,7 +73,7 @@ impl Standalone {
         let most = (used + (20 << 10)).to_string();
         let policy = ["CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", &most];
         self.command(&policy).await;
-        self.storm(&[&["EVAL", "for i = 1, 50 do redis.call('SET', KEYS[1] .. i, string.rep('x', 1024), 'PX', 1000) end", "1", "filler:"]]);
+        self.storm(&["EVAL", FILL, "1", "filler:"]);
     }
 
     fn behave(&self, manner: Manner) {
@@ -101,14 +102,14 @@ impl Deployment for Standalone {
             Fault::Full => self.command(&["CONFIG", "SET", "maxmemory", "1"]).await,
             Fault::Evicting => self.evict().await,
             Fault::Paused => self.command(&["CLIENT", "PAUSE", "1500", "ALL"]).await,
-            Fault::Cut => self.storm(&[&["CLIENT", "KILL", "TYPE", "normal"]]),
+            Fault::Cut => self.storm(&["CLIENT", "KILL", "TYPE", "normal"]),
             Fault::ReadOnly => self.command(&["REPLICAOF", "127.0.0.1", "1"]).await,
             Fault::OtherPassword => {
                 self.command(&["CONFIG", "SET", "requirepass", "another"]).await;
                 self.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
             }
-            Fault::Flushed => self.storm(&[&["FLUSHALL"]]),
-            Fault::ScriptsFlushed => self.storm(&[&["SCRIPT", "FLUSH"]]),
+            Fault::Flushed => self.storm(&["FLUSHALL"]),
+            Fault::ScriptsFlushed => self.storm(&["SCRIPT", "FLUSH"]),
             Fault::Wire(manner) => self.behave(manner),
         }
     }
@@ -126,8 +127,12 @@ impl Deployment for Standalone {
             Fault::ReadOnly => self.command(&["REPLICAOF", "NO", "ONE"]).await,
             Fault::OtherPassword => self.command(&["CONFIG", "SET", "requirepass", ""]).await,
             Fault::Wire(_) => self.behave(Manner::Faithful),
-            Fault::Restarted | Fault::Paused | Fault::Cut => {}
-            Fault::Flushed | Fault::ScriptsFlushed => {}
+            // These are over by themselves, or with their storm.
+            Fault::Restarted
+            | Fault::Paused
+            | Fault::Cut
+            | Fault::Flushed
+            | Fault::ScriptsFlushed => {}
         }
         eventually("the server answers", || self.answers()).await;
     }

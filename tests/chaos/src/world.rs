@@ -62,7 +62,7 @@ impl Answer {
 /// Long enough to be compressed for some arguments.
 fn filler(function: Function, key: u32, version: u64) -> String {
     let piece = format!("{}/{key}/{version};", function.prefix());
-    piece.repeat(if key % 16 == 0 { 600 } else { 6 })
+    piece.repeat(if key.is_multiple_of(16) { 600 } else { 6 })
 }
 
 /// An error of [`Function::Fallible`].
@@ -124,7 +124,7 @@ impl World {
     pub(crate) async fn run(&self, function: Function, key: u32) -> Answer {
         let _body = watch::Body::begin();
         let version = self.committed(function, key);
-        if key % 2 == 0 {
+        if key.is_multiple_of(2) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         } else {
             tokio::task::yield_now().await;
