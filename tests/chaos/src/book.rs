@@ -40,6 +40,8 @@ pub(crate) struct Book {
     pub(crate) waited: (Duration, String),
     /// What the longest of `added` was.
     pub(crate) worst: Option<(Duration, String)>,
+    /// The most traffic of any call, as the runtime says.
+    pub(crate) spent: Duration,
     pub(crate) late: u64,
     pub(crate) wrong: Complaints,
     pub(crate) errors: Complaints,
@@ -81,6 +83,7 @@ impl Book {
         tally.calls += 1;
         tally.hits += u64::from(is_served(outcome));
         *self.outcomes.entry((phase as u8, outcome.to_string())).or_default() += 1;
+        self.spent = self.spent.max(notes.spent);
         match cost {
             Cost::Added(added) if phase == Phase::During => {
                 self.added.push(added);
@@ -111,6 +114,7 @@ impl Book {
         self.added.extend(other.added);
         self.waited = std::mem::take(&mut self.waited).max(other.waited);
         self.worst = self.worst.take().max(other.worst);
+        self.spent = self.spent.max(other.spent);
         self.late += other.late;
         self.wrong.merge(other.wrong);
         self.errors.merge(other.errors);

@@ -45,6 +45,7 @@ impl Figures {
         remarks.extend(book.errors.lines);
         remarks.extend(book.worst.map(|(worst, what)| format!("worst {worst:.1?}: {what}")));
         remarks.push(format!("longest wait {:.1?}: {}", book.waited.0, book.waited.1));
+        remarks.push(format!("most traffic, as the runtime says: {:.1?}", book.spent));
         if cache.stats().undelivered > 0 {
             remarks.push(format!("{} invalidations undelivered", cache.stats().undelivered));
         }

@@ -9,7 +9,10 @@ use crate::world::{Answer, Failed, Function, fails};
 
 /// Longer than callers stand in line for a processor, as a rule: what is left of a call without its
 /// function and its traffic, and is longer, was waiting for another run.
-const RESIDUE: Duration = Duration::from_millis(60);
+const RESIDUE: Duration = Duration::from_millis(20);
+
+/// Traffic that the runtime says nothing about, by default.
+const UNTOLD: Duration = Duration::from_millis(50);
 
 /// What a call asked for, and which versions it may get.
 #[derive(Clone, Copy, Debug)]
@@ -64,22 +67,24 @@ pub(crate) fn judge(asked: Asked, got: &Result<Answer, Failed>, outcome: &Outcom
 pub(crate) enum Cost {
     /// Traffic and work.
     Added(Duration),
-    /// It waited for another run of its function.
+    /// It waited for another run of its function, for so long.
     Waited(Duration),
 }
 
 /// Tells what the cache added to a call that took `whole`.
 pub(crate) fn cost(whole: Duration, notes: Notes, outcome: &Outcome) -> Cost {
     let rest = whole.saturating_sub(notes.body.unwrap_or_default());
+    let residue = rest.saturating_sub(notes.spent);
+    let usual = if notes.spent.is_zero() { RESIDUE + UNTOLD } else { RESIDUE };
     let waits = match outcome.kind {
         OutcomeKind::Hit | OutcomeKind::LocalHit => false,
         OutcomeKind::Joined | OutcomeKind::Waited => true,
         OutcomeKind::Bypassed(_) if notes.body.is_none() => true,
         OutcomeKind::Bypassed(reason) if may_have_waited(reason) => true,
         // For the lease of a run whose value was not stored, for example.
-        _ => rest.saturating_sub(notes.spent) > RESIDUE,
+        _ => residue > usual,
     };
-    if waits { Cost::Waited(rest) } else { Cost::Added(rest) }
+    if waits { Cost::Waited(residue) } else { Cost::Added(rest) }
 }
 
 fn may_have_waited(reason: Reason) -> bool {
@@ -161,12 +166,13 @@ mod tests {
 
     #[test]
     fn a_wait_is_told_from_traffic_by_what_the_runtime_says_it_has_spent() {
-        let [whole, ms, rest] = [100, 1, 99].map(Duration::from_millis);
+        let [whole, rest, ms, traffic, left] = [100, 99, 1, 60, 39].map(Duration::from_millis);
         let body = Some(ms);
         let of = |spent| cost(whole, Notes { body, spent }, &outcome(true));
         assert_eq!(of(whole), Cost::Added(rest));
+        assert_eq!(of(traffic), Cost::Waited(left));
         assert_eq!(of(Duration::ZERO), Cost::Waited(rest));
-        let shared = Notes { body: None, spent: whole };
-        assert_eq!(cost(whole, shared, &outcome(false)), Cost::Waited(whole));
+        let shared = Notes { body: None, spent: ms };
+        assert_eq!(cost(whole, shared, &outcome(false)), Cost::Waited(rest));
     }
 }
