@@ -1,5 +1,7 @@
 //! Callers and writers over one cache.
 
+mod writers;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use crate::book::{Book, Phase};
 use crate::functions;
 use crate::judge::{Asked, cost, judge};
 use crate::watch::{self, noting};
-use crate::world::{Function, GROUPS, KEYS, World, group};
+use crate::world::{Function, KEYS, World};
 
 const CALLERS: usize = 64;
 
@@ -21,9 +23,6 @@ const WRITERS: usize = 2;
 
 /// What a caller does between two calls: 64 of them must not keep the machine busy by themselves.
 const PAUSE: Duration = Duration::from_millis(4);
-
-/// Between two invalidations of a writer.
-const WRITE: Duration = Duration::from_millis(15);
 
 /// Longer than any wait, budget and run together: whatever has not ended by then hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -76,7 +75,8 @@ impl Load {
         let panics = watch::panics();
         let callers = (0..CALLERS).map(|_| tokio::spawn(call(shared.clone(), dice.split())));
         let callers = callers.collect();
-        let writers = (0..WRITERS).map(|_| tokio::spawn(write(shared.clone(), dice.split())));
+        let writers =
+            (0..WRITERS).map(|_| tokio::spawn(writers::write(shared.clone(), dice.split())));
         let others = writers.chain([tokio::spawn(stall(shared.clone()))]).collect();
         Self { shared, callers, others, panics }
     }
@@ -161,49 +161,6 @@ async fn call_one(shared: &Shared, book: &mut Book, function: Function, key: u32
     let phase = phase.max(shared.phase().min(Phase::During));
     let cost = cost(whole, notes, &outcome);
     book.note(phase, &outcome, (cost, notes), judge(asked, &got, &outcome));
-}
-
-async fn write(shared: Arc<Shared>, mut dice: Dice) {
-    while !shared.has_ended() {
-        let function = Function::ALL[dice.below(Function::ALL.len() as u64) as usize];
-        match dice.below(10) {
-            0 => write_prefix(&shared, function).await,
-            1 => write_tag(&shared, dice.below(u64::from(GROUPS)) as u32).await,
-            _ => write_one(&shared, function, dice.below(u64::from(KEYS)) as u32).await,
-        }
-        sleep(WRITE).await;
-    }
-}
-
-async fn write_one(shared: &Shared, function: Function, key: u32) {
-    let Shared { cache, world, .. } = shared;
-    let version = world.commit(function, key);
-    // Whether or not it could be delivered, this process is bound.
-    let _ = cache.scope(functions::forget(world, function, key)).await;
-    world.bind(function, key, version);
-}
-
-async fn write_prefix(shared: &Shared, function: Function) {
-    let versions = commit(&shared.world, function, 0..KEYS);
-    let _ = shared.cache.invalidate_prefix(function.prefix()).await;
-    bind(&shared.world, function, versions);
-}
-
-async fn write_tag(shared: &Shared, tagged: u32) {
-    let keys = (0..KEYS).filter(|key| group(*key) == tagged);
-    let versions = commit(&shared.world, Function::Tagged, keys);
-    let _ = shared.cache.invalidate_tag(&format!("group:{tagged}")).await;
-    bind(&shared.world, Function::Tagged, versions);
-}
-
-fn commit(world: &World, function: Function, keys: impl Iterator<Item = u32>) -> Vec<(u32, u64)> {
-    keys.map(|key| (key, world.commit(function, key))).collect()
-}
-
-fn bind(world: &World, function: Function, versions: Vec<(u32, u64)>) {
-    for (key, version) in versions {
-        world.bind(function, key, version);
-    }
 }
 
 /// Notes how late timers are: what a busy machine adds to everything.
