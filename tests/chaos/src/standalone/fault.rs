@@ -39,7 +39,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 impl Fault {
     /// All that are told apart by rows, with their names.
-    pub const ALL: [(&'static str, Self); 29] = [
+    pub const ALL: [(&'static str, Self); 30] = [
         ("killed", Self::Killed),
         ("restarted", Self::Restarted),
         ("frozen", Self::Frozen),
@@ -68,6 +68,7 @@ impl Fault {
         ("garbage-dense", Self::Wire(Manner::Garble(Garble::Protocol, 3))),
         ("replies-truncated", Self::Wire(Manner::Garble(Garble::Truncate, 100))),
         ("replies-doubled", Self::Wire(Manner::Garble(Garble::Duplicate, 100))),
+        ("replies-doubled-dense", Self::Wire(Manner::Garble(Garble::Duplicate, 3))),
         ("payload-flipped", Self::Wire(Manner::Garble(Garble::Payload, 20))),
     ];
 
