@@ -11,7 +11,7 @@ pub(crate) fn millis() -> u64 {
 
 /// A moment by the clock that the kernel keeps at hand: late by up to 10 ms, also right after the
 /// process was stopped, and a quarter of the cost of [`Instant::now`] (`benches/benches/near.rs`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
 pub(crate) struct Coarse(u64);
 
 /// Milliseconds in a tick, as a power of two: 32 bits of them last for eight years.
@@ -22,6 +22,10 @@ impl Coarse {
         static START: OnceLock<coarsetime::Instant> = OnceLock::new();
         let now = coarsetime::Instant::now_without_cache_update();
         Self(now.duration_since(*START.get_or_init(|| now)).as_millis())
+    }
+
+    pub(crate) fn at_millis(millis: u64) -> Self {
+        Self(millis)
     }
 
     /// Since the first use.

@@ -10,6 +10,9 @@ use super::deployment::{Access, Address, Deployment, Sentinel, Tls, Topology};
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
+/// How certificates and keys begin.
+const BEGIN: &[u8] = b"-----BEGIN ";
+
 /// What a URL is about before its query has been read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -132,13 +135,11 @@ fn log_in(access: &mut Access, login: Option<&str>) {
 
 fn unix(rest: &str) -> Result<Deployment, String> {
     // As some clients write it: `unix://user:password@/run/redis.sock`.
-    let (login, rest) = match rest.split_once("@/") {
-        Some((login, _)) if !rest.starts_with(['/', '.']) => {
-            (Some(login), &rest[login.len() + 1..])
-        }
-        _ => (None, rest),
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (login, path) = match place.rsplit_once('@') {
+        Some((login, path)) if !place.starts_with(['/', '.']) => (Some(login), path),
+        _ => (None, place),
     };
-    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     if path.is_empty() {
         return Err("the path of the socket is missing, as in `unix:///run/redis.sock`".to_owned());
     }
@@ -277,7 +278,11 @@ pub(super) fn read(path: &str) -> Result<Arc<[u8]>, String> {
     if !std::fs::metadata(path).map_err(|error| cannot(&error))?.is_file() {
         return Err(cannot(&"it is no file"));
     }
-    std::fs::read(path).map(Arc::from).map_err(|error| cannot(&error))
+    let bytes = std::fs::read(path).map_err(|error| cannot(&error))?;
+    if !bytes.windows(BEGIN.len()).any(|window| window == BEGIN) {
+        return Err(format!("`{path}` holds nothing in PEM"));
+    }
+    Ok(bytes.into())
 }
 
 /// Percent-decodes; text that is no valid escape, such as raw base64, stays as it is.

@@ -7,6 +7,7 @@
 //! One more lane listens: whatever must hear of changes reads through it, and nothing else does.
 
 mod dial;
+pub(crate) mod epoch;
 mod home;
 mod keeper;
 mod listening;
@@ -33,8 +34,9 @@ use crate::config::{Config, Part, Server};
 use crate::near::Marks;
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(crate) use dial::aside;
+pub(crate) use epoch::Epoch;
 use home::{Anchor, Home};
-use listening::Ears;
+pub(crate) use listening::Ears;
 pub(crate) use listening::Listening;
 use writes::Writes;
 
@@ -140,6 +142,9 @@ pub(crate) struct Lanes {
     listening: Pool,
     home: Home,
     ears: Arc<Ears>,
+    /// When it was last asked what the lane that listens has answered, in milliseconds of [`Coarse`].
+    heard: AtomicU64,
+    cluster: Arc<Epoch>,
     /// The server does not announce changes: listeners ask again and again instead.
     deaf: AtomicBool,
     connect_timeout: Duration,
@@ -179,8 +184,17 @@ pub(crate) enum State {
 
 impl Lanes {
     pub(crate) fn new(server: &Server, config: &Config, marks: Arc<Marks>) -> Result<Self, String> {
+        Self::with(server, config, Arc::new(Ears::new(marks)), Arc::default())
+    }
+
+    /// The lanes of a node, which shares its ears with the others.
+    pub(crate) fn with(
+        server: &Server,
+        config: &Config,
+        ears: Arc<Ears>,
+        cluster: Arc<Epoch>,
+    ) -> Result<Self, String> {
         let pool = |protocol| dial::pool(server, config, protocol, None);
-        let ears = Arc::new(Ears::new(marks));
         let slot = || Slot {
             lane: ArcSwapOption::empty(),
             started: AtomicBool::new(false),
@@ -195,8 +209,9 @@ impl Lanes {
             listening: dial::pool(server, config, ProtocolVersion::RESP3, Some(ears.clone()))?,
             home: Home::default(),
             ears,
-            // What lies on several servers cannot be heard of in one order.
-            deaf: AtomicBool::new(server.access.resp2 || server.part == Part::Node),
+            heard: AtomicU64::new(0),
+            cluster,
+            deaf: AtomicBool::new(server.access.resp2),
             pools: [pool(ProtocolVersion::RESP3)?, pool(ProtocolVersion::RESP2)?],
             resp2: AtomicBool::new(server.access.resp2),
             connect_timeout: config.connect_timeout,
@@ -456,13 +471,13 @@ impl Lanes {
     async fn check(&self, lane: &Arc<Lane>) -> bool {
         let mut connection = lane.connection();
         let sent = Coarse::now();
-        let ping = redis::cmd("PING");
+        let ping = self.heartbeat(lane.index);
         let reply = connection.send_packed_command(&ping);
         let answer = tokio::time::timeout(self.timeout, reply).await;
         let strikes = match answer.map(|reply| reply.and_then(Value::extract_error)) {
-            Ok(Ok(_)) => {
+            Ok(Ok(answer)) => {
                 lane.strikes.store(0, Ordering::Relaxed);
-                self.heard(lane.index, sent);
+                self.heard(lane.index, sent, &answer);
                 return true;
             }
             Ok(Err(_)) => {
@@ -477,11 +492,28 @@ impl Lanes {
         false
     }
 
-    /// The lane has answered what was sent at `sent`: announcements come before replies.
-    fn heard(&self, slot: usize, sent: Coarse) {
-        if slot == self.listener() {
+    /// What a lane is asked to see whether it is there. A node that listens also says whether it still
+    /// has what it is thought to have.
+    fn heartbeat(&self, slot: usize) -> redis::Cmd {
+        if slot == self.listener() && self.server.part == Part::Node {
+            let mut info = redis::cmd("CLUSTER");
+            info.arg("INFO");
+            return info;
+        }
+        redis::cmd("PING")
+    }
+
+    /// The lane has answered the heartbeat of `sent`: announcements come before replies.
+    fn heard(&self, slot: usize, sent: Coarse, answer: &Value) {
+        let counts = self.server.part != Part::Node || self.cluster.is_that_of(answer);
+        if slot == self.listener() && counts {
+            self.heard.store(sent.millis(), Ordering::Release);
             self.ears.heard(sent);
         }
+    }
+
+    fn heard_at(&self) -> Coarse {
+        Coarse::at_millis(self.heard.load(Ordering::Acquire))
     }
 
     pub(crate) fn state(&self) -> State {

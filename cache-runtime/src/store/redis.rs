@@ -101,12 +101,20 @@ impl Redis {
 
     /// Whether changes of what a tracked read shows are heard; asks for it where not.
     pub(crate) fn hears(&self) -> bool {
-        self.servers.one().is_some_and(|lanes| lanes.hears())
+        match &self.servers {
+            #[cfg(feature = "cluster")]
+            Servers::Cluster(cluster) => cluster.hears(),
+            servers => servers.one().is_some_and(|lanes| lanes.hears()),
+        }
     }
 
     /// Listens for changes of what a tracked read shows; `None` where that cannot be had now.
     pub(crate) fn listen(&self, key: &Key) -> Option<Listening> {
-        self.servers.one()?.listen(key)
+        match &self.servers {
+            #[cfg(feature = "cluster")]
+            Servers::Cluster(cluster) => cluster.listen(key),
+            servers => servers.one()?.listen(key),
+        }
     }
 
     /// Reads an entry and its tokens: at once where the lane waits for nothing, and otherwise together
@@ -114,8 +122,7 @@ impl Redis {
     pub(crate) fn read<'a>(&'a self, key: &'a Key, how: Read, limit: Duration) -> Reading<'a> {
         #[cfg(feature = "cluster")]
         if let Servers::Cluster(cluster) = &self.servers {
-            let timed = how != Read::Plain;
-            return Reading::Other(Box::pin(self.read_parts(cluster, key, timed, limit)));
+            return Reading::Other(Box::pin(self.read_parts(cluster, key, how, limit)));
         }
         match self.servers.one() {
             Some(lanes) => Self::read_from(lanes, key, how, limit),

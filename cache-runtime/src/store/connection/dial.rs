@@ -77,7 +77,9 @@ impl Lanes {
             // Whoever takes a lane out does this too, but may be late with it.
             self.ears.everything();
         }
-        self.heard(index, sent);
+        if self.server.part != Part::Node {
+            self.heard(index, sent, &Value::Nil);
+        }
         let asks = Asks::new();
         let gone = Arc::new(Notify::new());
         let anchor = home.map(|home| Anchor::at(&home, gone.clone()));

@@ -6,12 +6,13 @@
 //! everything.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use deadpool_redis::redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
+use super::Lanes;
 use crate::clock::Coarse;
 use crate::near::Marks;
 use crate::store::Key;
@@ -20,20 +21,33 @@ use crate::store::Key;
 /// coarse clock may be late.
 const HEARD: Duration = Duration::from_millis(980);
 
-/// All who listen on one lane.
+/// All who listen on one lane, or on one of each node of a cluster.
 pub(crate) struct Ears {
     marks: Arc<Marks>,
     listeners: Mutex<HashMap<Box<str>, Vec<Arc<Notify>>>>,
+    /// The nodes of a cluster, of all of which one has to hear; none where there is one server.
+    nodes: Mutex<Vec<Weak<Lanes>>>,
 }
 
 impl Ears {
     pub(crate) fn new(marks: Arc<Marks>) -> Self {
-        Self { marks, listeners: Mutex::default() }
+        Self { marks, listeners: Mutex::default(), nodes: Mutex::default() }
     }
 
     /// All that was announced before the reply to what was sent at `sent` has been dealt with.
-    pub(crate) fn heard(&self, sent: Coarse) {
-        self.marks.hear(sent, HEARD);
+    pub(super) fn heard(&self, sent: Coarse) {
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let last =
+            |node: &Weak<Lanes>| node.upgrade().map_or(Coarse::default(), |node| node.heard_at());
+        let all = nodes.iter().map(last).min_by_key(|at| at.millis()).unwrap_or(sent);
+        self.marks.hear(all, HEARD);
+    }
+
+    /// From now on these are the nodes, and nothing is known of what they have.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn surround(&self, nodes: Vec<Weak<Lanes>>) {
+        *self.nodes.lock().unwrap_or_else(PoisonError::into_inner) = nodes;
+        self.everything();
     }
 
     pub(crate) fn listen(self: &Arc<Self>, key: &Key) -> Listening {

@@ -16,27 +16,36 @@ pub(super) struct Errand<'a> {
     pub(super) commands: Pipeline,
     hash: u64,
     bulk: bool,
+    /// Over the lane that listens.
+    tracked: bool,
 }
 
 impl<'a> Errand<'a> {
     /// About an entry: always over the same lane, so that they stay in order.
     pub(super) fn of_entry(key: &'a Key) -> Self {
-        Self { name: key.entry(), commands: redis::pipe(), hash: key.hash, bulk: key.bulk }
+        Self { name: key.entry(), ..Self::of_token(key, "") }
     }
 
     /// About one of the tokens of an entry.
     pub(super) fn of_token(key: &Key, name: &'a str) -> Self {
-        Self { name, commands: redis::pipe(), hash: key.hash, bulk: key.bulk }
+        let (hash, bulk) = (key.hash, key.bulk);
+        Self { name, commands: redis::pipe(), hash, bulk, tracked: false }
     }
 
     /// About any name.
     #[cfg(feature = "cluster")]
     pub(super) fn of(name: &'a str) -> Self {
-        Self { name, commands: redis::pipe(), hash: 0, bulk: false }
+        Self { name, commands: redis::pipe(), hash: 0, bulk: false, tracked: false }
+    }
+
+    /// So that changes of what it reads are heard.
+    #[cfg(feature = "cluster")]
+    pub(super) fn tracked(self, tracked: bool) -> Self {
+        Self { tracked, ..self }
     }
 
     pub(super) fn slot(&self, lanes: &Lanes) -> usize {
-        lanes.slot_of(self.hash, self.bulk)
+        if self.tracked { lanes.listener() } else { lanes.slot_of(self.hash, self.bulk) }
     }
 }
 

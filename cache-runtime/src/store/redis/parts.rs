@@ -13,7 +13,7 @@ use crate::background;
 use crate::entry::{Entry, Token};
 use crate::store::connection::{Lanes, Sent};
 use crate::store::servers::Cluster;
-use crate::store::{Fault, Found, Key};
+use crate::store::{Fault, Found, Key, Read};
 
 /// How often a command is sent on to another node.
 const HOPS: usize = 3;
@@ -27,18 +27,18 @@ impl Redis {
         &self,
         cluster: &Arc<Cluster>,
         key: &Key,
-        timed: bool,
+        how: Read,
         limit: Duration,
     ) -> Result<Found, Fault> {
         let began = Instant::now();
-        let entry = self.read_entry(cluster, key, timed, limit);
-        let (entry, tokens) = join(entry, self.read_tokens(cluster, key, limit)).await;
+        let entry = self.read_entry(cluster, key, how, limit);
+        let (entry, tokens) = join(entry, self.read_tokens(cluster, key, how, limit)).await;
         let (bytes, left) = entry.map_err(fault)?;
         let mut found = Found { bytes, tokens: tokens.map_err(fault)?.into(), left };
         let unfit = found.bytes.clone().and_then(|bytes| Entry::parse(bytes).ok());
         if unfit.is_some_and(|entry| !entry.depends_on(&found.tokens)) {
             let left = limit.saturating_sub(began.elapsed());
-            found.tokens = self.read_tokens(cluster, key, left).await.map_err(fault)?.into();
+            found.tokens = self.read_tokens(cluster, key, how, left).await.map_err(fault)?.into();
         }
         Ok(found)
     }
@@ -47,11 +47,11 @@ impl Redis {
         &self,
         cluster: &Arc<Cluster>,
         key: &Key,
-        timed: bool,
+        how: Read,
         limit: Duration,
     ) -> Result<(Option<bytes::Bytes>, Option<Duration>), Sent> {
-        let mut read = Errand::of_entry(key);
-        if timed {
+        let mut read = Errand::of_entry(key).tracked(how == Read::Tracked);
+        if how != Read::Plain {
             // First: then the age can only be overestimated.
             read.commands.cmd("PTTL").arg(key.entry());
         }
@@ -75,12 +75,13 @@ impl Redis {
         &self,
         cluster: &Arc<Cluster>,
         key: &Key,
+        how: Read,
         limit: Duration,
     ) -> Result<Vec<Option<Token>>, Sent> {
         let reads: Vec<_> = key
             .tokens()
             .map(|name| {
-                let mut read = Errand::of_token(key, name);
+                let mut read = Errand::of_token(key, name).tracked(how == Read::Tracked);
                 read.commands.cmd("GET").arg(name);
                 read
             })
@@ -132,6 +133,8 @@ impl Redis {
         let mut replies = self.run_with(&lanes, errand, &errand.commands, limit).await;
         for _ in 0..HOPS {
             let Err(Sent::Elsewhere { to, asks }) = &replies else { return replies };
+            // What it leads to may not be listened to: no copy is made of what is there.
+            self.marks.touch(errand.name.as_bytes());
             (address, lanes) = cluster.led(to, &address, *asks).ok_or(Sent::Down)?;
             let left = limit.saturating_sub(began.elapsed());
             replies = if *asks {

@@ -14,14 +14,14 @@ use arc_swap::ArcSwapOption;
 use deadpool_redis::redis::{self, Value};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::slots::{SLOTS, View, led_to, slot_of};
 use crate::background;
 use crate::config::{Address, Config, Deployment};
 use crate::near::Marks;
 use crate::store::Key;
-use crate::store::connection::{Lanes, aside};
+use crate::store::connection::{Ears, Epoch, Lanes, Listening, aside};
 
 /// How often it is seen whether a node is down.
 const LOOK: Duration = Duration::from_millis(250);
@@ -41,7 +41,10 @@ const NOBODY: u16 = u16::MAX;
 pub(crate) struct Cluster {
     deployment: Deployment,
     config: Config,
-    marks: Arc<Marks>,
+    /// What is announced, by any of the nodes.
+    ears: Arc<Ears>,
+    /// Of the map.
+    epoch: Arc<Epoch>,
     map: ArcSwapOption<Map>,
     /// Every node that has been named since the map was last made.
     nodes: Mutex<HashMap<Address, Arc<Lanes>>>,
@@ -49,8 +52,6 @@ pub(crate) struct Cluster {
     closed: AtomicBool,
     /// Whether somebody was asked, with or without an answer.
     searched: watch::Sender<bool>,
-    /// A node does not have what the map says.
-    wrong: Notify,
     last_error: Mutex<Option<String>>,
 }
 
@@ -79,13 +80,13 @@ impl Cluster {
         Ok(Arc::new(Self {
             deployment: deployment.clone(),
             config: config.clone(),
-            marks: marks.clone(),
+            ears: Arc::new(Ears::new(marks.clone())),
+            epoch: Arc::default(),
             map: ArcSwapOption::empty(),
             nodes: Mutex::default(),
             started: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             searched: watch::Sender::new(false),
-            wrong: Notify::new(),
             last_error: Mutex::default(),
         }))
     }
@@ -114,7 +115,7 @@ impl Cluster {
         asks: bool,
     ) -> Option<(Address, Arc<Lanes>)> {
         if !asks {
-            self.wrong.notify_one();
+            self.epoch.wrong.notify_one();
         }
         let address = led_to(to, from)?;
         let mut nodes = self.nodes();
@@ -123,6 +124,19 @@ impl Cluster {
         }
         let lanes = self.node(&mut nodes, &address)?;
         Some((address, lanes))
+    }
+
+    /// Whether changes are heard of, whichever node has what is changed; begins to listen where not.
+    pub(crate) fn hears(&self) -> bool {
+        let all = self.all();
+        // All of them begin, also where the first does not hear yet.
+        let deaf = all.iter().filter(|lanes| !lanes.hears()).count();
+        deaf == 0 && !all.is_empty()
+    }
+
+    /// Listens for changes of an entry and its tokens.
+    pub(crate) fn listen(&self, key: &Key) -> Option<Listening> {
+        self.hears().then(|| self.ears.listen(key))
     }
 
     /// The lanes of a node, made where it is new.
@@ -136,7 +150,9 @@ impl Cluster {
         }
         let server = self.deployment.at(address.clone());
         // It has been tried with another address.
-        let lanes = Arc::new(Lanes::new(&server, &self.config, self.marks.clone()).ok()?);
+        let lanes = Arc::new(
+            Lanes::with(&server, &self.config, self.ears.clone(), self.epoch.clone()).ok()?,
+        );
         nodes.insert(address.clone(), lanes.clone());
         Some(lanes)
     }
@@ -240,7 +256,14 @@ impl Cluster {
                 "the nodes of the redis cluster share its slots in another way"
             );
         }
+        let all = map.nodes.iter().map(|(_, lanes)| Arc::downgrade(lanes)).collect();
         self.map.store(Some(Arc::new(map)));
+        // Copies that were made by the old map are void, and what is on its way does not become one:
+        // before any node is believed that is in the new epoch.
+        if !same {
+            self.ears.surround(all);
+        }
+        self.epoch.set(view.epoch);
         drop(nodes);
         same
     }
@@ -347,7 +370,7 @@ async fn survey(cluster: Weak<Cluster>) {
                 break;
             }
             pause = LOOK / 4;
-            let wrong = tokio::time::timeout(LOOK, here.wrong.notified()).await;
+            let wrong = tokio::time::timeout(LOOK, here.epoch.wrong.notified()).await;
             if wrong.is_ok() {
                 break;
             }

@@ -241,7 +241,7 @@ async fn ask(
     let reply = reply.map_err(|_| "the sentinel does not answer".to_owned())?;
     let fields = reply.and_then(Value::extract_error).map_err(|error| {
         if error.to_string().contains("No such master") {
-            format!("the sentinel {sentinel} knows no master of this name")
+            format!("the sentinel {sentinel} knows no master `{name}`")
         } else {
             error.to_string()
         }

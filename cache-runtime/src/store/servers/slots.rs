@@ -4,6 +4,7 @@ use crc::{CRC_16_XMODEM, Crc};
 use deadpool_redis::redis::{self, Value};
 
 use crate::config::Address;
+use crate::store::connection::epoch;
 
 pub(super) const SLOTS: usize = 16384;
 
@@ -81,11 +82,9 @@ fn host_of(address: &Address) -> Option<String> {
     }
 }
 
-/// Zero where the node does not say, as behind some proxies.
 fn epoch(info: &Value) -> u64 {
     let info: String = redis::from_redis_value_ref(info).unwrap_or_default();
-    let number = |line: &str| line.strip_prefix("cluster_current_epoch:")?.trim().parse().ok();
-    info.lines().find_map(number).unwrap_or(0)
+    epoch::number(&info)
 }
 
 /// Where `MOVED` and `ASK` lead, as the node at `asked` says it.

@@ -1,0 +1,67 @@
+//! Whether the nodes of a cluster still share its slots as it is thought.
+//!
+//! The epoch of a cluster grows with every failover and every slot that moves. While a node that is
+//! listened to is in the epoch of the map, all changes of what it has are announced by it; before a
+//! replica takes over from a node that is cut off, that node has noticed it and does not call the
+//! cluster sound any more.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use deadpool_redis::redis::{self, Value};
+use tokio::sync::Notify;
+
+/// The epoch of the map by which commands go.
+#[derive(Default)]
+pub(crate) struct Epoch {
+    number: AtomicU64,
+    /// A node is in another one.
+    pub(crate) wrong: Notify,
+}
+
+impl Epoch {
+    #[cfg(feature = "cluster")]
+    pub(crate) fn set(&self, number: u64) {
+        self.number.store(number, Ordering::Release);
+    }
+
+    /// Whether the node that has answered `CLUSTER INFO` so is in this epoch, and sound.
+    pub(super) fn is_that_of(&self, info: &Value) -> bool {
+        let info: String = redis::from_redis_value_ref(info).unwrap_or_default();
+        let epoch = number(&info);
+        if epoch > self.number.load(Ordering::Acquire) {
+            self.wrong.notify_one();
+        }
+        is_sound(&info) && epoch == self.number.load(Ordering::Acquire)
+    }
+}
+
+/// The epoch in an answer to `CLUSTER INFO`; zero where it does not say, as behind some proxies.
+pub(crate) fn number(info: &str) -> u64 {
+    let number = |line: &str| line.strip_prefix("cluster_current_epoch:")?.trim().parse().ok();
+    info.lines().find_map(number).unwrap_or(0)
+}
+
+fn is_sound(info: &str) -> bool {
+    info.lines().any(|line| line.trim() == "cluster_state:ok")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(state: &str, epoch: u64) -> Value {
+        let text = format!("cluster_state:{state}\r\ncluster_current_epoch:{epoch}\r\n");
+        Value::BulkString(text.into_bytes())
+    }
+
+    #[test]
+    fn only_a_sound_node_in_the_same_epoch_is_believed() {
+        let epoch = Epoch::default();
+        epoch.number.store(7, Ordering::Release);
+        assert!(epoch.is_that_of(&info("ok", 7)));
+        assert!(!epoch.is_that_of(&info("fail", 7)));
+        assert!(!epoch.is_that_of(&info("ok", 6)));
+        assert!(!epoch.is_that_of(&info("ok", 8)));
+        assert!(!epoch.is_that_of(&Value::Nil));
+    }
+}
