@@ -22,7 +22,7 @@ use crate::key::Buffer;
 use crate::near::{Marks, Near};
 use crate::queue::Queue;
 use crate::returns::Payload;
-use crate::right::Holding;
+use crate::right::{Forsaken, Holding};
 use crate::stats::{Board, Count, Counters, Stats};
 use crate::store::{Key, Memory, Redis, State, Store};
 use crate::tombstones::Tombstones;
@@ -49,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) waits: Waits,
     pub(crate) tombstones: Tombstones,
     pub(crate) near: Near,
+    pub(crate) forsaken: Forsaken,
     /// Places for refreshes behind a call.
     pub(crate) refreshes: Arc<Semaphore>,
     pub(crate) queue: Arc<Queue>,
@@ -185,6 +186,7 @@ impl Cache {
             flights: Flights::new(),
             waits: Waits::default(),
             tombstones: Tombstones::default(),
+            forsaken: Forsaken::default(),
             near: Near::new(config.local_bytes, config.max_value, marks),
             refreshes: Arc::new(Semaphore::new(REFRESHES)),
             queue: Arc::default(),

@@ -3,7 +3,7 @@
 //! | bytes | field |
 //! |--:|---|
 //! | 0..2 | magic `fc` |
-//! | 2 | format, 1 |
+//! | 2 | format, 2 |
 //! | 3 | kind: 1 lease, 2 value, 3 none |
 //! | 4 | flags: 1 the body is compressed |
 //! | 5 | number of tokens |
@@ -16,26 +16,35 @@
 //! | 48..56 | lifetime given at the write, in milliseconds |
 //! | 56..64 | claim mark: what the entry had left when it was claimed, in milliseconds; 0 is none |
 //! | 64..72 | stale window at the end of the lifetime, in milliseconds |
-//! | 72.. | tokens that the entry depends on, 16 bytes each |
+//! | 72..76 | checksum of the body, as it lies there |
+//! | 76..80 | checksum of the header and the tokens, but for itself |
+//! | 80.. | tokens that the entry depends on, 16 bytes each |
 //!
 //! Numbers are little-endian. Compare-and-set compares the bytes up to the id, which says it all;
 //! and those up to the claim mark where there is one.
 
+mod checksum;
+
 use std::borrow::Cow;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use smallvec::SmallVec;
 
-const HEADER: usize = 72;
+use checksum::checksum;
+
+const HEADER: usize = 80;
 const TOKEN: usize = 16;
 /// As much of an entry as tells it from every other: to the end of its id.
 const STAMP: usize = 32;
 /// To the end of the claim mark, which an extension changes under the same id.
 const MARKED: usize = 64;
 const MAGIC: [u8; 2] = *b"fc";
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+const BODY_SUM: Range<usize> = 72..76;
+const HEADER_SUM: Range<usize> = 76..80;
 const COMPRESSED: u8 = 1;
 
 /// The random name of one write.
@@ -141,7 +150,7 @@ impl Entry {
             _ => return None,
         };
         let header = HEADER + TOKEN * usize::from(head[5]);
-        if bytes.len() < header {
+        if bytes.len() < header || !is_intact(&head[HEADER_SUM], header_sum(&bytes[..header])) {
             return None;
         }
         Some((kind, header))
@@ -169,13 +178,18 @@ impl Entry {
         let mut header = self.bytes[..self.header].to_vec();
         header[16..32].copy_from_slice(&id.0);
         header[56..64].copy_from_slice(&in_millis(mark.unwrap_or_default()));
+        let sum = header_sum(&header);
+        header[HEADER_SUM].copy_from_slice(&sum);
         header.into()
     }
 
-    /// The encoded value; `None` where it has more than `limit` bytes once it is unpacked. Decoded it
-    /// may take many times as much.
+    /// The encoded value; `None` where it is not what was written, or has more than `limit` bytes once
+    /// it is unpacked. Decoded it may take many times as much.
     pub(crate) fn body(&self, limit: usize) -> Option<Cow<'_, [u8]>> {
         let body = &self.bytes[self.header..];
+        if !is_intact(&self.bytes[BODY_SUM], checksum(&[body])) {
+            return None;
+        }
         if !self.compressed {
             return (body.len() <= limit).then_some(body.into());
         }
@@ -199,6 +213,16 @@ impl Entry {
     pub(crate) fn size(&self) -> usize {
         self.bytes.len()
     }
+}
+
+/// Of a header with its tokens, but for the place of the sum itself.
+fn header_sum(header: &[u8]) -> [u8; 4] {
+    checksum(&[&header[..HEADER_SUM.start], &header[HEADER_SUM.end..]])
+}
+
+/// Whatever fuzzes the decoder could never guess a checksum.
+fn is_intact(written: &[u8], sum: [u8; 4]) -> bool {
+    cfg!(fuzzing) || *written == sum
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
@@ -283,9 +307,13 @@ impl<'a> Draft<'a> {
         bytes.extend_from_slice(&in_millis(self.life));
         bytes.extend_from_slice(&in_millis(Duration::ZERO));
         bytes.extend_from_slice(&in_millis(self.window));
+        bytes.extend_from_slice(&checksum(&[body]));
+        bytes.extend_from_slice(&[0; HEADER_SUM.end - HEADER_SUM.start]);
         for token in self.tokens {
             bytes.extend_from_slice(&token.0);
         }
+        let sum = header_sum(&bytes);
+        bytes[HEADER_SUM].copy_from_slice(&sum);
         bytes.extend_from_slice(body);
         bytes.into()
     }
@@ -386,8 +414,39 @@ mod tests {
         let entry = Entry::parse(draft(b"value", 100).encode()).unwrap();
         assert!(entry.body(4).is_none() && entry.body(5).is_some());
         let mut forged = draft(&[0; 100], 0).encode().to_vec();
-        forged[88 + 16..88 + 20].copy_from_slice(&u32::MAX.to_le_bytes());
+        let body = HEADER + 2 * TOKEN;
+        forged[body..body + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+        seal(&mut forged, body);
         assert!(Entry::parse(forged.into()).unwrap().body(1 << 20).is_none());
+    }
+
+    /// Gives bytes the checksums that fit them.
+    fn seal(bytes: &mut [u8], body: usize) {
+        let sum = checksum(&[&bytes[body..]]);
+        bytes[BODY_SUM].copy_from_slice(&sum);
+        let sum = header_sum(&bytes[..body]);
+        bytes[HEADER_SUM].copy_from_slice(&sum);
+    }
+
+    #[test]
+    fn an_entry_of_which_a_bit_was_flipped_is_not_served() {
+        let plain = draft(b"value of some length", 100).encode();
+        let packed = draft(&[b'v'; 200], 100).encode();
+        let claimed = Entry::parse(plain.clone()).unwrap();
+        let header = claimed.claimed(EntryId([8; 16]), Some(Duration::from_secs(1)));
+        let claimed = [&header[..], b"value of some length"].concat().into();
+        for whole in [plain, packed, claimed] {
+            assert!(Entry::parse(whole.clone()).unwrap().body(1000).is_some());
+            for bit in 0..whole.len() * 8 {
+                let mut flipped = whole.to_vec();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                let body = Entry::parse(flipped.into()).ok().and_then(|entry| {
+                    let body = entry.body(1000)?;
+                    Some(body.into_owned())
+                });
+                assert_eq!(body, None, "bit {bit}");
+            }
+        }
     }
 
     #[test]
@@ -399,6 +458,7 @@ mod tests {
         for (at, byte) in [(0, b'x'), (2, 9), (3, 0), (3, 4), (5, 3)] {
             let mut other = whole.to_vec();
             other[at] = byte;
+            seal(&mut other, HEADER + 2 * TOKEN);
             assert!(Entry::parse(other.into()).is_err(), "byte {at} = {byte}");
         }
     }

@@ -3,8 +3,9 @@
 //! Whoever holds it runs the function and populates; others wait, or serve what is stale. It is
 //! the fence: an invalidation takes it away, and what was computed under it is then not stored.
 
+use std::collections::HashSet;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,11 +15,14 @@ use tokio::sync::Notify;
 use crate::background;
 use crate::cache::Inner;
 use crate::entry::{Draft, Entry, EntryId, Owner, Seen, Tokens};
-use crate::store::{Key, Store, Write};
+use crate::store::{Fault, Key, Store, Write};
 
 /// For how long a right is extended while its function runs: a function that hangs must not keep
 /// others from populating for ever.
 pub(crate) const EXTENDED: Duration = Duration::from_secs(60);
+
+/// Between attempts to give a right up: at first, and at last.
+const PAUSES: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(200)];
 
 /// A right that has been asked for.
 #[derive(Debug)]
@@ -121,16 +125,60 @@ impl Right {
         self.over.notify_one();
     }
 
-    /// Frees the key; otherwise others would wait until the right expires.
-    pub(crate) async fn give_up(&self, store: &Store, key: &Key, leaving: Leaving) {
+    /// Frees the key; otherwise others would wait until the right expires. Tried again for as long as
+    /// it lasts: a lane that was cut is soon dialled anew. Meanwhile nobody waits for it here.
+    pub(crate) async fn give_up(&self, inner: &Inner, key: &Key, leaving: Leaving) {
+        let store = &inner.store;
         let write = match leaving {
             Leaving::TheValue => self.giving_up(),
             Leaving::Nothing => Some(Write::Delete),
         };
-        if let Some(write) = write {
-            // Refused or failed: it is gone already, or it expires.
-            let _ = store.compare_and_set(key, &self.seen(), write, store.patience()).await;
+        let Some(write) = write else { return };
+        let _forsaken = inner.forsaken.enter(self.id);
+        let (began, mut pause) = (Instant::now(), PAUSES[0]);
+        loop {
+            let patience = store.patience();
+            let done = store.compare_and_set(key, &self.seen(), write.clone(), patience).await;
+            // Refused: it is gone already.
+            let lost = matches!(done, Err(Fault::Down | Fault::Timeout | Fault::Busy));
+            if !lost || began.elapsed() >= self.life || store.is_closed() {
+                return;
+            }
+            let Some(asleep) = background::sleep(pause) else { return };
+            asleep.await;
+            pause = (pause * 2).min(PAUSES[1]);
         }
+    }
+}
+
+/// Rights of this process that are over, and could not be given up yet.
+#[derive(Default)]
+pub(crate) struct Forsaken(Mutex<HashSet<EntryId>>);
+
+impl Forsaken {
+    /// Whether nobody runs under a right any more.
+    pub(crate) fn has(&self, id: EntryId) -> bool {
+        self.ids().contains(&id)
+    }
+
+    fn enter(&self, id: EntryId) -> Forsaking<'_> {
+        self.ids().insert(id);
+        Forsaking { all: self, id }
+    }
+
+    fn ids(&self) -> MutexGuard<'_, HashSet<EntryId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Forsaking<'a> {
+    all: &'a Forsaken,
+    id: EntryId,
+}
+
+impl Drop for Forsaking<'_> {
+    fn drop(&mut self) {
+        self.all.ids().remove(&self.id);
     }
 }
 
@@ -178,9 +226,9 @@ impl crate::flight::Owner for Holding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Cache;
     use crate::entry::{Kind, Token};
-    use crate::near::Marks;
-    use crate::store::{Memory, Read};
+    use crate::store::Read;
 
     const LIFE: Duration = Duration::from_secs(60);
     const OWNER: Owner = Owner { function: 1, arguments: 2, version: 3 };
@@ -205,25 +253,28 @@ mod tests {
     }
 
     struct Shelf {
-        store: Store,
+        cache: Cache,
         key: Key,
         tokens: Tokens,
     }
 
     impl Shelf {
         async fn new() -> Self {
-            let memory = Memory::new(1 << 20, Arc::new(Marks::new(1 << 20)));
-            let (store, key) = (Store::Memory(memory), Key::named("k"));
-            let tokens = store.seed(&key, &[None], LIFE, LIFE).await.unwrap();
-            Self { store, key, tokens }
+            let (cache, key) = (Cache::in_memory(), Key::named("k"));
+            let tokens = cache.inner().store.seed(&key, &[None], LIFE, LIFE).await.unwrap();
+            Self { cache, key, tokens }
+        }
+
+        fn inner(&self) -> &Inner {
+            self.cache.inner()
         }
 
         async fn set(&self, seen: &Seen, write: Write) -> bool {
-            self.store.compare_and_set(&self.key, seen, write, LIFE).await.unwrap()
+            self.inner().store.compare_and_set(&self.key, seen, write, LIFE).await.unwrap()
         }
 
         async fn entry(&self) -> Entry {
-            let found = self.store.read(&self.key, Read::Timed, LIFE).await.unwrap();
+            let found = self.inner().store.read(&self.key, Read::Timed, LIFE).await.unwrap();
             Entry::parse(found.bytes.unwrap()).unwrap()
         }
     }
@@ -254,7 +305,7 @@ mod tests {
         let entry = shelf.entry().await;
         let claim = Right::claim(id(), entry.clone(), LIFE, LIFE);
         assert!(shelf.set(&entry.seen(), claim.taking()).await);
-        claim.give_up(&shelf.store, &shelf.key, Leaving::TheValue).await;
+        claim.give_up(shelf.inner(), &shelf.key, Leaving::TheValue).await;
         let after = shelf.entry().await;
         assert!(after.claim.is_none() && after.id != entry.id && after.id != claim.id);
         assert_eq!(*after.body(100).unwrap(), *b"value");
@@ -264,7 +315,9 @@ mod tests {
         let lease = Right::lease(id(), OWNER, shelf.tokens.clone(), LIFE);
         assert!(shelf.set(&after.seen(), lease.taking()).await);
         assert_eq!(shelf.entry().await.kind, Kind::Lease);
-        lease.give_up(&shelf.store, &shelf.key, Leaving::TheValue).await;
-        assert!(shelf.store.read(&shelf.key, Read::Plain, LIFE).await.unwrap().bytes.is_none());
+        lease.give_up(shelf.inner(), &shelf.key, Leaving::TheValue).await;
+        assert!(
+            shelf.inner().store.read(&shelf.key, Read::Plain, LIFE).await.unwrap().bytes.is_none()
+        );
     }
 }

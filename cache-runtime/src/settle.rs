@@ -19,7 +19,7 @@ use crate::right::{EXTENDED, Holding, Leaving, Right};
 use crate::search::{Role, Search};
 use crate::site::Warning;
 use crate::stats::Count;
-use crate::store::{Fault, Key, Write};
+use crate::store::{Key, Write};
 
 /// Sites whose last value was larger have a connection of their own.
 const BULK: usize = 256 << 10;
@@ -301,8 +301,9 @@ fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flow
             counters.count(Count::PopulateDropped);
             tracing::debug!(prefix, ?written, "cache error");
         }
-        if written == Err(Fault::ReadOnly) {
-            right.give_up(store, &key, Leaving::TheValue).await;
+        if written.is_err() {
+            // It may have arrived all the same, and then there is nothing to give up.
+            right.give_up(&inner, &key, Leaving::TheValue).await;
         }
         flown.land(&inner);
         drop(place);
@@ -321,7 +322,7 @@ pub(crate) fn give_up(
     // Waited for by `flush`; where the queue is full it goes out all the same.
     let place = inner.queue.enter(0);
     background::spawn_begun(async move {
-        right.give_up(&inner.store, &key, leaving).await;
+        right.give_up(&inner, &key, leaving).await;
         if let Some(flight) = flight {
             flight.land(&inner);
         }

@@ -2,6 +2,7 @@
 //! no password is ever shown.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -304,7 +305,7 @@ fn what_cannot_be_meant_is_refused_in_words() {
         ("redis+cluster://h/1", "only the database 0"),
         ("redis://h/2?cluster=true", "only the database 0"),
         ("redis://h?ssl=true&ssl_cert_reqs=perhaps", "`none` or `required`"),
-        ("rediss://h?ssl_certfile=Cargo.toml", "belong together"),
+        ("rediss://h?ssl_certfile=Cargo.toml", "`Cargo.toml` holds nothing in PEM"),
         ("rediss://h?ssl_ca_certs=/nowhere/ca.pem", "`/nowhere/ca.pem` cannot be read"),
         ("unix:///s?ssl=true", "a socket has no TLS"),
         ("http://my-secret@h", "unknown scheme"),
@@ -313,15 +314,25 @@ fn what_cannot_be_meant_is_refused_in_words() {
         assert!(error.contains(told) && error.starts_with("REDIS_URL"), "{url}: {error}");
         assert!(!error.contains("my-secret"), "{error}");
     }
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_refused_by_the_name_of_their_variable() {
+    let mut pem = tempfile::NamedTempFile::new().unwrap();
+    pem.write_all(b"-----BEGIN CERTIFICATE-----").unwrap();
+    let pem = pem.path().to_str().unwrap();
     let url = ("REDIS_URL", "rediss://h");
     for (variables, told) in [
         ([url, ("REDIS_TLS_CA", "/nowhere")], "REDIS_TLS_CA: `/nowhere` cannot be read"),
         ([url, ("REDIS_TLS_CA", "/dev")], "REDIS_TLS_CA: `/dev` cannot be read: it is no file"),
-        ([url, ("REDIS_TLS_CERT", "Cargo.toml")], "REDIS_TLS_KEY: belongs to REDIS_TLS_CERT"),
-        ([url, ("REDIS_TLS_KEY", "Cargo.toml")], "REDIS_TLS_CERT: belongs to REDIS_TLS_KEY"),
+        ([url, ("REDIS_TLS_CA", "Cargo.toml")], "REDIS_TLS_CA: `Cargo.toml` holds nothing"),
+        ([url, ("REDIS_TLS_CERT", pem)], "REDIS_TLS_KEY: belongs to REDIS_TLS_CERT"),
+        ([url, ("REDIS_TLS_KEY", pem)], "REDIS_TLS_CERT: belongs to REDIS_TLS_KEY"),
     ] {
         assert!(refused(&variables).contains(told), "{}", refused(&variables));
     }
+    let url = format!("rediss://h?ssl_certfile={pem}");
+    assert!(refused(&[("REDIS_URL", &url)]).contains("belong together"));
 }
 
 #[test]

@@ -247,6 +247,59 @@ async fn an_invalidation_during_a_run_is_not_overwritten_by_it() {
     assert_eq!(stored, None);
 }
 
+static CUT: AtomicU32 = AtomicU32::new(0);
+
+/// Loses its connections while it runs, the first time.
+#[cache_result(ttl = 60, lease = "60s", wait = "60s", skip(server))]
+async fn cut_off(key: u32, server: &Server) -> u32 {
+    if CUT.fetch_add(1, Ordering::SeqCst) == 0 {
+        let _: i64 = server.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    }
+    key
+}
+
+#[tokio::test]
+async fn a_lease_under_which_nothing_can_be_stored_keeps_nobody_waiting() {
+    let server = Server::start().await;
+    let (cache, other) = (server.cache().await, server.cache().await);
+    assert_eq!(cache.scope(cut_off(1, &server)).await, 1);
+    let begun = Instant::now();
+    let (here, there) =
+        tokio::join!(cache.scope(cut_off(1, &server)), other.scope(cut_off(1, &server)));
+    assert_eq!((here, there), (1, 1));
+    assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
+}
+
+static FROZEN: AtomicU32 = AtomicU32::new(0);
+
+/// Its server stops answering while it runs, the first time.
+#[cache_result(ttl = 60, lease = "60s", wait = "60s", skip(server))]
+async fn frozen_out(key: u32, server: &Server) -> u32 {
+    if FROZEN.fetch_add(1, Ordering::SeqCst) == 0 {
+        server.freeze();
+    }
+    key
+}
+
+#[tokio::test]
+async fn a_lease_that_could_not_be_given_up_counts_for_nothing_here() {
+    let server = Server::start().await;
+    let cache = impatient(&server);
+    hits_again(&cache, 3).await;
+    cache.scope(frozen_out(1, &server)).await;
+    // Until its populate has failed.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.thaw();
+    let begun = Instant::now();
+    let hits = || async {
+        let (value, outcome) = cache.scope(observe(frozen_out(1, &server))).await;
+        assert_eq!(value, 1);
+        outcome.is_hit()
+    };
+    eventually("it is stored", hits).await;
+    assert!(begun.elapsed() < 2 * DEADLINE, "{:?}", begun.elapsed());
+}
+
 #[tokio::test]
 async fn a_frozen_server_is_noticed_whatever_the_budget_and_the_timeout() {
     let server = Server::start().await;

@@ -51,6 +51,7 @@ impl Search {
             return dead(&entry);
         }
         match entry.kind {
+            Kind::Lease if self.inner().forsaken.has(entry.id) => dead(&entry),
             Kind::Lease => Look::Held(entry.id),
             Kind::Value | Kind::None => self.judge_value(entry),
         }
@@ -61,7 +62,8 @@ impl Search {
             return Look::Untimed;
         }
         let left = self.left.unwrap_or(entry.life);
-        let claimed = right::claimed_for(&entry, left, self.right_life()).is_some();
+        let claimed = right::claimed_for(&entry, left, self.right_life()).is_some()
+            && !self.inner().forsaken.has(entry.id);
         let hit = |entry, stale, refresh: bool| {
             Look::Serve(Hit { entry, stale, refresh: refresh.then_some(left) })
         };

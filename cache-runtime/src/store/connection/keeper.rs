@@ -91,13 +91,17 @@ fn in_use(lanes: &Weak<Lanes>) -> Option<Arc<Lanes>> {
 /// Returns once the lane has been taken out.
 async fn watch_over(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
     let mut gone = pin!(lane.gone.notified());
+    let mut doubtful = false;
     loop {
         let Some(here) = in_use(lanes) else { return };
         let suspicion = here.suspicion.clone().notified_owned();
         let beats = lane.index == here.listener();
         drop(here);
+        let again = doubtful;
         let heartbeat = async {
-            if beats {
+            if again {
+                // Whoever calls may use another lane: it is taken out or cleared now.
+            } else if beats {
                 tokio::time::sleep(HEARTBEAT).await;
             } else {
                 pending::<()>().await;
@@ -108,7 +112,7 @@ async fn watch_over(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
             return;
         }
         let Some(here) = in_use(lanes) else { return };
-        here.check(lane).await;
+        doubtful = !here.check(lane).await;
     }
 }
 

@@ -132,7 +132,7 @@ impl Redis {
         let (mut address, mut lanes) = cluster.place_of(errand.name).ok_or(Sent::Down)?;
         let mut replies = self.run_with(&lanes, errand, &errand.commands, limit).await;
         for _ in 0..HOPS {
-            let Err(Sent::Elsewhere { to, asks }) = &replies else { return replies };
+            let Err(Sent::Elsewhere { to, asks }) = &replies else { break };
             // What it leads to may not be listened to: no copy is made of what is there.
             self.marks.touch(errand.name.as_bytes());
             (address, lanes) = cluster.led(to, &address, *asks).ok_or(Sent::Down)?;
@@ -144,6 +144,10 @@ impl Redis {
             } else {
                 self.run_with(&lanes, errand, &errand.commands, left).await
             };
+        }
+        if let Err(Sent::Down | Sent::Timeout) = &replies {
+            // Its replica may have taken over.
+            cluster.doubt();
         }
         replies
     }

@@ -115,7 +115,7 @@ impl Cluster {
         asks: bool,
     ) -> Option<(Address, Arc<Lanes>)> {
         if !asks {
-            self.epoch.wrong.notify_one();
+            self.doubt();
         }
         let address = led_to(to, from)?;
         let mut nodes = self.nodes();
@@ -124,6 +124,11 @@ impl Cluster {
         }
         let lanes = self.node(&mut nodes, &address)?;
         Some((address, lanes))
+    }
+
+    /// The map may be wrong.
+    pub(crate) fn doubt(&self) {
+        self.epoch.wrong.notify_one();
     }
 
     /// Whether changes are heard of, whichever node has what is changed; begins to listen where not.
