@@ -326,7 +326,7 @@ fn garbage(entry: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("long text", "x".repeat(10_000).into_bytes()),
         ("noise", noise),
         ("other magic", with(0, b'g')),
-        ("other format", with(2, 2)),
+        ("other format", with(2, 1)),
         ("no kind", with(3, 0)),
         ("unknown kind", with(3, 4)),
         ("none, which is not stored here", with(3, 3)),

@@ -195,7 +195,7 @@ async fn a_header_that_is_a_lie_is_no_entry() {
         Box::new(|entry| [&changed(TOKENS, &[0xff])(entry)[..], &[7; 16 * 255]].concat()),
         // Another magic, format and kind; nothing where there is no `Option`.
         changed(0, b"FC"),
-        changed(2, &[2]),
+        changed(2, &[1]),
         changed(3, &[0]),
         changed(3, &[0xff]),
         changed(3, &[3]),
