@@ -24,7 +24,7 @@ use crate::queue::Queue;
 use crate::returns::Payload;
 use crate::right::{Forsaken, Holding};
 use crate::stats::{Board, Count, Counters, Stats};
-use crate::store::{Key, Memory, Redis, State, Store};
+use crate::store::{Memory, Redis, State, Store};
 use crate::tombstones::Tombstones;
 use crate::waits::Waits;
 use crate::{background, invalidate, key, site};
@@ -156,12 +156,12 @@ impl Cache {
     /// server's reason.
     pub async fn connect(config: Config) -> Result<Self> {
         let marks = Arc::new(Marks::new(config.local_bytes));
-        let store = store(&config, &marks).map_err(|problem| Error::config("url", problem))?;
+        let store = store(&config, &marks).map_err(|problem| Error::new(Kind::Config, problem))?;
         let cache = Self::over(store, config, marks);
         let Store::Redis(redis) = &cache.0.store else { return Ok(cache) };
         let dial = cache.0.config.connect_timeout;
         let patience = dial.saturating_mul(2).saturating_add(Duration::from_millis(100));
-        let dialled = background::timeout(patience, pin!(redis.ready(&Key::any()))).await;
+        let dialled = background::timeout(patience, pin!(redis.dialled())).await;
         if dialled.is_ok() && redis.state() == State::Up {
             return Ok(cache);
         }

@@ -214,6 +214,36 @@ impl Config {
         self
     }
 
+    /// Authorities in PEM that have to have signed the server's certificate, instead of the system's;
+    /// of use where the URL asks for TLS. What is no PEM is an error of
+    /// [`Cache::connect`](crate::Cache::connect).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        if let Some(tls) = self.tls() {
+            tls.ca = Some(pem.into().into());
+        }
+        self
+    }
+
+    /// Our certificate and its key in PEM, for a server that asks who we are; as [`Config::tls_ca`].
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_client(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        if let Some(tls) = self.tls() {
+            tls.client = Some([certificate.into().into(), key.into().into()]);
+        }
+        self
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls(&mut self) -> Option<&mut Tls> {
+        match &mut self.backend {
+            Backend::Redis(deployment) => deployment.access.tls.as_mut(),
+            Backend::Off | Backend::Memory => None,
+        }
+    }
+
     /// How many connections share the traffic, 1 to 8. Default: 2.
     #[must_use]
     pub fn lanes(mut self, lanes: usize) -> Self {

@@ -51,6 +51,10 @@
 //! # Crate features
 //!
 //! - `axum`: functions may return `axum::Json<T>`.
+//! - `tls`: `rediss://`, and `?ssl=true` with any other URL; 12 crates.
+//! - `tls-insecure`: `?ssl_cert_reqs=none`, which takes anybody for the server.
+//! - `sentinel`: `redis+sentinel://host:26379/mymaster/0`.
+//! - `cluster`: `redis+cluster://host:6379`, and `?cluster=true`; 2 crates.
 
 // Lets the examples of the attribute, and the crate's own tests, name the crate as users do.
 extern crate self as cache_runtime;

@@ -112,6 +112,20 @@ async fn a_certificate_is_shown_to_a_server_that_asks_for_one() {
 }
 
 #[tokio::test]
+async fn certificates_may_come_from_the_code() {
+    let server = TlsServer::start_for_known_clients().await;
+    let authority = server.authority();
+    let pem = |path: std::path::PathBuf| std::fs::read(path).unwrap();
+    let [certificate, key] = authority.client().map(pem);
+    let config = Config::redis(&server.url()).unwrap();
+    let config = config.tls_client(certificate.clone(), key).tls_ca(pem(authority.ca()));
+    works(config.clone()).await;
+    let odd = config.tls_client(certificate, "no key");
+    assert!(Cache::connect(odd.clone()).await.unwrap_err().is_config());
+    assert_eq!(Cache::new(odd).health().status, Status::Off);
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_missing_or_of_a_stranger_is_an_outage() {
     let server = TlsServer::start_for_known_clients().await;
     let ca = server.authority().ca();

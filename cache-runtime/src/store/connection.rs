@@ -480,6 +480,11 @@ impl Lanes {
                 self.heard(lane.index, sent, &answer);
                 return true;
             }
+            // An ACL or a proxy that tells nobody of the cluster: all but the copies can do without.
+            Ok(Err(error)) if self.asks_for_the_cluster(lane.index) && is_answer(&error) => {
+                self.can_hear(lane.index, false);
+                return true;
+            }
             Ok(Err(_)) => {
                 self.evict(lane);
                 return false;
@@ -495,12 +500,16 @@ impl Lanes {
     /// What a lane is asked to see whether it is there. A node that listens also says whether it still
     /// has what it is thought to have.
     fn heartbeat(&self, slot: usize) -> redis::Cmd {
-        if slot == self.listener() && self.server.part == Part::Node {
+        if self.asks_for_the_cluster(slot) {
             let mut info = redis::cmd("CLUSTER");
             info.arg("INFO");
             return info;
         }
         redis::cmd("PING")
+    }
+
+    fn asks_for_the_cluster(&self, slot: usize) -> bool {
+        slot == self.listener() && self.server.part == Part::Node
     }
 
     /// The lane has answered the heartbeat of `sent`: announcements come before replies.
@@ -606,6 +615,11 @@ impl Lanes {
         // Whoever waits for a change there looks for it elsewhere.
         self.ears.everything();
     }
+}
+
+/// Whether the server has said so itself.
+fn is_answer(error: &redis::RedisError) -> bool {
+    !error.is_unrecoverable_error() && !error.is_io_error()
 }
 
 /// The code of an error, among those that matter here. Redis 6 wraps what a script ran into.

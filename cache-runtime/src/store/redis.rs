@@ -32,6 +32,9 @@ pub(super) const COMPARE_AND_SET: &str = include_str!("compare_and_set.lua");
 /// Commands in flight past which calls run plainly: a queue that long is an outage.
 const IN_FLIGHT: usize = 4096;
 
+/// The same where reads are commands of their own for each name.
+const IN_FLIGHT_APART: usize = 1 << 16;
+
 /// Nobody waits longer for an answer, whatever the settings say: a moment has to have a name.
 const LONGEST: Duration = Duration::from_secs(60 * 60 * 24);
 
@@ -43,6 +46,8 @@ pub(crate) struct Redis {
     /// Touched by this process's own writes at once, rather than when they are announced.
     marks: Arc<Marks>,
     in_flight: AtomicUsize,
+    /// Commands in flight past which calls run plainly.
+    most: usize,
     timeout: Duration,
 }
 
@@ -52,12 +57,9 @@ impl Redis {
         config: &Config,
         marks: Arc<Marks>,
     ) -> Result<Self, String> {
-        Ok(Self {
-            servers: Servers::new(deployment, config, &marks)?,
-            marks,
-            in_flight: AtomicUsize::new(0),
-            timeout: config.timeout,
-        })
+        let servers = Servers::new(deployment, config, &marks)?;
+        let most = if servers.is_many() { IN_FLIGHT_APART } else { IN_FLIGHT };
+        Ok(Self { servers, marks, in_flight: AtomicUsize::new(0), most, timeout: config.timeout })
     }
 
     pub(crate) fn close(&self) {
@@ -92,6 +94,11 @@ impl Redis {
     /// Whether the first dials of all lanes that the key needs have ended.
     pub(crate) fn is_ready(&self, key: &Key) -> bool {
         self.servers.is_settled(key)
+    }
+
+    /// Waits for the end of the first dials of all servers.
+    pub(crate) async fn dialled(&self) {
+        self.servers.dialled().await;
     }
 
     /// Waits for the end of the first dials of all lanes that the key needs.
@@ -276,7 +283,7 @@ impl Redis {
 
     fn enter(&self, lane: Option<Arc<Lane>>) -> Result<(Arc<Lane>, InFlight<'_>), Sent> {
         let lane = lane.ok_or(Sent::Down)?;
-        Ok((lane, InFlight::enter(&self.in_flight).ok_or(Sent::Busy)?))
+        Ok((lane, InFlight::enter(&self.in_flight, self.most).ok_or(Sent::Busy)?))
     }
 
     /// Whether no write at all would be tried.
@@ -359,9 +366,9 @@ impl Future for Together<'_> {
 struct InFlight<'a>(&'a AtomicUsize);
 
 impl<'a> InFlight<'a> {
-    fn enter(count: &'a AtomicUsize) -> Option<Self> {
+    fn enter(count: &'a AtomicUsize, most: usize) -> Option<Self> {
         let place = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < IN_FLIGHT).then_some(place)
+        (count.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
     }
 }
 

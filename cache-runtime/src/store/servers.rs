@@ -14,6 +14,8 @@ mod slots;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use super::Key;
 use super::connection::{Lanes, State};
 use crate::config::{Config, Deployment, Topology};
@@ -193,6 +195,13 @@ impl Servers {
             #[cfg(feature = "cluster")]
             Self::Cluster(cluster) => cluster.settled(key).await,
         }
+    }
+
+    /// Waits until all servers have been searched for and dialled once.
+    pub(crate) async fn dialled(&self) {
+        self.settled(&Key::any()).await;
+        let all = self.all();
+        join_all(all.iter().map(|lanes| lanes.settled(0))).await;
     }
 
     pub(crate) fn state(&self) -> State {

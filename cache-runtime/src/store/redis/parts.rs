@@ -129,7 +129,10 @@ impl Redis {
         limit: Duration,
     ) -> Result<Vec<Value>, Sent> {
         let began = Instant::now();
-        let (mut address, mut lanes) = cluster.place_of(errand.name).ok_or(Sent::Down)?;
+        let Some((mut address, mut lanes)) = cluster.place_of(errand.name) else {
+            cluster.doubt();
+            return Err(Sent::Down);
+        };
         let mut replies = self.run_with(&lanes, errand, &errand.commands, limit).await;
         for _ in 0..HOPS {
             let Err(Sent::Elsewhere { to, asks }) = &replies else { break };

@@ -183,7 +183,7 @@ impl Cluster {
         *self.searched.borrow()
     }
 
-    /// Whether all nodes that a key needs have been dialled once; of no key in particular, all.
+    /// Whether all nodes that a key needs have been dialled once.
     pub(super) fn is_settled(&self, key: &Key) -> bool {
         let settled = |lanes: &Arc<Lanes>| lanes.is_settled(lanes.slot_of(key.hash, key.bulk));
         self.is_searched() && self.needed(key).iter().all(settled)
@@ -204,11 +204,7 @@ impl Cluster {
     }
 
     fn needed(&self, key: &Key) -> Vec<Arc<Lanes>> {
-        let mut names = key.all().peekable();
-        if names.peek().is_none() {
-            return self.all();
-        }
-        names.filter_map(|name| self.of(name)).collect()
+        key.all().filter_map(|name| self.of(name)).collect()
     }
 
     pub(super) fn last_error(&self) -> Option<String> {
