@@ -9,7 +9,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::ops::Deref;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) refreshes: Arc<Semaphore>,
     pub(crate) queue: Arc<Queue>,
     board: Board,
+    /// Invalidations on their way.
+    pub(crate) removing: AtomicUsize,
     enabled: AtomicBool,
     /// For good.
     closed: AtomicBool,
@@ -191,6 +193,7 @@ impl Cache {
             refreshes: Arc::new(Semaphore::new(REFRESHES)),
             queue: Arc::default(),
             board: Board::default(),
+            removing: AtomicUsize::new(0),
             enabled: AtomicBool::new(true),
             closed: AtomicBool::new(false),
             config,

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -19,19 +20,38 @@ pub(crate) async fn invalidate(
 ) -> Result<(), Fault> {
     let (tell, told) = oneshot::channel();
     let ours = inner.clone();
+    let going_on = Removing::begin(inner);
     // A task of its own: a caller that goes away must not take the invalidation with it.
     background::spawn_begun(async move {
         let sent = send(&ours, &names, limit).await;
         if sent.is_err() {
             tombstones::bury(&ours, names, Cause::Failed);
         }
+        drop(going_on);
         let _ = tell.send(sent);
     });
     told.await.unwrap_or(Err(Fault::Down))
 }
 
+/// An invalidation on its way, of which nobody else may know.
+struct Removing(Arc<Inner>);
+
+impl Removing {
+    fn begin(inner: &Arc<Inner>) -> Self {
+        inner.removing.fetch_add(1, Ordering::SeqCst);
+        Self(inner.clone())
+    }
+}
+
+impl Drop for Removing {
+    fn drop(&mut self) {
+        self.0.removing.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 async fn send(inner: &Inner, names: &[String], limit: Duration) -> Result<(), Fault> {
     let store = &inner.store;
+    let limit = store.patience_for(names.len(), limit);
     let (any, began) = (Key::any(), Instant::now());
     if !store.is_ready(&any) {
         let _ = background::timeout(limit, pin!(store.ready(&any))).await;

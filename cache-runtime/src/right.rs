@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::background;
 use crate::cache::Inner;
 use crate::entry::{Draft, Entry, EntryId, Owner, Seen, Tokens};
+use crate::queue::Place;
 use crate::store::{Fault, Key, Store, Write};
 
 /// For how long a right is extended while its function runs: a function that hangs must not keep
@@ -127,13 +128,20 @@ impl Right {
 
     /// Frees the key; otherwise others would wait until the right expires. Tried again for as long as
     /// it lasts: a lane that was cut is soon dialled anew. Meanwhile nobody waits for it here.
-    pub(crate) async fn give_up(&self, inner: &Inner, key: &Key, leaving: Leaving) {
+    /// `place`, in the queue of writes, is left after the first attempt, or comes back.
+    pub(crate) async fn give_up(
+        &self,
+        inner: &Inner,
+        key: &Key,
+        leaving: Leaving,
+        mut place: Option<Place>,
+    ) -> Option<Place> {
         let store = &inner.store;
         let write = match leaving {
             Leaving::TheValue => self.giving_up(),
             Leaving::Nothing => Some(Write::Delete),
         };
-        let Some(write) = write else { return };
+        let Some(write) = write else { return place };
         let _forsaken = inner.forsaken.enter(self.id);
         let (began, mut pause) = (Instant::now(), PAUSES[0]);
         loop {
@@ -142,10 +150,10 @@ impl Right {
             // Refused: it is gone already.
             let lost = matches!(done, Err(Fault::Down | Fault::Timeout | Fault::Busy));
             if !lost || began.elapsed() >= self.life || store.is_closed() {
-                return;
+                return place;
             }
-            let Some(asleep) = background::sleep(pause) else { return };
-            asleep.await;
+            drop(place.take());
+            background::sleep(pause)?.await;
             pause = (pause * 2).min(PAUSES[1]);
         }
     }
@@ -305,7 +313,7 @@ mod tests {
         let entry = shelf.entry().await;
         let claim = Right::claim(id(), entry.clone(), LIFE, LIFE);
         assert!(shelf.set(&entry.seen(), claim.taking()).await);
-        claim.give_up(shelf.inner(), &shelf.key, Leaving::TheValue).await;
+        claim.give_up(shelf.inner(), &shelf.key, Leaving::TheValue, None).await;
         let after = shelf.entry().await;
         assert!(after.claim.is_none() && after.id != entry.id && after.id != claim.id);
         assert_eq!(*after.body(100).unwrap(), *b"value");
@@ -315,7 +323,7 @@ mod tests {
         let lease = Right::lease(id(), OWNER, shelf.tokens.clone(), LIFE);
         assert!(shelf.set(&after.seen(), lease.taking()).await);
         assert_eq!(shelf.entry().await.kind, Kind::Lease);
-        lease.give_up(shelf.inner(), &shelf.key, Leaving::TheValue).await;
+        lease.give_up(shelf.inner(), &shelf.key, Leaving::TheValue, None).await;
         assert!(
             shelf.inner().store.read(&shelf.key, Read::Plain, LIFE).await.unwrap().bytes.is_none()
         );

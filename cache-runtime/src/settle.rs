@@ -288,6 +288,7 @@ fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flow
         give_up(inner, key, right, Leaving::TheValue, Some(flown));
         return;
     };
+    let mut place = Some(place);
     let tokens_for = ready.ttl.saturating_add(identity.window()).saturating_add(EXTENDED);
     background::spawn_begun(async move {
         let (store, prefix) = (&inner.store, &identity.prefix);
@@ -303,7 +304,7 @@ fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flow
         }
         if written.is_err() {
             // It may have arrived all the same, and then there is nothing to give up.
-            right.give_up(&inner, &key, Leaving::TheValue).await;
+            place = right.give_up(&inner, &key, Leaving::TheValue, place).await;
         }
         flown.land(&inner);
         drop(place);
@@ -322,7 +323,7 @@ pub(crate) fn give_up(
     // Waited for by `flush`; where the queue is full it goes out all the same.
     let place = inner.queue.enter(0);
     background::spawn_begun(async move {
-        right.give_up(&inner, &key, leaving).await;
+        let place = right.give_up(&inner, &key, leaving, place).await;
         if let Some(flight) = flight {
             flight.land(&inner);
         }

@@ -363,6 +363,12 @@ impl Store {
         }
     }
 
+    /// How long the removal of so many names may take, if that of a few may take `few`.
+    pub(crate) fn patience_for(&self, names: usize, few: Duration) -> Duration {
+        let many = if self.unlinks_together() { 1 } else { names.div_ceil(64).max(1) };
+        few.saturating_mul(u32::try_from(many).unwrap_or(u32::MAX))
+    }
+
     /// Whether other processes see the entries.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self, Self::Redis(_))

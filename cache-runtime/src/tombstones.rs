@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::background;
 use crate::cache::Inner;
-use crate::store::{Key, Store};
+use crate::store::Key;
 
 /// Names that are remembered; with more than that, everything is to be invalidated. All of them go
 /// out in one command: an entry must not be refilled from another that is still to be removed.
@@ -56,7 +56,8 @@ impl Tombstones {
 
     /// How many names are still to be invalidated.
     pub(crate) fn len(&self) -> usize {
-        self.state().names.len()
+        let state = self.state();
+        state.names.len() + usize::from(state.everything.is_some())
     }
 
     /// Adds names; true where somebody has to begin to deliver.
@@ -223,19 +224,13 @@ async fn send(inner: &Inner, batch: Batch) -> bool {
     for batch in batches {
         let Batch::Lists(lists) = &batch else { continue };
         let names: Vec<_> = lists.iter().flat_map(|(list, _)| list).cloned().collect();
-        if store.unlink(&names, patience(store, &names)).await.is_ok() {
+        if store.unlink(&names, store.patience_for(names.len(), store.patience())).await.is_ok() {
             inner.tombstones.delivered(&batch);
         } else {
             all = false;
         }
     }
     all
-}
-
-/// For one command, or for one a name.
-fn patience(store: &Store, names: &[String]) -> Duration {
-    let commands = if store.unlinks_together() { 1 } else { names.len() };
-    store.patience().saturating_mul(u32::try_from(commands).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ async fn outer(key: u32) -> (u64, u64) {
 
 static RUNS: Runs = Runs::new();
 
-#[cache_result(ttl = 60, prefix = "slow")]
+#[cache_result(ttl = 60, prefix = "slow", lease = "60s")]
 async fn slow(key: u32) -> Run {
     RUNS.run(key);
     sleep(Duration::from_secs(1)).await;

@@ -52,7 +52,8 @@ impl Cache {
     async fn landed(&self) {
         loop {
             self.flush().await;
-            if self.0.flights.len() == 0 && self.0.tombstones.len() == 0 {
+            let removing = self.0.removing.load(Ordering::SeqCst);
+            if self.0.flights.len() == 0 && removing == 0 && self.0.tombstones.len() == 0 {
                 return;
             }
             match background::sleep(LOOK) {

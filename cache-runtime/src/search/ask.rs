@@ -63,7 +63,7 @@ impl Search {
                 }
                 // It may have been taken all the same: on the same lane this comes after it.
                 (Err(Fault::Timeout | Fault::Down), Some(right)) => {
-                    right.give_up(inner, key, Leaving::TheValue).await;
+                    right.give_up(inner, key, Leaving::TheValue, None).await;
                 }
                 _ => {}
             }

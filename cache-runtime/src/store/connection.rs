@@ -56,7 +56,8 @@ pub(crate) const WRONG_TYPE: &str = "WRONGTYPE";
 const READ_ONLY: &str = "READONLY";
 
 /// The server cannot serve anybody at the moment.
-const OUTAGE: [&str; 6] = ["LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "BUSY", "TRYAGAIN"];
+const OUTAGE: [&str; 6] = ["LOADING", "MASTERDOWN", CLUSTER_DOWN, "NOAUTH", "BUSY", "TRYAGAIN"];
+const CLUSTER_DOWN: &str = "CLUSTERDOWN";
 
 /// One shared connection.
 pub(crate) struct Lane {
@@ -312,6 +313,9 @@ impl Lanes {
         let until = clock::millis() + GRACE.as_millis() as u64;
         self.slots[slot].grace.store(until, Ordering::Relaxed);
         self.slots[slot].settled.send_replace(false);
+        if self.is_retired() {
+            self.slots[slot].settled.send_replace(true);
+        }
     }
 
     pub(crate) fn is_down(&self) -> bool {
@@ -411,7 +415,7 @@ impl Lanes {
     }
 
     fn failed(self: &Arc<Self>, lane: &Arc<Lane>, calls: u32, error: &redis::RedisError) -> Sent {
-        let (calls, text) = (calls.max(1), without_arguments(error.to_string()));
+        let (calls, text) = (calls.max(1), told(error));
         let code = code(error, &text);
         let lost = error.is_unrecoverable_error() || error.is_io_error();
         if lost && !lane.is_private() {
@@ -424,6 +428,10 @@ impl Lanes {
         if lost || code == READ_ONLY {
             self.evict(lane);
         }
+        if code == CLUSTER_DOWN && self.server.part == Part::Node {
+            // The node answers, and a probe would find nothing wrong.
+            return Sent::Down;
+        }
         if lost || OUTAGE.contains(&code) {
             self.failure(calls, &text);
             return Sent::Down;
@@ -431,7 +439,7 @@ impl Lanes {
         // The server answered; whether it likes the command is another matter.
         self.breaker.success();
         #[cfg(feature = "cluster")]
-        if let Some((to, _)) = error.redirect_node() {
+        if let Some((to, _)) = error.redirect_node().filter(|_| self.server.part == Part::Node) {
             return Sent::Elsewhere { to: to.to_owned(), asks: error.code() == Some("ASK") };
         }
         Sent::Error { code, text }
@@ -477,6 +485,7 @@ impl Lanes {
         let strikes = match answer.map(|reply| reply.and_then(Value::extract_error)) {
             Ok(Ok(answer)) => {
                 lane.strikes.store(0, Ordering::Relaxed);
+                self.can_hear(lane.index, true);
                 self.heard(lane.index, sent, &answer);
                 return true;
             }
@@ -612,6 +621,9 @@ impl Lanes {
                 lane.gone.notify_one();
             }
         }
+        for pool in self.pools.iter().chain([&self.listening]) {
+            pool.close();
+        }
         // Whoever waits for a change there looks for it elsewhere.
         self.ears.everything();
     }
@@ -629,6 +641,11 @@ fn code(error: &redis::RedisError, text: &str) -> &'static str {
     let codes = OUTAGE.into_iter().chain([WRONG_TYPE, READ_ONLY, "NOSCRIPT"]);
     let mut matching = codes.filter(|known| code == *known || (wrapped && text.contains(known)));
     matching.next().unwrap_or_default()
+}
+
+/// What a server has said, for logs and errors.
+pub(crate) fn told(error: &redis::RedisError) -> String {
+    without_arguments(error.to_string())
 }
 
 /// An unknown command is quoted back with its arguments, and those are keys.

@@ -214,8 +214,7 @@ impl Redis {
         }
     }
 
-    /// Removes entries and tokens: in one command, or, in a cluster, in the order in which they are
-    /// named. Tried even while writes are refused: it frees memory.
+    /// Removes entries and tokens: in one command, or, in a cluster, in rounds. Tried even while writes are refused: it frees memory.
     pub(crate) async fn unlink(&self, names: &[String], limit: Duration) -> Result<(), Fault> {
         let reply = self.unlink_all(names, limit).await;
         // After the reply: before, what is about to go could still be copied.
@@ -228,7 +227,7 @@ impl Redis {
     async fn unlink_all(&self, names: &[String], limit: Duration) -> Result<(), Sent> {
         #[cfg(feature = "cluster")]
         if let Servers::Cluster(cluster) = &self.servers {
-            return self.unlink_in_order(cluster, names, limit).await;
+            return self.unlink_in_rounds(cluster, names, limit).await;
         }
         let (mut unlink, began) = (redis::cmd("UNLINK"), Instant::now());
         unlink.arg(names);

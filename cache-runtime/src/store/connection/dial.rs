@@ -13,7 +13,7 @@ use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::{Anchor, Ears, Lane, Lanes, tls};
+use super::{Anchor, Ears, Lane, Lanes, tls, told};
 use crate::background;
 use crate::clock::Coarse;
 use crate::config::{Config, Part, Server};
@@ -116,7 +116,7 @@ async fn ask(connection: &mut MultiplexedConnection, words: &[&str]) -> Result<(
     let mut command = redis::cmd(words[0]);
     command.arg(&words[1..]);
     let reply = connection.send_packed_command(&command).await;
-    reply.and_then(Value::extract_error).map(drop).map_err(|error| error.to_string())
+    reply.and_then(Value::extract_error).map(drop).map_err(|error| told(&error))
 }
 
 /// Refuses a replica: the sentinels may name one that is about to be promoted, or no master any more.
@@ -132,7 +132,7 @@ async fn be_a_master(connection: &mut MultiplexedConnection) -> Result<(), Strin
 
 fn why(error: PoolError) -> String {
     match error {
-        PoolError::Backend(error) => error.to_string(),
+        PoolError::Backend(error) => told(&error),
         PoolError::Timeout(_) => "the connection was not made in time".to_owned(),
         error => error.to_string(),
     }
@@ -192,21 +192,21 @@ fn options(config: &Config) -> AsyncConnectionConfig {
         .set_pipeline_buffer_size(1024)
 }
 
-/// A connection outside the lanes, to ask where the data is; `told` is called for each push. In RESP2
+/// A connection outside the lanes, to ask where the data is; `pushed` is called for each push. In RESP2
 /// there are none.
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(crate) async fn aside(
     server: &Server,
     config: &Config,
-    told: impl Fn() + Clone + Send + Sync + 'static,
+    pushed: impl Fn() + Clone + Send + Sync + 'static,
 ) -> Result<(MultiplexedConnection, bool), String> {
     let dial = async |resp3| {
         let protocol = if resp3 { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
         let mut options = options(config);
         if resp3 {
-            let told = told.clone();
+            let pushed = pushed.clone();
             options = options.set_push_sender(move |_| {
-                told();
+                pushed();
                 Ok::<_, Infallible>(())
             });
         }
@@ -218,5 +218,5 @@ pub(crate) async fn aside(
         Err(error) if !server.access.resp2 && refuses_hello(&error) => (dial(false).await, false),
         first => (first, !server.access.resp2),
     };
-    dialled.map(|connection| (connection, resp3)).map_err(|error| error.to_string())
+    dialled.map(|connection| (connection, resp3)).map_err(|error| told(&error))
 }

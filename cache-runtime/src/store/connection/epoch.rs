@@ -1,9 +1,10 @@
 //! Whether the nodes of a cluster still share its slots as it is thought.
 //!
-//! The epoch of a cluster grows with every failover and every slot that moves. While a node that is
-//! listened to is in the epoch of the map, all changes of what it has are announced by it; before a
-//! replica takes over from a node that is cut off, that node has noticed it and does not call the
-//! cluster sound any more.
+//! The epoch of a cluster grows with every failover, and with most moves of slots. While a node that
+//! is listened to is in the epoch of the map, it is taken to have what the map says, and to announce
+//! all changes of that; before a replica takes over from a node that is cut off, that node has noticed
+//! it and does not call the cluster sound any more. A slot that moves within an epoch leaves no keys
+//! behind, which is announced too; and the map is asked for again every second while copies are kept.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,19 +20,26 @@ pub(crate) struct Epoch {
 }
 
 impl Epoch {
+    /// Whether it was this one already.
     #[cfg(feature = "cluster")]
-    pub(crate) fn set(&self, number: u64) {
-        self.number.store(number, Ordering::Release);
+    pub(crate) fn set(&self, number: u64) -> bool {
+        self.number.swap(number, Ordering::AcqRel) == number
+    }
+
+    #[cfg(feature = "cluster")]
+    pub(crate) fn number(&self) -> u64 {
+        self.number.load(Ordering::Acquire)
     }
 
     /// Whether the node that has answered `CLUSTER INFO` so is in this epoch, and sound.
     pub(super) fn is_that_of(&self, info: &Value) -> bool {
         let info: String = redis::from_redis_value_ref(info).unwrap_or_default();
         let epoch = number(&info);
-        if epoch > self.number.load(Ordering::Acquire) {
+        let same = epoch == self.number.load(Ordering::Acquire);
+        if !same {
             self.wrong.notify_one();
         }
-        is_sound(&info) && epoch == self.number.load(Ordering::Acquire)
+        same && is_sound(&info)
     }
 }
 
@@ -41,7 +49,7 @@ pub(crate) fn number(info: &str) -> u64 {
     info.lines().find_map(number).unwrap_or(0)
 }
 
-fn is_sound(info: &str) -> bool {
+pub(crate) fn is_sound(info: &str) -> bool {
     info.lines().any(|line| line.trim() == "cluster_state:ok")
 }
 

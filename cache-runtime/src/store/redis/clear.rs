@@ -1,10 +1,12 @@
 //! Removing everything of a namespace.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use deadpool_redis::redis::{self, Value};
 
 use super::{Redis, fault, slot, unexpected};
+use crate::background;
 use crate::store::connection::Lanes;
 use crate::store::{Fault, Key};
 
@@ -28,7 +30,8 @@ impl Redis {
         let start = literally(start);
         let mut removed = 0;
         for lanes in &servers {
-            lanes.settled(slot(lanes, &bulk)).await;
+            let dialled = pin!(lanes.settled(slot(lanes, &bulk)));
+            let _ = background::timeout(self.timeout, dialled).await;
             let (mut cursor, mut tokens) = (0, Vec::new());
             loop {
                 let (next, names) = self.page(lanes, cursor, &format!("{start}~*")).await?;
@@ -54,6 +57,12 @@ impl Redis {
         }
         // Also where there was nothing left to remove.
         self.marks.touch_all();
+        let same = |(now, then): (&Arc<Lanes>, &Arc<Lanes>)| Arc::ptr_eq(now, then);
+        let now = self.servers.all();
+        if now.len() != servers.len() || !now.iter().zip(&servers).all(same) {
+            // Something may have moved from where it was still to be looked for.
+            return Err(Fault::Down);
+        }
         Ok(removed)
     }
 

@@ -10,6 +10,7 @@ use futures_util::future::{join, join_all};
 use super::errand::Errand;
 use super::{Redis, fault, odd};
 use crate::background;
+use crate::config::Address;
 use crate::entry::{Entry, Token};
 use crate::store::connection::{Lanes, Sent};
 use crate::store::servers::Cluster;
@@ -17,6 +18,13 @@ use crate::store::{Fault, Found, Key, Read};
 
 /// How often a command is sent on to another node.
 const HOPS: usize = 3;
+
+/// How often names that are removed together are removed, at most: as deep as one of them may be made of
+/// another.
+const ROUNDS: usize = 4;
+
+/// Names that are removed in one round trip at most.
+const UNLINKED: usize = 512;
 
 impl Redis {
     /// Reads an entry and its tokens from the nodes that have them, all at the same time.
@@ -95,19 +103,58 @@ impl Redis {
         replies.into_iter().map(token).collect()
     }
 
-    /// One after the other in the order of the names: what is made of others is named behind them, and
-    /// must not be made anew before they are gone.
-    pub(super) async fn unlink_in_order(
+    /// In as many rounds as there are names, up to [`ROUNDS`]: each removes all of them, on all nodes at
+    /// the same time. Between the removal of an outer entry and that of an inner one the outer may be
+    /// made anew of what is still there; the next round removes that.
+    pub(super) async fn unlink_in_rounds(
         &self,
         cluster: &Arc<Cluster>,
         names: &[String],
         limit: Duration,
     ) -> Result<(), Sent> {
         let began = Instant::now();
-        for name in names {
-            let mut unlink = Errand::of(name);
-            unlink.commands.cmd("UNLINK").arg(name);
-            self.run_at(cluster, &unlink, limit.saturating_sub(began.elapsed())).await?;
+        for _ in 0..names.len().min(ROUNDS) {
+            let left = limit.saturating_sub(began.elapsed());
+            let nodes = by_node(cluster, names);
+            let round = nodes.iter().map(|names| self.unlink_at(cluster, names, left));
+            for removed in join_all(round).await {
+                removed?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Names that lie on one node, as far as is known: in one round trip, and where it does not have all
+    /// of them, each where it is.
+    async fn unlink_at(
+        &self,
+        cluster: &Arc<Cluster>,
+        names: &[&str],
+        limit: Duration,
+    ) -> Result<(), Sent> {
+        let began = Instant::now();
+        for some in names.chunks(UNLINKED) {
+            let mut all = Errand::of(some[0]);
+            for name in some {
+                all.commands.cmd("UNLINK").arg(name);
+            }
+            let left = limit.saturating_sub(began.elapsed());
+            let place = cluster.place_of(all.name);
+            let together = match &place {
+                Some((_, lanes)) if some.len() > 1 => {
+                    self.run_with(cluster, lanes, &all, &all.commands, left).await
+                }
+                _ => self.run_at(cluster, &all, left).await,
+            };
+            if !matches!(together, Err(Sent::Elsewhere { .. })) {
+                together?;
+                continue;
+            }
+            for name in some {
+                let mut one = Errand::of(name);
+                one.commands.cmd("UNLINK").arg(name);
+                self.run_at(cluster, &one, limit.saturating_sub(began.elapsed())).await?;
+            }
         }
         Ok(())
     }
@@ -133,7 +180,7 @@ impl Redis {
             cluster.doubt();
             return Err(Sent::Down);
         };
-        let mut replies = self.run_with(&lanes, errand, &errand.commands, limit).await;
+        let mut replies = self.run_with(cluster, &lanes, errand, &errand.commands, limit).await;
         for _ in 0..HOPS {
             let Err(Sent::Elsewhere { to, asks }) = &replies else { break };
             // What it leads to may not be listened to: no copy is made of what is there.
@@ -142,15 +189,11 @@ impl Redis {
             let left = limit.saturating_sub(began.elapsed());
             replies = if *asks {
                 let asking = asking(&errand.commands);
-                let replies = self.run_with(&lanes, errand, &asking, left).await;
+                let replies = self.run_with(cluster, &lanes, errand, &asking, left).await;
                 replies.map(|replies| replies.into_iter().skip(1).step_by(2).collect())
             } else {
-                self.run_with(&lanes, errand, &errand.commands, left).await
+                self.run_with(cluster, &lanes, errand, &errand.commands, left).await
             };
-        }
-        if let Err(Sent::Down | Sent::Timeout) = &replies {
-            // Its replica may have taken over.
-            cluster.doubt();
         }
         replies
     }
@@ -158,6 +201,7 @@ impl Redis {
     /// Runs commands on a node, which may have to be dialled first.
     async fn run_with(
         &self,
+        cluster: &Cluster,
         lanes: &Arc<Lanes>,
         errand: &Errand<'_>,
         commands: &Pipeline,
@@ -166,11 +210,32 @@ impl Redis {
         let (began, slot) = (Instant::now(), errand.slot(lanes));
         if !lanes.is_settled(slot) {
             let dialled = std::pin::pin!(lanes.settled(slot));
-            background::timeout(limit, dialled).await.map_err(|_| Sent::Timeout)?;
+            if background::timeout(limit, dialled).await.is_err() {
+                cluster.doubt();
+                return Err(Sent::Timeout);
+            }
         }
         let left = limit.saturating_sub(began.elapsed());
-        self.pipeline(lanes, lanes.lane(slot), left, commands).await
+        let replies = self.pipeline(lanes, lanes.lane(slot), left, commands).await;
+        if let Err(Sent::Down | Sent::Timeout) = &replies {
+            // Its replica may have taken over.
+            cluster.doubt();
+        }
+        replies
     }
+}
+
+/// The names, by the node that has them.
+fn by_node<'a>(cluster: &Cluster, names: &'a [String]) -> Vec<Vec<&'a str>> {
+    let mut nodes: Vec<(Option<Address>, Vec<&str>)> = Vec::new();
+    for name in names {
+        let at = cluster.place_of(name).map(|(address, _)| address);
+        match nodes.iter_mut().find(|(known, _)| *known == at) {
+            Some((_, names)) => names.push(name),
+            None => nodes.push((at, vec![name])),
+        }
+    }
+    nodes.into_iter().map(|(_, names)| names).collect()
 }
 
 /// Has each command served by the node that a slot is moving to.

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use deadpool_redis::redis::{self, Value};
@@ -26,7 +26,13 @@ use crate::store::connection::{Ears, Epoch, Lanes, Listening, aside};
 /// How often it is seen whether a node is down.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// The longest time between two questions while something is wrong.
+/// How soon the nodes are asked again when something has changed.
+const SOON: Duration = Duration::from_millis(60);
+
+/// For how long a node is kept that others lead to and the map does not name.
+const STRAY: Duration = Duration::from_secs(60);
+
+/// The longest time between two questions while something is wrong, or copies are kept.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// For how long the answers of other nodes are waited for after the first.
@@ -46,13 +52,21 @@ pub(crate) struct Cluster {
     /// Of the map.
     epoch: Arc<Epoch>,
     map: ArcSwapOption<Map>,
-    /// Every node that has been named since the map was last made.
-    nodes: Mutex<HashMap<Address, Arc<Lanes>>>,
+    /// Every node that the map names, or another node has lately.
+    nodes: Mutex<HashMap<Address, Node>>,
     started: AtomicBool,
     closed: AtomicBool,
+    /// Whether copies are kept, or somebody waits for a change.
+    listens: AtomicBool,
     /// Whether somebody was asked, with or without an answer.
     searched: watch::Sender<bool>,
     last_error: Mutex<Option<String>>,
+}
+
+struct Node {
+    lanes: Arc<Lanes>,
+    /// When another node has last led to it.
+    led: Option<Instant>,
 }
 
 /// Who has which slot.
@@ -64,6 +78,14 @@ struct Map {
 }
 
 impl Map {
+    /// Whether every slot is where it is there.
+    fn is_like(&self, other: &Self) -> bool {
+        (0..SLOTS as u16).all(|slot| {
+            let (here, there) = (self.of(slot), other.of(slot));
+            here.map(|(address, _)| address) == there.map(|(address, _)| address)
+        })
+    }
+
     fn of(&self, slot: u16) -> Option<&(Address, Arc<Lanes>)> {
         self.nodes.get(usize::from(*self.slots.get(usize::from(slot))?))
     }
@@ -86,6 +108,7 @@ impl Cluster {
             nodes: Mutex::default(),
             started: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            listens: AtomicBool::new(false),
             searched: watch::Sender::new(false),
             last_error: Mutex::default(),
         }))
@@ -122,7 +145,7 @@ impl Cluster {
         if self.is_closed() {
             return None;
         }
-        let lanes = self.node(&mut nodes, &address)?;
+        let lanes = self.node(&mut nodes, &address, Some(Instant::now()))?;
         Some((address, lanes))
     }
 
@@ -133,6 +156,7 @@ impl Cluster {
 
     /// Whether changes are heard of, whichever node has what is changed; begins to listen where not.
     pub(crate) fn hears(&self) -> bool {
+        self.listens.store(true, Ordering::Relaxed);
         let all = self.all();
         // All of them begin, also where the first does not hear yet.
         let deaf = all.iter().filter(|lanes| !lanes.hears()).count();
@@ -147,18 +171,19 @@ impl Cluster {
     /// The lanes of a node, made where it is new.
     fn node(
         &self,
-        nodes: &mut HashMap<Address, Arc<Lanes>>,
+        nodes: &mut HashMap<Address, Node>,
         address: &Address,
+        led: Option<Instant>,
     ) -> Option<Arc<Lanes>> {
-        if let Some(lanes) = nodes.get(address) {
-            return Some(lanes.clone());
+        if let Some(node) = nodes.get_mut(address) {
+            node.led = led.or(node.led);
+            return Some(node.lanes.clone());
         }
         let server = self.deployment.at(address.clone());
+        let (ears, epoch) = (self.ears.clone(), self.epoch.clone());
         // It has been tried with another address.
-        let lanes = Arc::new(
-            Lanes::with(&server, &self.config, self.ears.clone(), self.epoch.clone()).ok()?,
-        );
-        nodes.insert(address.clone(), lanes.clone());
+        let lanes = Arc::new(Lanes::with(&server, &self.config, ears, epoch).ok()?);
+        nodes.insert(address.clone(), Node { lanes: lanes.clone(), led });
         Some(lanes)
     }
 
@@ -170,8 +195,8 @@ impl Cluster {
         let before = std::mem::take(&mut *nodes);
         drop(nodes);
         self.searched.send_replace(true);
-        for lanes in before.into_values() {
-            lanes.retire();
+        for node in before.into_values() {
+            node.lanes.retire();
         }
     }
 
@@ -228,7 +253,7 @@ impl Cluster {
             replicas: view.replicas.clone(),
         };
         for (first, last, address) in &view.ranges {
-            let Some(lanes) = self.node(&mut nodes, address) else { continue };
+            let Some(lanes) = self.node(&mut nodes, address, None) else { continue };
             let known = map.nodes.iter().position(|(known, _)| known == address);
             let place = known.unwrap_or(map.nodes.len());
             if place == map.nodes.len() {
@@ -236,20 +261,20 @@ impl Cluster {
             }
             map.slots[usize::from(*first)..=usize::from(*last)].fill(place as u16);
         }
-        let same = before.as_ref().is_some_and(|before| {
-            (0..SLOTS as u16).all(|slot| {
-                before.of(slot).map(|(address, _)| address)
-                    == map.of(slot).map(|(address, _)| address)
-            })
-        });
-        let kept = |address: &Address| map.nodes.iter().any(|(known, _)| known == address);
-        nodes.retain(|address, lanes| {
-            let kept = kept(address);
-            if !kept {
-                lanes.retire();
+        let same = before.as_ref().is_some_and(|before| map.is_like(before));
+        let kept = |address: &Address, node: &mut Node| {
+            map.nodes.iter().any(|(known, _)| known == address)
+                || node.led.is_some_and(|led| led.elapsed() < STRAY)
+        };
+        let (mut left, mut gone) = (HashMap::new(), Vec::new());
+        for (address, mut node) in nodes.drain() {
+            if kept(&address, &mut node) {
+                left.insert(address, node);
+            } else {
+                gone.push(node);
             }
-            kept
-        });
+        }
+        *nodes = left;
         if let (Some(before), false) = (&before, same) {
             tracing::info!(
                 nodes = map.nodes.len(),
@@ -264,9 +289,12 @@ impl Cluster {
         if !same {
             self.ears.surround(all);
         }
-        self.epoch.set(view.epoch);
+        let agrees = same && self.epoch.set(view.epoch);
         drop(nodes);
-        same
+        for node in gone {
+            node.lanes.retire();
+        }
+        agrees
     }
 
     /// Whom to ask: first those that answer.
@@ -276,6 +304,8 @@ impl Cluster {
         let known = map.iter().flat_map(|map| &map.nodes);
         let (up, down): (Vec<_>, Vec<_>) = known.partition(|(_, lanes)| !lanes.is_down());
         all.extend(up.into_iter().map(|(address, lanes)| (address.clone(), Some(lanes.clone()))));
+        // One of those in the URL is always among them: all others may be gone.
+        all.truncate(ASKED - 1);
         let seeds = self.deployment.addresses.iter();
         let others = seeds.chain(map.iter().flat_map(|map| &map.replicas));
         for address in others.chain(down.into_iter().map(|(address, _)| address)) {
@@ -287,7 +317,8 @@ impl Cluster {
         all
     }
 
-    /// What the nodes say: the view of the highest epoch among those who answer soon.
+    /// What the nodes say: of those who answer soon, a sound one in the highest epoch. An epoch before
+    /// the one that is known counts only once all have answered or failed to.
     async fn ask(&self) -> Result<View, String> {
         let candidates = self.candidates();
         let mut answers: FuturesUnordered<_> = candidates
@@ -296,10 +327,13 @@ impl Cluster {
             .collect();
         let (mut best, mut error) = (None::<View>, String::new());
         loop {
-            let limit = if best.is_some() { OTHERS } else { Duration::from_secs(60) };
+            let known = self.epoch.number();
+            let enough = best.as_ref().is_some_and(|best| best.sound && best.epoch >= known);
+            // Each of them ends within a dial.
+            let limit = if enough { OTHERS } else { Duration::from_secs(60) };
             match tokio::time::timeout(limit, answers.next()).await {
                 Ok(Some(Ok(view))) => {
-                    let rank = |view: &View| (view.epoch, view.covered());
+                    let rank = |view: &View| (view.sound, view.epoch, view.covered());
                     if best.as_ref().is_none_or(|best| rank(best) < rank(&view)) {
                         best = Some(view);
                     }
@@ -331,7 +365,7 @@ impl Cluster {
         tokio::time::timeout(limit, ask).await.unwrap_or_else(|_| Err(late()))
     }
 
-    fn nodes(&self) -> MutexGuard<'_, HashMap<Address, Arc<Lanes>>> {
+    fn nodes(&self) -> MutexGuard<'_, HashMap<Address, Node>> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -343,34 +377,44 @@ fn in_use(cluster: &Weak<Cluster>) -> Option<Arc<Cluster>> {
 
 /// Keeps the map true, for as long as there is a cluster to ask for.
 async fn survey(cluster: Weak<Cluster>) {
-    let mut pause = LOOK / 4;
+    let (mut pause, mut silent) = (SOON, false);
     loop {
         let Some(here) = in_use(&cluster) else { return };
-        let same = match here.ask().await {
+        let asked = here.ask().await;
+        let agreed = match asked {
             Ok(view) => {
+                silent = false;
                 here.note(None);
                 here.adopt(&view)
             }
             Err(why) => {
-                if here.map.load().is_none() {
-                    tracing::warn!(error = why, "redis lost: no node of the cluster answers");
+                if !std::mem::replace(&mut silent, true) {
+                    tracing::warn!(error = why, "no node of the redis cluster says who has what");
                 }
                 here.note(Some(why));
                 true
             }
         };
         here.searched.send_replace(true);
-        pause = if same { (pause * 2).min(PAUSE) } else { LOOK / 4 };
         drop(here);
-        // Not at once again, whatever is wrong.
+        // Not at once again, whatever is wrong. What has changed may go on changing.
+        pause = if agreed { (pause * 2).min(PAUSE) } else { SOON };
         tokio::time::sleep(pause).await;
+        if !agreed {
+            continue;
+        }
+        let since = Instant::now();
         loop {
             let Some(here) = in_use(&cluster) else { return };
             let unknown = here.map.load().is_none();
             if unknown || here.all().iter().any(|lanes| lanes.is_down()) {
                 break;
             }
-            pause = LOOK / 4;
+            // A slot may move without another epoch, and copies ask no node.
+            if here.listens.load(Ordering::Relaxed) && since.elapsed() >= PAUSE {
+                break;
+            }
+            pause = SOON;
             let wrong = tokio::time::timeout(LOOK, here.epoch.wrong.notified()).await;
             if wrong.is_ok() {
                 break;

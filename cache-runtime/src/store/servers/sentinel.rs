@@ -1,7 +1,7 @@
 //! The master that sentinels name.
 //!
 //! Each sentinel is asked for it once a second, and at once when it announces another
-//! (`+switch-master`): for some ten seconds after a failover the old master may go on answering, and
+//! (`+promoted-slave`, `+switch-master`): for some ten seconds after a failover the old master may go on answering, and
 //! what it is told is lost. Where they differ, the highest configuration epoch counts, as among the
 //! sentinels themselves. While none answers, the master stays who it was.
 
@@ -18,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use crate::background;
 use crate::config::{Address, Config, Deployment, Sentinel};
 use crate::near::Marks;
-use crate::store::connection::{Lanes, aside};
+use crate::store::connection::{Lanes, aside, told};
 
 /// How often a sentinel is asked that announces changes, and one that does not.
 const EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(250)];
@@ -52,7 +52,22 @@ struct Known {
 struct Reports {
     each: Vec<Option<Report>>,
     failed: Vec<bool>,
+    /// The highest that has counted.
+    epoch: u64,
+    silent: bool,
     error: Option<String>,
+}
+
+impl Reports {
+    /// What counts: the highest epoch. One that is lower than before only if all sentinels agree that
+    /// there is no higher one; those that know it may be out of reach.
+    fn counting(&self) -> Option<Report> {
+        let fresh = |report: &&Report| report.at.elapsed() < FRESH;
+        let reports = self.each.iter().flatten().filter(fresh);
+        let all = reports.clone().count() == self.each.len();
+        let highest = reports.max_by_key(|report| report.epoch)?;
+        (all || highest.epoch >= self.epoch).then(|| highest.clone())
+    }
 }
 
 #[derive(Clone)]
@@ -84,6 +99,8 @@ impl Master {
             reports: Mutex::new(Reports {
                 each: vec![None; count],
                 failed: vec![false; count],
+                epoch: 0,
+                silent: false,
                 error: None,
             }),
         }))
@@ -137,13 +154,19 @@ impl Master {
         let mut reports = self.reports();
         reports.each[place] = Some(Report { epoch, address, at: Instant::now() });
         reports.failed[place] = false;
-        let fresh = |report: &&Report| report.at.elapsed() < FRESH;
-        let counts = reports.each.iter().flatten().filter(fresh).max_by_key(|report| report.epoch);
+        reports.silent = false;
         // Under the lock: an older answer must not come after a newer one, and none after the end.
-        if let Some(report) = counts.filter(|_| !self.is_closed()) {
-            self.be_at(&report.address.clone());
-        }
+        let before = match reports.counting() {
+            Some(report) if !self.is_closed() => {
+                reports.epoch = report.epoch;
+                self.be_at(&report.address)
+            }
+            _ => None,
+        };
         drop(reports);
+        if let Some(before) = before {
+            before.lanes.retire();
+        }
         self.searched.send_replace(true);
     }
 
@@ -152,28 +175,33 @@ impl Master {
         reports.failed[place] = true;
         reports.error = Some(why);
         let all = reports.failed.iter().all(|failed| *failed);
+        let silent = std::mem::replace(&mut reports.silent, all);
         drop(reports);
+        if all && !silent {
+            let why = self.reports().error.clone().unwrap_or_default();
+            tracing::warn!(error = why, "no sentinel answers: the master stays who it was");
+        }
         if all {
             self.searched.send_replace(true);
         }
     }
 
-    fn be_at(&self, address: &Address) {
+    /// Takes another server for the master; the one before is let go by the caller.
+    fn be_at(&self, address: &Address) -> Option<Arc<Known>> {
         let before = self.current.load_full();
         if before.as_ref().is_some_and(|known| known.address == *address) {
-            return;
+            return None;
         }
         let server = self.deployment.at(address.clone());
         // It has been tried with another address.
-        let Ok(lanes) = Lanes::new(&server, &self.config, self.marks.clone()) else { return };
+        let lanes = Lanes::new(&server, &self.config, self.marks.clone()).ok()?;
         let known = Known { address: address.clone(), lanes: Arc::new(lanes) };
         self.current.store(Some(Arc::new(known)));
-        if let Some(before) = before {
-            // Nothing is heard of the old one any more.
-            self.marks.touch_all();
-            before.lanes.retire();
-            tracing::info!(master = %server, before = %before.address, "redis has another master");
-        }
+        let before = before?;
+        // Nothing is heard of the old one any more.
+        self.marks.touch_all();
+        tracing::info!(master = %server, before = %before.address, "redis has another master");
+        Some(before)
     }
 
     fn reports(&self) -> MutexGuard<'_, Reports> {
@@ -224,36 +252,62 @@ async fn attend(master: Weak<Master>, place: usize) {
 }
 
 async fn subscribe(connection: &mut MultiplexedConnection, limit: Duration) -> bool {
-    let subscribed = connection.subscribe("+switch-master");
+    // The first comes when the replica has been promoted, before the others have been told of it.
+    let subscribed = connection.subscribe(&["+promoted-slave", "+switch-master"]);
     matches!(tokio::time::timeout(limit, subscribed).await, Ok(Ok(())))
 }
 
-/// Where the master is, and since which epoch.
+/// Where the master is, and since which epoch. The address is asked for apart: among the fields it is
+/// the old one until the sentinel that leads a failover is done with the other replicas.
 async fn ask(
     connection: &mut MultiplexedConnection,
     name: &str,
     sentinel: &Address,
     limit: Duration,
 ) -> Result<(u64, Address), String> {
-    let mut ask = redis::cmd("SENTINEL");
-    ask.arg("MASTER").arg(name);
-    let reply = tokio::time::timeout(limit, connection.send_packed_command(&ask)).await;
-    let reply = reply.map_err(|_| "the sentinel does not answer".to_owned())?;
-    let fields = reply.and_then(Value::extract_error).map_err(|error| {
-        if error.to_string().contains("No such master") {
-            format!("the sentinel {sentinel} knows no master `{name}`")
-        } else {
-            error.to_string()
+    let mut ask = redis::pipe();
+    ask.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name);
+    ask.cmd("SENTINEL").arg("MASTER").arg(name);
+    let reply = tokio::time::timeout(limit, connection.send_packed_commands(&ask, 0, 2)).await;
+    let replies = reply.map_err(|_| format!("the sentinel {sentinel} does not answer"))?;
+    let replies = replies.map_err(|error| told(&error))?;
+    let [address, fields] = &replies[..] else { return Err("no answer".to_owned()) };
+    if *address == Value::Nil {
+        return Err(format!("the sentinel {sentinel} knows no master `{name}`"));
+    }
+    let address = address.clone().extract_error().map_err(|error| told(&error))?;
+    let (host, port): (String, u16) =
+        redis::from_redis_value(address).map_err(|error| error.to_string())?;
+    // Where the ACL does not allow it, no sentinel is before another.
+    let fields: HashMap<String, String> = redis::from_redis_value_ref(fields).unwrap_or_default();
+    let epoch = fields.get("config-epoch").and_then(|epoch| epoch.parse().ok());
+    Ok((epoch.unwrap_or(0), Address::Tcp(host, port)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(epoch: u64, port: u16) -> Report {
+        let address = Address::Tcp("h".to_owned(), port);
+        Report { epoch, address, at: Instant::now() }
+    }
+
+    fn counting(epoch: u64, each: Vec<Option<Report>>) -> Option<u16> {
+        let failed = vec![false; each.len()];
+        let reports = Reports { each, failed, epoch, silent: false, error: None };
+        match reports.counting()?.address {
+            Address::Tcp(_, port) => Some(port),
+            Address::Unix(_) => None,
         }
-    })?;
-    let fields: HashMap<String, String> =
-        redis::from_redis_value(fields).map_err(|error| error.to_string())?;
-    let number = |name: &str| fields.get(name).and_then(|number| number.parse::<u64>().ok());
-    let port = number("port").and_then(|port| u16::try_from(port).ok());
-    match (fields.get("ip"), port) {
-        (Some(host), Some(port)) => {
-            Ok((number("config-epoch").unwrap_or(0), Address::Tcp(host.clone(), port)))
-        }
-        _ => Err(format!("the sentinel {sentinel} does not say where the master is")),
+    }
+
+    #[test]
+    fn the_highest_epoch_counts_and_a_lower_one_only_if_all_agree() {
+        assert_eq!(counting(0, vec![Some(report(1, 10)), Some(report(2, 20)), None]), Some(20));
+        assert_eq!(counting(2, vec![Some(report(1, 10)), None, None]), None);
+        assert_eq!(counting(2, vec![Some(report(2, 20)), Some(report(1, 10)), None]), Some(20));
+        assert_eq!(counting(9, vec![Some(report(1, 10)), Some(report(2, 20))]), Some(20));
+        assert_eq!(counting(0, vec![None, None]), None);
     }
 }

@@ -24,7 +24,9 @@ pub(super) fn slot_of(name: &[u8]) -> u16 {
 /// What one node says of the cluster.
 #[derive(Debug, PartialEq)]
 pub(super) struct View {
-    /// Grows with every failover and every slot that moves.
+    /// Whether the node calls the cluster sound.
+    pub(super) sound: bool,
+    /// Grows with every failover, also with one that fails, and with most moves of slots.
     pub(super) epoch: u64,
     /// First and last slot, and who has them.
     pub(super) ranges: Vec<(u16, u16, Address)>,
@@ -35,7 +37,10 @@ impl View {
     /// Reads `CLUSTER SLOTS` and `CLUSTER INFO`, as the node at `asked` answers them.
     pub(super) fn read(slots: &Value, info: &Value, asked: &Address) -> Result<Self, String> {
         let Value::Array(rows) = slots else { return Err("no slots in the reply".to_owned()) };
-        let mut view = Self { epoch: epoch(info), ranges: Vec::new(), replicas: Vec::new() };
+        // Empty where the node does not say, as behind some proxies.
+        let info: String = redis::from_redis_value_ref(info).unwrap_or_default();
+        let (sound, epoch) = (epoch::is_sound(&info), epoch::number(&info));
+        let mut view = Self { sound, epoch, ranges: Vec::new(), replicas: Vec::new() };
         for row in rows {
             let Value::Array(row) = row else { continue };
             let [Value::Int(first), Value::Int(last), master, replicas @ ..] = &row[..] else {
@@ -80,11 +85,6 @@ fn host_of(address: &Address) -> Option<String> {
         Address::Tcp(host, _) => Some(host.clone()),
         Address::Unix(_) => None,
     }
-}
-
-fn epoch(info: &Value) -> u64 {
-    let info: String = redis::from_redis_value_ref(info).unwrap_or_default();
-    epoch::number(&info)
 }
 
 /// Where `MOVED` and `ASK` lead, as the node at `asked` says it.
@@ -141,7 +141,7 @@ mod tests {
         let slots = Value::Array(rows.into_iter().map(Value::Array).collect());
         let info = text("cluster_state:ok\r\ncluster_current_epoch:17\r\n");
         let view = View::read(&slots, &info, &asked).unwrap();
-        assert_eq!((view.epoch, view.covered()), (17, 200));
+        assert_eq!((view.sound, view.epoch, view.covered()), (true, 17, 200));
         assert_eq!(view.ranges, [(0, 99, at("a", 1)), (100, 199, at("seed", 3))]);
         assert_eq!(view.replicas, [at("b", 2), at("seed", 4)]);
         assert!(View::read(&Value::Array(vec![]), &info, &asked).is_err());
