@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use cache_runtime::{Cache, Config, Status, cache_result, invalidate, observe};
+use cache_runtime::{Cache, Config, Status, cache_result, invalidate, observe, peek};
 use futures::future::join_all;
 use integration_tests::{Server, eventually, in_memory};
 
@@ -110,6 +110,27 @@ async fn an_invalidation_that_can_be_delivered_in_time_is() {
     assert!(cache.scope(invalidate(number(1))).await.is_err());
     let (closed, ()) = tokio::join!(cache.close(DEADLINE), server.restart());
     closed.unwrap();
+}
+
+#[tokio::test]
+async fn an_invalidation_whose_caller_has_gone_is_waited_for() {
+    let server = Server::start().await;
+    let next = server.cache().await;
+    next.scope(number(7)).await;
+    next.flush().await;
+    // It has still to be dialled.
+    let cache = Cache::new(server.config());
+    server.freeze();
+    let invalidation = cache.scope(invalidate(number(7)));
+    let polled = tokio::time::timeout(Duration::from_millis(50), invalidation).await;
+    assert!(polled.is_err(), "it is on its way");
+    let thaw = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        server.thaw();
+    };
+    let (closed, ()) = tokio::join!(cache.close(DEADLINE), thaw);
+    closed.unwrap();
+    assert_eq!(next.scope(peek(number(7))).await, None);
 }
 
 #[tokio::test]
