@@ -55,7 +55,7 @@ pub fn sealed(entry: &[u8]) -> Vec<u8> {
     sealed
 }
 
-/// FNV-1a over words of eight bytes, each piece with its length, finished as MurmurHash3 is.
+/// FNV-1a over words of eight bytes, each piece with its length, finished as `MurmurHash3` is.
 fn checksum(pieces: &[&[u8]]) -> [u8; 4] {
     let step =
         |state: u64, word: u64| (state ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);

@@ -120,6 +120,16 @@ impl Sentinels {
         self.nodes[node].kill();
     }
 
+    /// Starts a killed node anew, without its data: it takes itself for a master until a sentinel tells
+    /// it otherwise.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not come up.
+    pub async fn restart(&mut self, node: usize) {
+        self.nodes[node].restart().await;
+    }
+
     /// Ends the master as a crash would, and returns which it was.
     ///
     /// # Panics

@@ -26,7 +26,7 @@ pub struct Figures {
     pub added: [Duration; 2],
     /// How long a call has waited for another run at most.
     pub waited: Duration,
-    /// From the end of it to the first hit; nothing where none came.
+    /// From the end of it to the first hit, of each part that it concerned; nothing where none came.
     pub first_hit: Option<Duration>,
     /// How late a timer was at most while it went wrong: what the machine adds.
     pub stall: Duration,
@@ -79,7 +79,7 @@ impl Figures {
     }
 
     /// The heads of [`Figures::cells`].
-    pub const HEADS: [&'static str; 12] = [
+    pub const HEADS: [&'static str; 11] = [
         "topology",
         "fault",
         "local",
@@ -91,11 +91,10 @@ impl Figures {
         "added: worst / median",
         "longest wait",
         "first hit",
-        "stall",
     ];
 
     /// A row of the table.
-    pub fn cells(&self) -> [String; 12] {
+    pub fn cells(&self) -> [String; 11] {
         let [before, during, after] = self.hits.map(|share| format!("{:.0} %", share * 100.0));
         let [worst, median] = self.added.map(short);
         [
@@ -110,7 +109,6 @@ impl Figures {
             format!("{worst} / {median}"),
             short(self.waited),
             self.first_hit.map_or_else(|| "none".to_owned(), short),
-            short(self.stall),
         ]
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use cache_runtime::{Error, Outcome, cache_result, invalidate, observe};
+use cache_runtime::{Cache, Error, Outcome, cache_result, invalidate, observe};
+use integration_tests::key_of;
 
 use crate::world::{Answer, Failed, Function, World, fails, group};
 
@@ -59,4 +60,20 @@ pub(crate) async fn forget(world: &Arc<World>, function: Function, key: u32) -> 
         Function::Fallible => invalidate(fallible(world, key)).await,
         Function::Stale => invalidate(stale(world, key)).await,
     }
+}
+
+/// Under which key a call is stored.
+pub(crate) async fn name(function: Function, key: u32) -> String {
+    let world = Arc::new(World::new());
+    let name = async {
+        match function {
+            Function::Plain => key_of(plain(world, key)).await,
+            Function::Local => key_of(local(world, key)).await,
+            Function::Tagged => key_of(tagged(world, key, group(key))).await,
+            Function::Fallible => key_of(fallible(world, key)).await,
+            Function::Stale => key_of(stale(world, key)).await,
+        }
+    };
+    // No store has a say in it.
+    Cache::in_memory().scope(name).await
 }

@@ -21,10 +21,10 @@ pub(crate) struct Asked {
     pub(crate) key: u32,
     /// The oldest version that it may get.
     pub(crate) floor: u64,
+    /// The oldest one where what Redis has lost comes back.
+    pub(crate) firm: u64,
     /// The newest one that there was when it had ended.
     pub(crate) newest: u64,
-    /// The deployment may bring back what was gone.
-    pub(crate) loses_writes: bool,
 }
 
 /// What is to be said of the value of a call.
@@ -44,7 +44,7 @@ pub(crate) fn judge(asked: Asked, got: &Result<Answer, Failed>, outcome: &Outcom
         Ok(answer) => (answer, false),
         Err(Failed(answer)) => (answer, true),
     };
-    let Asked { function, key, floor, newest, loses_writes } = asked;
+    let Asked { function, key, floor, firm, newest } = asked;
     let own = answer.function == function && answer.key == key && answer.is_whole();
     if !own || answer.version > newest {
         return Verdict::Wrong(format!("{asked:?} got {answer:?} ({outcome})"));
@@ -54,7 +54,7 @@ pub(crate) fn judge(asked: Asked, got: &Result<Answer, Failed>, outcome: &Outcom
     }
     if answer.version >= floor {
         Verdict::Right
-    } else if outcome.is_bypassed() || loses_writes {
+    } else if outcome.is_bypassed() || answer.version >= firm {
         Verdict::Late
     } else {
         let version = answer.version;
@@ -100,8 +100,7 @@ mod tests {
     use super::*;
     use crate::world::World;
 
-    const ASKED: Asked =
-        Asked { function: Function::Plain, key: 1, floor: 3, newest: 5, loses_writes: false };
+    const ASKED: Asked = Asked { function: Function::Plain, key: 1, floor: 3, firm: 3, newest: 5 };
 
     #[cache_result(when = stored, prefix = "judged")]
     async fn anything(stored: bool) -> bool {
@@ -149,8 +148,7 @@ mod tests {
         let old = Ok(answer(Function::Plain, 1, 2));
         assert!(matches!(judge(ASKED, &old, &outcome(true)), Verdict::Wrong(_)));
         assert_eq!(judge(ASKED, &old, &outcome(false)), Verdict::Late);
-        let loses = Asked { loses_writes: true, ..ASKED };
-        assert_eq!(judge(loses, &old, &outcome(true)), Verdict::Late);
+        assert_eq!(judge(Asked { firm: 2, ..ASKED }, &old, &outcome(true)), Verdict::Late);
     }
 
     #[test]

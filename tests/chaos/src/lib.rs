@@ -5,6 +5,7 @@
 //! value is checked against what its function could have returned.
 
 mod book;
+mod cluster;
 mod deployment;
 mod figures;
 mod functions;
@@ -12,12 +13,15 @@ mod judge;
 mod load;
 mod proxy;
 mod row;
+mod sentinel;
 mod standalone;
 mod watch;
 mod world;
 
+pub use cluster::{Cluster, ClusterFault};
 pub use deployment::Deployment;
 pub use figures::Figures;
 pub use proxy::{Garble, Manner, Proxy, Side, Upstream, Whom};
-pub use row::{Row, rows};
+pub use row::{BUDGET, Row, rows};
+pub use sentinel::{Sentinel, SentinelFault};
 pub use standalone::{Fault, Standalone};

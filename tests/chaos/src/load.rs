@@ -1,5 +1,6 @@
 //! Callers and writers over one cache.
 
+mod firsts;
 mod writers;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::functions;
 use crate::judge::{Asked, cost, judge};
 use crate::watch::{self, noting};
 use crate::world::{Function, KEYS, World};
+use firsts::Firsts;
 
 const CALLERS: usize = 64;
 
@@ -38,13 +40,11 @@ pub(crate) struct Load {
 struct Shared {
     cache: Cache,
     world: Arc<World>,
-    loses_writes: bool,
-    begun: Instant,
     phase: AtomicU8,
+    /// Whether nothing can bring back what is invalidated from now on.
+    firm: AtomicBool,
     ends: AtomicBool,
-    /// When the last phase began, and when its first hit came, in microseconds; 0 is not yet.
-    healed: AtomicU64,
-    hit: AtomicU64,
+    firsts: Firsts,
     /// By how much a timer was late in the middle phase at most, in microseconds.
     stall: AtomicU64,
 }
@@ -58,17 +58,17 @@ pub(crate) struct Done {
 }
 
 impl Load {
-    pub(crate) fn start(cache: &Cache, loses_writes: bool, seed: u64) -> Self {
+    /// Starts them; `parts` says where every call has its entry, and `firm` that nothing which is gone
+    /// comes back.
+    pub(crate) fn start(cache: &Cache, parts: Vec<Option<usize>>, firm: bool, seed: u64) -> Self {
         watch::install();
         let shared = Arc::new(Shared {
             cache: cache.clone(),
             world: Arc::new(World::new()),
-            loses_writes,
-            begun: Instant::now(),
             phase: AtomicU8::new(Phase::Before as u8),
+            firm: AtomicBool::new(firm),
             ends: AtomicBool::new(false),
-            healed: AtomicU64::new(0),
-            hit: AtomicU64::new(0),
+            firsts: Firsts::new(parts),
             stall: AtomicU64::new(0),
         });
         let mut dice = Dice::new(seed);
@@ -83,13 +83,18 @@ impl Load {
 
     pub(crate) fn enter(&self, phase: Phase) {
         if phase == Phase::After {
-            self.shared.healed.store(self.shared.micros(), Ordering::SeqCst);
+            self.shared.firsts.begin();
         }
         self.shared.phase.store(phase as u8, Ordering::SeqCst);
     }
 
     pub(crate) fn has_hit(&self) -> bool {
-        self.shared.hit.load(Ordering::SeqCst) != 0
+        self.shared.firsts.last().is_some()
+    }
+
+    /// From now on nothing can bring back what is invalidated.
+    pub(crate) fn settle(&self) {
+        self.shared.firm.store(true, Ordering::SeqCst);
     }
 
     /// Lets all end, and hands out what they have seen.
@@ -112,20 +117,18 @@ impl Load {
         for _ in panics..watch::panics() {
             book.errors.add("somebody has panicked".to_owned());
         }
-        let [healed, hit, stall] = [&shared.healed, &shared.hit, &shared.stall]
-            .map(|micros| micros.load(Ordering::SeqCst));
-        let first_hit = (hit != 0).then(|| Duration::from_micros(hit.saturating_sub(healed)));
-        Done { book, first_hit, stall: Duration::from_micros(stall) }
+        let stall = Duration::from_micros(shared.stall.load(Ordering::SeqCst));
+        Done { book, first_hit: shared.firsts.last(), stall }
     }
 }
 
 impl Shared {
-    fn micros(&self) -> u64 {
-        self.begun.elapsed().as_micros() as u64
-    }
-
     fn phase(&self) -> Phase {
         Phase::ALL[usize::from(self.phase.load(Ordering::SeqCst))]
+    }
+
+    fn is_firm(&self) -> bool {
+        self.firm.load(Ordering::SeqCst)
     }
 
     fn has_ended(&self) -> bool {
@@ -145,18 +148,18 @@ async fn call(shared: Arc<Shared>, mut dice: Dice) -> Book {
 
 async fn call_one(shared: &Shared, book: &mut Book, function: Function, key: u32) {
     let Shared { cache, world, .. } = shared;
-    let (floor, phase, begun) = (world.floor(function, key), shared.phase(), Instant::now());
+    let [floor, firm] = [world.floor(function, key), world.firm(function, key)];
+    let (phase, begun) = (shared.phase(), Instant::now());
     let call = noting(functions::call(world, function, key));
     let ((got, outcome), notes) = cache.scope(call).await;
     let whole = begun.elapsed();
     // Copies say nothing about whether the server is asked again.
     let is_first = outcome.is_hit() && !outcome.is_local_hit();
     if phase == Phase::After && is_first {
-        let now = shared.micros();
-        let _ = shared.hit.compare_exchange(0, now, Ordering::SeqCst, Ordering::SeqCst);
+        shared.firsts.note(function, key);
     }
     let newest = world.committed(function, key);
-    let asked = Asked { function, key, floor, newest, loses_writes: shared.loses_writes };
+    let asked = Asked { function, key, floor, firm, newest };
     // What began before and met with what went wrong belongs to it.
     let phase = phase.max(shared.phase().min(Phase::During));
     let cost = cost(whole, notes, &outcome);

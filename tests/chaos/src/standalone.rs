@@ -13,7 +13,7 @@ use crate::{Deployment, Manner, Proxy, Upstream};
 pub use fault::Fault;
 
 /// How often something is done again while it goes wrong.
-const AGAIN: Duration = Duration::from_millis(20);
+pub(crate) const AGAIN: Duration = Duration::from_millis(20);
 
 /// What makes a server slow to load: keys, and how long it stops at each of them, in microseconds.
 const FILLED: [&str; 2] = ["30000", "50"];

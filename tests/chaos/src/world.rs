@@ -74,6 +74,16 @@ pub(crate) fn fails(key: u32, version: u64) -> bool {
     (u64::from(key) + version).is_multiple_of(5)
 }
 
+/// Every call that can be made.
+pub(crate) fn calls() -> impl Iterator<Item = (Function, u32)> {
+    Function::ALL.into_iter().flat_map(|function| (0..KEYS).map(move |key| (function, key)))
+}
+
+/// Where a call comes among [`calls`].
+pub(crate) fn index(function: Function, key: u32) -> usize {
+    function as usize * KEYS as usize + key as usize
+}
+
 /// The group of an argument, for its tag.
 pub(crate) fn group(key: u32) -> u32 {
     key % GROUPS
@@ -87,16 +97,16 @@ pub(crate) struct World(Vec<Version>);
 struct Version {
     committed: AtomicU64,
     floor: AtomicU64,
+    firm: AtomicU64,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        let versions = Function::ALL.len() * KEYS as usize;
-        Self((0..versions).map(|_| Version::default()).collect())
+        Self(calls().map(|_| Version::default()).collect())
     }
 
     fn at(&self, function: Function, key: u32) -> &Version {
-        &self.0[function as usize * KEYS as usize + key as usize]
+        &self.0[index(function, key)]
     }
 
     /// The version that is committed now.
@@ -110,14 +120,23 @@ impl World {
     }
 
     /// An invalidation that began when `version` was committed has returned: this process is bound,
-    /// whether or not it could be delivered.
-    pub(crate) fn bind(&self, function: Function, key: u32, version: u64) {
-        self.at(function, key).floor.fetch_max(version, Ordering::SeqCst);
+    /// whether or not it could be delivered. It is firm where nothing can bring back what is gone.
+    pub(crate) fn bind(&self, function: Function, key: u32, version: u64, firm: bool) {
+        let at = self.at(function, key);
+        if firm {
+            at.firm.fetch_max(version, Ordering::SeqCst);
+        }
+        at.floor.fetch_max(version, Ordering::SeqCst);
     }
 
     /// The oldest version that a call which begins now may get.
     pub(crate) fn floor(&self, function: Function, key: u32) -> u64 {
         self.at(function, key).floor.load(Ordering::SeqCst)
+    }
+
+    /// As [`World::floor`], where what Redis has lost may come back.
+    pub(crate) fn firm(&self, function: Function, key: u32) -> u64 {
+        self.at(function, key).firm.load(Ordering::SeqCst)
     }
 
     /// A run of a function, which is quick and not always ready at once.

@@ -28,31 +28,34 @@ pub(super) async fn write(shared: Arc<Shared>, mut dice: Dice) {
 
 async fn write_one(shared: &Shared, function: Function, key: u32) {
     let Shared { cache, world, .. } = shared;
+    let firm = shared.is_firm();
     let version = world.commit(function, key);
     // Whether or not it could be delivered, this process is bound.
     let _ = cache.scope(functions::forget(world, function, key)).await;
-    world.bind(function, key, version);
+    world.bind(function, key, version, firm);
 }
 
 async fn write_prefix(shared: &Shared, function: Function) {
+    let firm = shared.is_firm();
     let versions = commit(&shared.world, function, 0..KEYS);
     let _ = shared.cache.invalidate_prefix(function.prefix()).await;
-    bind(&shared.world, function, versions);
+    bind(&shared.world, function, versions, firm);
 }
 
 async fn write_tag(shared: &Shared, tagged: u32) {
+    let firm = shared.is_firm();
     let keys = (0..KEYS).filter(|key| group(*key) == tagged);
     let versions = commit(&shared.world, Function::Tagged, keys);
     let _ = shared.cache.invalidate_tag(&format!("group:{tagged}")).await;
-    bind(&shared.world, Function::Tagged, versions);
+    bind(&shared.world, Function::Tagged, versions, firm);
 }
 
 fn commit(world: &World, function: Function, keys: impl Iterator<Item = u32>) -> Vec<(u32, u64)> {
     keys.map(|key| (key, world.commit(function, key))).collect()
 }
 
-fn bind(world: &World, function: Function, versions: Vec<(u32, u64)>) {
+fn bind(world: &World, function: Function, versions: Vec<(u32, u64)>, firm: bool) {
     for (key, version) in versions {
-        world.bind(function, key, version);
+        world.bind(function, key, version, firm);
     }
 }

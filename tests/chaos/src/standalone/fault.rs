@@ -38,7 +38,7 @@ pub enum Fault {
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 impl Fault {
-    /// All that are told apart by rows, with their names.
+    /// All of them, by the names of their rows.
     pub const ALL: [(&'static str, Self); 30] = [
         ("killed", Self::Killed),
         ("restarted", Self::Restarted),
@@ -71,12 +71,6 @@ impl Fault {
         ("replies-doubled-dense", Self::Wire(Manner::Garble(Garble::Duplicate, 3))),
         ("payload-flipped", Self::Wire(Manner::Garble(Garble::Payload, 20))),
     ];
-
-    /// Whether a client has a chance to notice: without a checksum in the protocol, it has none where
-    /// replies are well-formed and not what the server has said.
-    pub fn can_be_noticed(self) -> bool {
-        !matches!(self, Self::Wire(Manner::Garble(Garble::Payload, _)))
-    }
 }
 
 const fn delay(each_way: u32, jitter: u32) -> Manner {
