@@ -148,7 +148,7 @@ impl Right {
             let patience = store.patience();
             let done = store.compare_and_set(key, &self.seen(), write.clone(), patience).await;
             // Refused: it is gone already.
-            let lost = matches!(done, Err(Fault::Down | Fault::Timeout | Fault::Busy));
+            let lost = done.is_err_and(|fault| fault != Fault::WrongType);
             if !lost || began.elapsed() >= self.life || store.is_closed() {
                 return place;
             }

@@ -17,7 +17,8 @@ use crate::store::Key;
 /// out in one command: an entry must not be refilled from another that is still to be removed.
 const MOST: usize = 1 << 15;
 
-const PAUSES: [Duration; 2] = [Duration::from_millis(25), Duration::from_secs(1)];
+/// Between attempts: at first, and at last. While nothing is connected they cost nothing.
+const PAUSES: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(250)];
 
 #[derive(Default)]
 pub(crate) struct Tombstones {

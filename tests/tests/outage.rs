@@ -270,6 +270,29 @@ async fn a_lease_under_which_nothing_can_be_stored_keeps_nobody_waiting() {
     assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
 }
 
+static DEMOTED: AtomicU32 = AtomicU32::new(0);
+
+/// Its server takes no writes any more while it runs, the first time.
+#[cache_result(ttl = 60, lease = "60s", wait = "60s", skip(server))]
+async fn demoted(key: u32, server: &Server) -> u32 {
+    if DEMOTED.fetch_add(1, Ordering::SeqCst) == 0 {
+        let _: String = server.command(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    }
+    key
+}
+
+#[tokio::test]
+async fn a_lease_that_was_not_given_up_because_of_a_refusal_is_given_up_later() {
+    let server = Server::start().await;
+    let (cache, other) = (server.cache().await, server.cache().await);
+    assert_eq!(cache.scope(demoted(1, &server)).await, 1);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let _: String = server.command(&["REPLICAOF", "NO", "ONE"]).await;
+    let begun = Instant::now();
+    assert_eq!(other.scope(demoted(1, &server)).await, 1);
+    assert!(begun.elapsed() < DEADLINE, "{:?}", begun.elapsed());
+}
+
 static FROZEN: AtomicU32 = AtomicU32::new(0);
 
 /// Its server stops answering while it runs, the first time.

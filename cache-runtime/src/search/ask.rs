@@ -62,7 +62,7 @@ impl Search {
                     right.extend(&inner.store, key, held).await;
                 }
                 // It may have been taken all the same: on the same lane this comes after it.
-                (Err(Fault::Timeout | Fault::Down), Some(right)) => {
+                (Err(Fault::Timeout | Fault::Down | Fault::Refused(_)), Some(right)) => {
                     right.give_up(inner, key, Leaving::TheValue, None).await;
                 }
                 _ => {}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use deadpool_redis::redis::{self, Value};
 
 use super::errand::Errand;
-use super::{COMPARE_AND_SET, Redis, fault, in_redis};
+use super::{COMPARE_AND_SET, Redis, fault, in_redis, unexpected};
 use crate::entry::Seen;
 use crate::store::connection::{Sent, WRONG_TYPE};
 use crate::store::{Fault, Key, Write};
@@ -80,14 +80,22 @@ impl Redis {
         self.marks.touch(key.entry().as_bytes());
         match replies.pop().unwrap_or(Err(Sent::Down)) {
             Ok(done) => {
-                let written = done.last() == Some(&Value::Int(1));
+                let written = match done.last() {
+                    Some(Value::Int(1)) => true,
+                    Some(Value::Int(0)) => false,
+                    // The answer to something else: whether it has been written is not known.
+                    other => return Err(unexpected(other.unwrap_or(&Value::Nil))),
+                };
                 if !frees && written {
                     self.servers.writes_go_on(key.entry());
                 }
                 Ok((written, replies.into_iter().map(left).collect()))
             }
             Err(Sent::Error { code, text }) if code != WRONG_TYPE => {
-                self.servers.pause_writes(key.entry(), &text);
+                // What frees is tried again and again, and says nothing new.
+                if !frees {
+                    self.servers.pause_writes(key.entry(), &text);
+                }
                 Err(Fault::ReadOnly)
             }
             Err(sent) => Err(fault(sent)),
