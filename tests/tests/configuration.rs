@@ -509,6 +509,9 @@ fn a_login_is_found_wherever_clients_write_it_and_never_shown() {
     let urls = [
         ("unix://:hunter2@/run/redis.sock", "unix:///run/redis.sock?db=0"),
         ("unix://alice:hunter2@/run/redis.sock?db=2", "unix:///run/redis.sock?db=2"),
+        ("unix://alice:hunter2@run/redis.sock", "unix://run/redis.sock?db=0"),
+        ("unix://alice:hunter2?x@../redis.sock", "unix://../redis.sock?db=0"),
+        ("unix://run/redis.sock?pass=hunter2@x", "unix://run/redis.sock?db=0"),
         ("redis://host:6379/0?pass=pa@hunter2", "redis://host:6379/0"),
         ("redis://host:6379/1?password=hunter2", "redis://host:6379/1"),
         ("redis://host?client_name=a@b", "redis://host:6379/0"),

@@ -135,11 +135,12 @@ fn log_in(access: &mut Access, login: Option<&str>) {
 
 fn unix(rest: &str) -> Result<Deployment, String> {
     // As some clients write it: `unix://user:password@/run/redis.sock`.
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (login, path) = match place.rsplit_once('@') {
-        Some((login, path)) if !place.starts_with(['/', '.']) => (Some(login), path),
-        _ => (None, place),
-    };
+    // It ends as late as it can, so that nothing of a password is taken for a path.
+    let place = rest.split('?').next().unwrap_or_default();
+    let has_login = !rest.starts_with(['/', '.']) && place.contains([':', '@']);
+    let end = rest.rfind("@/").or_else(|| rest.rfind('@')).filter(|_| has_login);
+    let (login, rest) = end.map_or((None, rest), |end| (Some(&rest[..end]), &rest[end + 1..]));
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     if path.is_empty() {
         return Err("the path of the socket is missing, as in `unix:///run/redis.sock`".to_owned());
     }
