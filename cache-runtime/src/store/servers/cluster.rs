@@ -1,8 +1,8 @@
 //! The nodes of a cluster, and which of them has what.
 //!
 //! Any node that answers is asked for the whole; where they differ, the highest epoch counts. They are
-//! asked anew when a node sends a command on to another, and again and again while one of them is
-//! down: its replica may have taken over. A client for clusters would do this too, but hides which
+//! asked anew when a node sends a command on to another or does not answer one, and again and again
+//! while one of them is down: its replica may have taken over. A client for clusters would do this too, but hides which
 //! node is meant: one that is frozen would hold up the calls that concern the others.
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ use crate::background;
 use crate::config::{Address, Config, Deployment};
 use crate::near::Marks;
 use crate::store::Key;
-use crate::store::connection::{Ears, Epoch, Lanes, Listening, aside};
+use crate::store::connection::{Ears, Epoch, Lanes, Listening, aside, told};
 
 /// How often it is seen whether a node is down.
 const LOOK: Duration = Duration::from_millis(250);
@@ -240,41 +240,20 @@ impl Cluster {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 
-    /// Takes a view for the truth; whether it is the one that was there.
+    /// Takes a view for the truth; whether it is the one that was there, in the same epoch.
     fn adopt(&self, view: &View) -> bool {
         let mut nodes = self.nodes();
         if self.is_closed() {
             return true;
         }
         let before = self.map.load_full();
-        let mut map = Map {
-            nodes: Vec::new(),
-            slots: vec![NOBODY; SLOTS].into(),
-            replicas: view.replicas.clone(),
-        };
-        for (first, last, address) in &view.ranges {
-            let Some(lanes) = self.node(&mut nodes, address, None) else { continue };
-            let known = map.nodes.iter().position(|(known, _)| known == address);
-            let place = known.unwrap_or(map.nodes.len());
-            if place == map.nodes.len() {
-                map.nodes.push((address.clone(), lanes));
-            }
-            map.slots[usize::from(*first)..=usize::from(*last)].fill(place as u16);
-        }
+        let map = self.map_of(view, &mut nodes);
         let same = before.as_ref().is_some_and(|before| map.is_like(before));
-        let kept = |address: &Address, node: &mut Node| {
-            map.nodes.iter().any(|(known, _)| known == address)
-                || node.led.is_some_and(|led| led.elapsed() < STRAY)
+        let of_no_use = |address: &Address, node: &mut Node| {
+            map.nodes.iter().all(|(known, _)| known != address)
+                && node.led.is_none_or(|led| led.elapsed() >= STRAY)
         };
-        let (mut left, mut gone) = (HashMap::new(), Vec::new());
-        for (address, mut node) in nodes.drain() {
-            if kept(&address, &mut node) {
-                left.insert(address, node);
-            } else {
-                gone.push(node);
-            }
-        }
-        *nodes = left;
+        let gone: Vec<_> = nodes.extract_if(of_no_use).collect();
         if let (Some(before), false) = (&before, same) {
             tracing::info!(
                 nodes = map.nodes.len(),
@@ -289,12 +268,31 @@ impl Cluster {
         if !same {
             self.ears.surround(all);
         }
-        let agrees = same && self.epoch.set(view.epoch);
+        let known = self.epoch.set(view.epoch);
         drop(nodes);
-        for node in gone {
+        // Whoever waits for them is woken, which must not be done under the lock.
+        for (_, node) in gone {
             node.lanes.retire();
         }
-        agrees
+        same && known
+    }
+
+    fn map_of(&self, view: &View, nodes: &mut HashMap<Address, Node>) -> Map {
+        let mut map = Map {
+            nodes: Vec::new(),
+            slots: vec![NOBODY; SLOTS].into(),
+            replicas: view.replicas.clone(),
+        };
+        for (first, last, address) in &view.ranges {
+            let Some(lanes) = self.node(nodes, address, None) else { continue };
+            let known = map.nodes.iter().position(|(known, _)| known == address);
+            let place = known.unwrap_or(map.nodes.len());
+            if place == map.nodes.len() {
+                map.nodes.push((address.clone(), lanes));
+            }
+            map.slots[usize::from(*first)..=usize::from(*last)].fill(place as u16);
+        }
+        map
     }
 
     /// Whom to ask: first those that answer.
@@ -355,7 +353,7 @@ impl Cluster {
             let mut both = redis::pipe();
             both.cmd("CLUSTER").arg("SLOTS").cmd("CLUSTER").arg("INFO");
             let replies = connection.send_packed_commands(&both, 0, 2).await;
-            match &replies.map_err(|error| error.to_string())?[..] {
+            match &replies.map_err(|error| told(&error))?[..] {
                 [Value::ServerError(error), _] => Err(format!("{address}: {error}")),
                 [slots, info] => View::read(slots, info, address),
                 _ => Err("no answer".to_owned()),
