@@ -32,7 +32,17 @@ const NAMES: [&str; 18] = [
     "REDIS_HOST",
 ];
 
-const SCHEMES: [&str; 6] = ["redis", "REDIS", "valkey", "unix", "redis+unix", "rediss"];
+const SCHEMES: [&str; 9] = [
+    "redis",
+    "REDIS",
+    "valkey",
+    "unix",
+    "redis+unix",
+    "rediss",
+    "redis+cluster",
+    "redis+sentinel",
+    "rediss+sentinel",
+];
 
 fuzz_target!(|text: &str| {
     if text.contains(SECRET) {
