@@ -765,9 +765,9 @@ async fn versioned(key: u32) -> u64 {
 
 /// Sets the version in the header of the entry of a call.
 async fn set_version(server: &Server, key: &str, version: u32) {
-    let mut client = server.client().await;
-    let setrange = redis::cmd("SETRANGE").arg(key).arg(8).arg(&version.to_le_bytes()).to_owned();
-    setrange.query_async::<()>(&mut client).await.unwrap();
+    let mut entry = server.entry(key).await;
+    entry[8..12].copy_from_slice(&version.to_le_bytes());
+    server.set_entry(key, &entry).await;
 }
 
 #[tokio::test]

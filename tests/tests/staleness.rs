@@ -326,6 +326,7 @@ async fn who_tolerates_nothing_stale_is_served_nothing_stale() {
             let key = integration_tests::key_of(without_windows::value()).await;
             let mut entry = server.entry(&key).await;
             entry[64..72].copy_from_slice(&60_000_u64.to_le_bytes());
+            let entry = integration_tests::sealed(&entry);
             let set = async |left: &str| {
                 let mut client = server.client().await;
                 let mut set = redis::cmd("SET");
