@@ -1,6 +1,12 @@
 //! A slot that goes from one master to another, step by step.
 
+use std::time::{Duration, Instant};
+
 use super::ClusterServers;
+use super::slots::serves;
+
+/// The nodes tell each other within so long, also on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A slot on its way.
 #[derive(Clone, Copy, Debug)]
@@ -20,10 +26,19 @@ impl ClusterServers {
     ///
     /// Where a node refuses.
     pub async fn begin_to_migrate(&self, slot: u16, to: usize) -> Migration {
-        let from = self.master_of(slot).await;
-        self.set_slot(to, slot, &["IMPORTING", &self.id(from).await]).await;
-        self.set_slot(from, slot, &["MIGRATING", &self.id(to).await]).await;
-        Migration { slot, from, to }
+        let begun = Instant::now();
+        loop {
+            let from = self.master_of(slot).await;
+            let (here, there) = (self.id(from).await, self.id(to).await);
+            // What the nodes say of each other may be late, after the slot has moved before.
+            if self.try_set_slot(to, slot, &["IMPORTING", &here]).await.is_ok()
+                && self.try_set_slot(from, slot, &["MIGRATING", &there]).await.is_ok()
+            {
+                return Migration { slot, from, to };
+            }
+            assert!(begun.elapsed() < DEADLINE, "nobody has the slot {slot}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Moves what keys the slot has now.
@@ -68,6 +83,28 @@ impl ClusterServers {
                 self.set_slot(other, slot, &["NODE", &id]).await;
             }
         }
+        self.agree(slot, &id).await;
+    }
+
+    /// Tells the nodes again until all say it: what one of them has heard last may have been said before.
+    async fn agree(&self, slot: u16, id: &str) {
+        let begun = Instant::now();
+        loop {
+            let mut agreed = true;
+            for node in (0..self.nodes.len()).filter(|node| self.nodes[*node].runs()) {
+                let nodes: String = self.nodes[node].command(&["CLUSTER", "NODES"]).await;
+                if !nodes.lines().any(|line| line.starts_with(id) && serves(line, slot)) {
+                    agreed = false;
+                    // A replica refuses it, and hears of it.
+                    let _ = self.try_set_slot(node, slot, &["NODE", id]).await;
+                }
+            }
+            if agreed {
+                return;
+            }
+            assert!(begun.elapsed() < DEADLINE, "the nodes differ about the slot {slot}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// All three steps.
@@ -82,9 +119,13 @@ impl ClusterServers {
     }
 
     async fn set_slot(&self, node: usize, slot: u16, to: &[&str]) {
+        self.try_set_slot(node, slot, to).await.expect("the node agrees");
+    }
+
+    async fn try_set_slot(&self, node: usize, slot: u16, to: &[&str]) -> redis::RedisResult<()> {
         let slot = slot.to_string();
         let words = [&["CLUSTER", "SETSLOT", &slot], to].concat();
-        self.nodes[node].command::<()>(&words).await;
+        self.nodes[node].try_command(&words).await
     }
 
     async fn id(&self, node: usize) -> String {

@@ -51,7 +51,7 @@ pub(super) async fn have_none(node: &Node, addresses: &[String]) -> bool {
 }
 
 /// Whether a line of `CLUSTER NODES` gives a slot to its node.
-fn serves(line: &str, slot: u16) -> bool {
+pub(super) fn serves(line: &str, slot: u16) -> bool {
     line.split(' ').skip(8).any(|range| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         // What is in brackets is on its way.
