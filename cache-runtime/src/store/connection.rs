@@ -423,9 +423,14 @@ impl Lanes {
             self.leave(lane);
             return Sent::Down;
         }
-        // Read-only: the master has moved, and its name may already lead to the next one. Where a
-        // replica was meant, the pause of all writes that follows bounds the redials.
-        if lost || code == READ_ONLY {
+        // The master has moved, and its name may already lead to the next one. Where a replica was
+        // meant, the pause of all writes bounds the redials: also those of what is tried again and
+        // again although writes are paused.
+        let moved = code == READ_ONLY && !self.writes.are_paused();
+        if moved {
+            self.writes.pause(&text);
+        }
+        if lost || moved {
             self.evict(lane);
         }
         if code == CLUSTER_DOWN && self.server.part == Part::Node {
