@@ -55,6 +55,28 @@ async fn create(listing: Listing, fails: bool) -> Result<Listing, String> {
     if fails { Err("the database refuses it".to_owned()) } else { Ok(listing) }
 }
 
+#[cache_result(ttl = 60, prefix = "local-profiles", local)]
+async fn local_profile(id: u32) -> u64 {
+    run()
+}
+
+/// Leaves nothing of the task's cooperative budget.
+async fn exhaust() {
+    while tokio::task::coop::has_budget_remaining() {
+        tokio::task::coop::consume_budget().await;
+    }
+}
+
+#[cache_invalidate(local_profile(id), |id| local_profile(*id + 1))]
+async fn publish(id: u32) -> u32 {
+    exhaust().await;
+    id
+}
+
+/// Names its calls when the budget has been used up already.
+#[cache_invalidate(local_profile(id))]
+async fn publish_at_once(id: u32) {}
+
 /// What is there of all that `create` invalidates: by call, by prefix, by tag, and by its result.
 async fn left(id: u32) -> [bool; 4] {
     [
@@ -72,6 +94,61 @@ async fn fill(cache: &Cache, id: u32) {
     profile(id).await;
     cache.flush().await;
     assert_eq!(left(id).await, [true; 4]);
+}
+
+/// Stores a copy and an entry for each of `ids`.
+async fn fill_profiles(cache: &Cache, ids: &[u32]) {
+    for id in ids {
+        local_profile(*id).await;
+        cache.flush().await;
+        // Twice: a task gives way at every eighth look for a copy, and it is to be any of them.
+        local_profile(*id).await;
+        local_profile(*id).await;
+    }
+}
+
+const NONE: [u32; 0] = [];
+
+async fn left_of_profiles(ids: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut left = Vec::new();
+    for id in ids {
+        if peek(local_profile(id)).await.is_some() {
+            left.push(id);
+        }
+    }
+    left
+}
+
+#[tokio::test]
+async fn a_busy_task_invalidates_copies_as_an_idle_one_does() {
+    over_both(|cache: Cache| async move {
+        for id in (1000..1400).step_by(2) {
+            fill_profiles(&cache, &[id, id + 1]).await;
+            publish(id).await;
+            assert_eq!(left_of_profiles(id..id + 2).await, NONE, "by call, by closure");
+        }
+        for id in 2000..2050 {
+            fill_profiles(&cache, &[id]).await;
+            exhaust().await;
+            publish_at_once(id).await;
+            assert_eq!(left_of_profiles(id..=id).await, NONE);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_writers_joined_in_one_task_invalidate_all_that_they_name() {
+    over_both(|cache: Cache| async move {
+        for round in 0..20 {
+            let first = 3000 + round * 100;
+            let ids: Vec<u32> = (first..first + 60).step_by(2).collect();
+            fill_profiles(&cache, &ids).await;
+            futures::future::join_all(ids.iter().map(|id| publish(*id))).await;
+            assert_eq!(left_of_profiles(ids.into_iter()).await, NONE);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -21,7 +21,9 @@ pub(crate) struct Target {
 /// Finds the entry of a call in a single poll; `None` where the future reaches no cached function at
 /// once.
 pub(crate) fn target<F: Future>(call: F) -> Option<Target> {
-    let mut call = pin!(call);
+    // Unconstrained: a task that has used up its cooperative budget would be told to come back, and
+    // there is no second poll.
+    let mut call = pin!(tokio::task::coop::unconstrained(call));
     let mut cx = Context::from_waker(Waker::noop());
     let (_, answer) = Driver::new(Verb::Invalidate).poll(call.as_mut(), &mut cx, &mut None);
     answer?.downcast().ok().map(|target| *target)
