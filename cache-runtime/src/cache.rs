@@ -341,6 +341,7 @@ impl Cache {
     pub(crate) async fn invalidate(&self, names: Vec<String>, group: Option<usize>) -> Result<()> {
         let patience = self.0.config.connect_timeout.max(self.0.store.patience());
         let done = invalidate::invalidate(&self.0, names, patience).await;
+        let group = group.filter(|_| !self.is_off());
         let count = |what| group.iter().for_each(|group| self.counters(*group).count(what));
         match done {
             Ok(()) => {

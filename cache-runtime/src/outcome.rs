@@ -5,9 +5,9 @@ use std::time::Duration;
 
 /// What the cache did for one call; from [`observe`](crate::observe).
 ///
-/// `Display` writes one short word for a response header: `hit`, `local-hit`, `stale`, `joined`, `waited`,
-/// `computed`, or `bypassed` with its reason.
-#[derive(Debug, Clone, PartialEq)]
+/// `Display` writes one short word for a response header: `hit`, `local-hit`, `stale`, `stale-if-error`,
+/// `joined`, `waited`, `computed`, or `bypassed` with its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
     /// Where the value came from.
@@ -28,8 +28,10 @@ pub enum OutcomeKind {
     Hit,
     /// From a copy in this process (`local`).
     LocalHit,
-    /// From the store, past its ttl: while it is refreshed, or because the function has failed.
+    /// From the store, past its ttl, while it is refreshed.
     Stale,
+    /// From the store, past its ttl, because the function has failed.
+    StaleIfError,
     /// From a run of the function that another call of this process had under way.
     Joined,
     /// From the store, after waiting for another process's run of the function.
@@ -147,7 +149,7 @@ impl Outcome {
 
     /// The value came from the store, past its ttl.
     pub fn is_stale(&self) -> bool {
-        self.kind == OutcomeKind::Stale
+        matches!(self.kind, OutcomeKind::Stale | OutcomeKind::StaleIfError)
     }
 
     /// The value came from the store, after waiting for another process.
@@ -189,6 +191,7 @@ impl fmt::Display for Outcome {
             OutcomeKind::Hit => f.write_str("hit"),
             OutcomeKind::LocalHit => f.write_str("local-hit"),
             OutcomeKind::Stale => f.write_str("stale"),
+            OutcomeKind::StaleIfError => f.write_str("stale-if-error"),
             OutcomeKind::Waited => f.write_str("waited"),
             OutcomeKind::Joined => f.write_str("joined"),
             OutcomeKind::Computed => f.write_str("computed"),

@@ -20,6 +20,7 @@ use crate::search::{Role, Search};
 use crate::site::Warning;
 use crate::stats::Count;
 use crate::store::{Key, Write};
+use crate::verb::Verb;
 
 /// Sites whose last value was larger have a connection of their own.
 const BULK: usize = 256 << 10;
@@ -53,8 +54,8 @@ pub(crate) struct Ready {
     ttl: Duration,
 }
 
-/// Hands the output to all who joined, and what is to be stored to the queue. `forgiven`: a stale
-/// value is served in place of the error.
+/// Hands the output to all who joined, and what is to be stored to the queue; returns what came of
+/// the run. `forgiven`: a stale value is served in place of the error.
 pub(crate) fn settle<S: Shape, R: Rule<S>>(
     codec: &Codec<S, R>,
     search: &Search,
@@ -62,7 +63,7 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
     output: &S::Return,
     cost: Duration,
     forgiven: bool,
-) {
+) -> OutcomeKind {
     let Role { lead, reason } = role;
     let counters = search.counters();
     counters.add(Count::LoadMicros, u64::try_from(cost.as_micros()).unwrap_or(u64::MAX));
@@ -73,6 +74,9 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
     });
     let company = lead.as_ref().is_some_and(crate::search::Lead::has_company);
     let stores = reason.is_none();
+    if stores && search.call.verb == Some(Verb::Refresh) {
+        counters.count(Count::Refresh);
+    }
     let ready = if stores { encode(codec, &search.call, &opened).ok() } else { None };
     let mut outcome = reason.map_or(OutcomeKind::Computed, OutcomeKind::Bypassed);
 
@@ -101,10 +105,7 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
             (None, _) => {}
         }
     }
-    if let OutcomeKind::Bypassed(reason) = outcome {
-        counters.bypassed(reason);
-    }
-    search.observe(outcome, Some(cost), None);
+    outcome
 }
 
 /// What all who joined get: a clone where there is one to be had and somebody to get it. With
@@ -283,8 +284,13 @@ fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flow
     let identity = search.call.identity;
     let place = inner.queue.enter(ready.body.len());
     let entry = whole(search, ready, cost, &right.tokens);
+    let full = place.is_none();
     let (Some(place), Some(entry)) = (place, entry) else {
-        search.counters().count(Count::PopulateDropped);
+        search.counters().count(if full {
+            Count::PopulateQueueFull
+        } else {
+            Count::PopulateFailed
+        });
         give_up(inner, key, right, Leaving::TheValue, Some(flown));
         return;
     };
@@ -299,7 +305,8 @@ fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flow
             counters.count(Count::Populated);
             tracing::debug!(prefix, "cache set");
         } else {
-            counters.count(Count::PopulateDropped);
+            let fenced = written.is_ok();
+            counters.count(if fenced { Count::PopulateFenced } else { Count::PopulateFailed });
             tracing::debug!(prefix, ?written, "cache error");
         }
         if written.is_err() {

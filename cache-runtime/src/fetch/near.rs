@@ -33,7 +33,12 @@ const LARGE: u32 = 1024;
 /// A copy that counts. Neither hashed nor allocated for beyond the value's own clone.
 #[doc(hidden)]
 pub fn near<S: Shape, R: Rule<S>>(codec: &Codec<S, R>, call: &Call) -> Option<S::Return> {
-    codec.of_copy(copy(call)?.take())
+    let found = codec.of_copy(copy(call)?.take());
+    if found.is_none() {
+        // The value's own `Clone` has failed: the call goes on, and has another outcome.
+        call.counters().no_local_hit();
+    }
+    found
 }
 
 /// Not generic: one call from where the function is, and all that follows is inlined here.

@@ -39,15 +39,12 @@ impl Search {
     }
 
     /// The value came from the store; `stale` past its ttl.
-    pub(crate) fn served(&self, entry: &Entry, stale: bool) {
-        self.counters().count(Count::Hit);
+    pub(crate) fn served(&mut self, entry: &Entry, stale: bool) {
         let kind = if stale {
-            self.counters().count(Count::Stale);
             OutcomeKind::Stale
         } else if self.waited.is_zero() {
             OutcomeKind::Hit
         } else {
-            self.counters().count(Count::Waited);
             OutcomeKind::Waited
         };
         tracing::debug!(prefix = self.call.identity.prefix, "cache hit");
@@ -55,31 +52,19 @@ impl Search {
     }
 
     /// The value came from another run, or from one that was shared because there was no store.
-    pub(crate) fn joined(&self) {
-        if let Some(reason) = self.without_store {
-            self.counters().bypassed(reason);
-            self.observe(OutcomeKind::Bypassed(reason), None, None);
-        } else {
-            self.counters().count(Count::Joined);
-            self.observe(OutcomeKind::Joined, None, None);
-        }
+    pub(crate) fn joined(&mut self) {
+        let kind = self.without_store.map_or(OutcomeKind::Joined, OutcomeKind::Bypassed);
+        self.observe(kind, None, None);
     }
 
     /// The value was stored before, and is served because the function has failed.
-    pub(crate) fn forgave(&self, hit: &Hit) {
-        let kind = if hit.stale {
-            self.counters().count(Count::StaleIfError);
-            OutcomeKind::Stale
-        } else {
-            self.counters().count(Count::Hit);
-            OutcomeKind::Hit
-        };
+    pub(crate) fn forgave(&mut self, hit: &Hit) {
+        let kind = if hit.stale { OutcomeKind::StaleIfError } else { OutcomeKind::Hit };
         self.tell(kind, Some(hit.entry.cost), Some(hit.entry.life), self.left_of_kept());
     }
 
     pub(super) fn missed(&mut self) {
         if !std::mem::replace(&mut self.missed, true) {
-            self.counters().count(Count::Miss);
             tracing::debug!(prefix = self.call.identity.prefix, "cache miss");
         }
     }
@@ -112,9 +97,9 @@ impl Search {
         fault.reason()
     }
 
-    /// Tells `observe`, and notes slow traffic.
+    /// What came of the call: counts it, tells `observe`, and notes slow traffic.
     pub(crate) fn observe(
-        &self,
+        &mut self,
         kind: OutcomeKind,
         cost: Option<Duration>,
         life: Option<Duration>,
@@ -123,12 +108,16 @@ impl Search {
     }
 
     fn tell(
-        &self,
+        &mut self,
         kind: OutcomeKind,
         cost: Option<Duration>,
         life: Option<Duration>,
         left: Option<Duration>,
     ) {
+        // A refresh behind a call has no outcome of its own.
+        if !std::mem::replace(&mut self.told, true) {
+            self.counters().outcome(kind);
+        }
         if self.spent > self.inner().config.slow {
             self.counters().count(Count::Slow);
             let prefix = &self.call.identity.prefix;
@@ -153,6 +142,15 @@ impl Search {
                 "two functions share a key: each overwrites the other's entry; give one of them \
                  another `prefix`"
             );
+        }
+    }
+}
+
+/// Counts a call that ends without a value: dropped by its caller, or unwinding.
+impl Drop for Search {
+    fn drop(&mut self) {
+        if !self.told {
+            self.counters().count(Count::Abandoned);
         }
     }
 }
