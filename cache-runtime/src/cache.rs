@@ -2,15 +2,13 @@
 
 mod clear;
 mod close;
+mod scope;
 mod warm;
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::ops::Deref;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -30,6 +28,8 @@ use crate::waits::Waits;
 use crate::{background, invalidate, key, site};
 
 pub use clear::{Clear, Cleared};
+pub use scope::init;
+pub(crate) use scope::{Chosen, current, scoped};
 pub use warm::{Progress, Warm};
 
 /// How many values are refreshed behind calls at a time; past that they are served stale.
@@ -212,24 +212,6 @@ impl Cache {
         Self::new(Config { backend: Backend::Off, ..Config::default() })
     }
 
-    /// The cache that calls use outside a scope: the one given to [`init`], or one made from the
-    /// environment now.
-    pub fn global() -> Self {
-        global().clone()
-    }
-
-    /// Uses this cache for all cached calls that `future` makes on its own task.
-    ///
-    /// Tasks that it spawns are not covered. For parallel tests.
-    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            let _entered = Scope::enter(self);
-            future.as_mut().poll(cx)
-        })
-        .await
-    }
-
     /// Stops reading and populating. Invalidations still go out.
     pub fn disable(&self) {
         self.0.enabled.store(false, Ordering::Relaxed);
@@ -316,7 +298,12 @@ impl Cache {
         String::from_utf8_lossy(&name).into_owned()
     }
 
-    /// Removes what a prefix groups: one command, however many entries there are.
+    /// Removes what a prefix groups from this cache: one command, however many entries there are.
+    /// For the cache that calls use, there is [`invalidate_prefix`](crate::invalidate_prefix).
+    ///
+    /// `prefix` is the whole name of a group, as written in `prefix = ".."`, and no pattern. Where no
+    /// function that this process has called has it, the group may be another process's: that is no
+    /// error, and worth a warning where `prefix` looks like a pattern or a key.
     ///
     /// A call that begins after this has returned `Ok` gets a value from a run of its function that
     /// began after the removal, in any process.
@@ -328,7 +315,10 @@ impl Cache {
         self.invalidate(vec![self.prefix_token(prefix)], site::group_of(prefix)).await
     }
 
-    /// Removes what carries a tag, across prefixes, as [`Cache::invalidate_prefix`].
+    /// Removes what carries a tag from this cache, across prefixes, as [`Cache::invalidate_prefix`].
+    /// For the cache that calls use, there is [`invalidate_tag`](crate::invalidate_tag).
+    ///
+    /// A tag that nothing carries is no error.
     ///
     /// # Errors
     ///
@@ -383,78 +373,5 @@ impl fmt::Debug for Cache {
             .field("config", &self.0.config)
             .field("health", &self.health())
             .finish_non_exhaustive()
-    }
-}
-
-static GLOBAL: OnceLock<Cache> = OnceLock::new();
-
-/// Makes `cache` the one that calls use. Once, at start-up.
-///
-/// # Errors
-///
-/// [`Error::is_already_initialized`] where it was called before, or after the first cached call.
-pub fn init(cache: Cache) -> Result<()> {
-    GLOBAL.set(cache).map_err(|_| {
-        Error::new(
-            Kind::AlreadyInitialized,
-            "the global cache is already there: call `init` once, before the first cached call",
-        )
-    })
-}
-
-thread_local! {
-    /// Whether there is a scope: all that an ordinary call looks at.
-    static SCOPED: Cell<bool> = const { Cell::new(false) };
-    static SCOPE: RefCell<Option<Cache>> = const { RefCell::new(None) };
-}
-
-/// The cache that a call uses. The global one is not counted as a handle: a hit has no time for it.
-#[derive(Debug, Clone)]
-pub(crate) enum Chosen {
-    Global(&'static Cache),
-    Given(Cache),
-}
-
-impl Deref for Chosen {
-    type Target = Cache;
-
-    fn deref(&self) -> &Cache {
-        match self {
-            Self::Global(cache) => cache,
-            Self::Given(cache) => cache,
-        }
-    }
-}
-
-fn global() -> &'static Cache {
-    GLOBAL.get_or_init(Cache::from_env)
-}
-
-/// The cache of the innermost scope, or the global one.
-#[inline]
-pub(crate) fn current() -> Chosen {
-    scoped().map_or_else(|| Chosen::Global(global()), Chosen::Given)
-}
-
-/// The cache of the innermost scope, for what is spawned out of it.
-pub(crate) fn scoped() -> Option<Cache> {
-    if SCOPED.get() { SCOPE.with_borrow(Clone::clone) } else { None }
-}
-
-/// Restores the scope further out, also where a poll panics.
-struct Scope(Option<Cache>);
-
-impl Scope {
-    fn enter(cache: &Cache) -> Self {
-        SCOPED.set(true);
-        Self(SCOPE.replace(Some(cache.clone())))
-    }
-}
-
-impl Drop for Scope {
-    fn drop(&mut self) {
-        let outer = self.0.take();
-        SCOPED.set(outer.is_some());
-        SCOPE.replace(outer);
     }
 }

@@ -261,9 +261,34 @@ pub(crate) fn group_of(prefix: &str) -> Option<usize> {
     known.or_else(|| {
         let mut registry = lock.write().unwrap_or_else(PoisonError::into_inner);
         let others = registry.groups.len().saturating_sub(registry.own.len());
-        let known = registry.position(prefix);
-        known.or_else(|| (others < MOST_GROUPS_OF_OTHERS).then(|| registry.group(prefix)))
+        if let Some(known) = registry.position(prefix) {
+            return Some(known);
+        }
+        let group = (others < MOST_GROUPS_OF_OTHERS).then(|| registry.group(prefix))?;
+        let own: Vec<_> = registry.own.iter().take(KNOWN_TOLD).cloned().collect();
+        // A subscriber may want to know something of the registry.
+        drop(registry);
+        tell_unknown(prefix, &own);
+        Some(group)
     })
+}
+
+/// How many prefixes are named to whoever has named one that is not known.
+const KNOWN_TOLD: usize = 20;
+
+/// Another process may have functions of that prefix; none has one that is a pattern.
+fn tell_unknown(prefix: &str, known: &[String]) {
+    let pattern = prefix.contains('*') || prefix.replace("::", "").contains(':');
+    if pattern {
+        tracing::warn!(
+            prefix,
+            ?known,
+            "no function that this process has called has this prefix: a prefix is the whole name \
+             of a group, as written in `prefix = \"..\"`, and neither a pattern nor part of a key"
+        );
+    } else {
+        tracing::debug!(prefix, ?known, "no function that this process has called has this prefix");
+    }
 }
 
 /// The path of the function with this fingerprint, where this process has it.

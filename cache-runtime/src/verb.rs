@@ -13,6 +13,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
+use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::outcome::{Outcome, Reason};
 
@@ -69,6 +70,26 @@ where
         }
     })
     .await
+}
+
+/// Removes what a prefix groups: `invalidate_prefix("areas").await?`, as
+/// [`Cache::invalidate_prefix`] of the cache that calls use here ([`Cache::current`]).
+///
+/// # Errors
+///
+/// As [`invalidate`].
+pub async fn invalidate_prefix(prefix: &str) -> Result<()> {
+    Cache::current().invalidate_prefix(prefix).await
+}
+
+/// Removes what carries a tag, across prefixes: `invalidate_tag("agent:7").await?`, as
+/// [`Cache::invalidate_tag`] of the cache that calls use here ([`Cache::current`]).
+///
+/// # Errors
+///
+/// As [`invalidate`].
+pub async fn invalidate_tag(tag: &str) -> Result<()> {
+    Cache::current().invalidate_tag(tag).await
 }
 
 /// Runs the function whatever is stored, and stores what it returns; unless the entry that was there
