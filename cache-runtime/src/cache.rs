@@ -30,7 +30,7 @@ use crate::{background, invalidate, key, site};
 pub use clear::{Clear, Cleared};
 pub use scope::init;
 pub(crate) use scope::{Chosen, current, scoped};
-pub use warm::{Progress, Warm};
+pub use warm::{Progress, Warm, Warmed, Warming};
 
 /// How many values are refreshed behind calls at a time; past that they are served stale.
 const REFRESHES: usize = 64;

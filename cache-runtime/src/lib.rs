@@ -88,7 +88,7 @@ mod verb;
 mod waits;
 mod write;
 
-pub use cache::{Cache, Clear, Cleared, Health, Progress, Status, Warm, init};
+pub use cache::{Cache, Clear, Cleared, Health, Progress, Status, Warm, Warmed, Warming, init};
 pub use cache_macros::{cache_invalidate, cache_result};
 pub use call::IntoTtl;
 pub use config::Config;

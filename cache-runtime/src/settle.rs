@@ -1,7 +1,7 @@
 //! Everything after the function has run: who gets its output, and what is written.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use crate::search::{Role, Search};
 use crate::site::Warning;
 use crate::stats::Count;
 use crate::store::{Key, Write};
-use crate::verb::Verb;
+use crate::verb::{Fate, Verb};
 
 /// Sites whose last value was larger have a connection of their own.
 const BULK: usize = 256 << 10;
@@ -79,6 +79,9 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
     }
     let ready = if stores { encode(codec, &search.call, &opened).ok() } else { None };
     let mut outcome = reason.map_or(OutcomeKind::Computed, OutcomeKind::Bypassed);
+    if let Opened::Error(_) = opened {
+        search.met(|| Fate::Failed);
+    }
 
     if let Some(lead) = lead {
         let flight = lead.flight().clone();
@@ -282,6 +285,8 @@ pub(crate) fn whole(
 fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flown: Flown) {
     let (inner, key) = (search.inner().clone(), search.store_key().clone());
     let identity = search.call.identity;
+    let mut landed = None;
+    search.met(|| Fate::Written(landed.insert(Arc::<OnceLock<bool>>::default()).clone()));
     let place = inner.queue.enter(ready.body.len());
     let entry = whole(search, ready, cost, &right.tokens);
     let full = place.is_none();
@@ -308,6 +313,9 @@ fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flow
             let fenced = written.is_ok();
             counters.count(if fenced { Count::PopulateFenced } else { Count::PopulateFailed });
             tracing::debug!(prefix, ?written, "cache error");
+        }
+        if let Some(landed) = landed {
+            let _ = landed.set(written == Ok(true));
         }
         if written.is_err() {
             // It may have arrived all the same, and then there is nothing to give up.

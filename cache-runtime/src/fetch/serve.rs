@@ -4,6 +4,7 @@ use crate::contained;
 use crate::entry::{Entry, Kind};
 use crate::returns::{Codec, Opened, Payload, Rule, Shape};
 use crate::search::{Hit, Search};
+use crate::verb::Fate;
 
 /// What another run of the function returned, or what is served in its place.
 pub(super) fn receive<S: Shape, R: Rule<S>>(
@@ -20,6 +21,9 @@ pub(super) fn receive<S: Shape, R: Rule<S>>(
     let kept = in_place_of(codec, search, &output);
     if let Some(old) = kept.and_then(|kept| forgive(codec, search, &kept)) {
         return Some(old);
+    }
+    if let Opened::Error(_) = S::open(&output) {
+        search.met(|| Fate::Failed);
     }
     search.joined();
     Some(output)

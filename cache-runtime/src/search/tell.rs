@@ -11,7 +11,7 @@ use crate::outcome::{Outcome, OutcomeKind, Reason};
 use crate::site::{Warning, known};
 use crate::stats::{Count, Counters};
 use crate::store::{Fault, Key};
-use crate::verb::{self, Verb};
+use crate::verb::{self, Fate, Verb};
 
 impl Search {
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -61,6 +61,13 @@ impl Search {
     pub(crate) fn forgave(&mut self, hit: &Hit) {
         let kind = if hit.stale { OutcomeKind::StaleIfError } else { OutcomeKind::Hit };
         self.tell(kind, Some(hit.entry.cost), Some(hit.entry.life), self.left_of_kept());
+    }
+
+    /// What becomes of the output of a run, for who observes the call.
+    pub(crate) fn met(&self, fate: impl FnOnce() -> Fate) {
+        if self.call.verb == Some(Verb::Observe) {
+            verb::met(fate());
+        }
     }
 
     pub(super) fn missed(&mut self) {
