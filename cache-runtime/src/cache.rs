@@ -1,5 +1,6 @@
 //! The handle that users hold: one cache, and which of them a call uses.
 
+mod advance;
 mod clear;
 mod close;
 mod scope;
@@ -202,7 +203,8 @@ impl Cache {
         cache
     }
 
-    /// An in-process store with every setting at its default.
+    /// A cache that keeps values in this process, with every setting at its default. For tests, whose
+    /// clock [`Cache::advance`] moves, and for programs of one process.
     pub fn in_memory() -> Self {
         Self::new(Config::in_memory())
     }

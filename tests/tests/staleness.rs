@@ -574,3 +574,76 @@ async fn a_refresh_that_panics_or_fails_leaves_the_value() {
     })
     .await;
 }
+
+#[cache_result(ttl = "1h", jitter = 0, stale_while_revalidate = "1h", stale_if_error = "10h")]
+async fn hourly(key: u32) -> Result<u32, Failure> {
+    read(key)
+}
+
+#[cache_result(ttl = "1h", jitter = 0, local = "30m")]
+async fn copied(key: u32) -> u64 {
+    run()
+}
+
+#[tokio::test]
+async fn a_test_moves_the_clock_of_a_cache_in_process() {
+    let cache = integration_tests::in_memory();
+    let minutes = |minutes: u64| cache.advance(Duration::from_secs(minutes * 60));
+    cache
+        .scope(async {
+            let key = fresh();
+            commit(key, Ok(1));
+            assert_eq!(computed!(cache, hourly(key)), Ok(1));
+            commit(key, Ok(2));
+            minutes(59);
+            let (value, outcome) = observe(hourly(key)).await;
+            assert!(value == Ok(1) && outcome.is_hit(), "{outcome:?}");
+            assert_eq!(outcome.age.unwrap().as_secs() / 60, 59);
+            minutes(2);
+            assert_eq!(kind(observe(hourly(key)).await), (Ok(1), OutcomeKind::Stale));
+            landed(&cache).await;
+            assert_eq!(hit!(hourly(key)), Ok(2));
+            commit(key, Err(Failure::Down));
+            minutes(60 * 5);
+            assert_eq!(kind(observe(hourly(key)).await), (Ok(2), OutcomeKind::StaleIfError));
+            landed(&cache).await;
+            minutes(60 * 7);
+            assert_eq!(hourly(key).await, Err(Failure::Down));
+
+            let copy = computed!(cache, copied(key));
+            assert_eq!(kind(observe(copied(key)).await), (copy, OutcomeKind::Hit));
+            minutes(29);
+            let (value, outcome) = observe(copied(key)).await;
+            assert!(value == copy && outcome.is_local_hit(), "{outcome:?}");
+            // In ticks of 64 ms.
+            assert_eq!((outcome.age.unwrap().as_secs() + 1) / 60, 29);
+            minutes(2);
+            assert_eq!(kind(observe(copied(key)).await), (copy, OutcomeKind::Hit));
+            minutes(40);
+            assert_eq!(kind(observe(copied(key)).await).1, OutcomeKind::Computed);
+            // However far.
+            cache.advance(Duration::MAX);
+            cache.advance(Duration::MAX);
+            assert_eq!(kind(observe(copied(key)).await).1, OutcomeKind::Computed);
+        })
+        .await;
+    // Another cache has a clock of its own.
+    let other = integration_tests::in_memory();
+    let value = other.scope(async { computed!(other, copied(0)) }).await;
+    minutes(60 * 24);
+    assert_eq!(other.scope(async { hit!(copied(0)) }).await, value);
+}
+
+#[tokio::test]
+async fn the_clock_of_a_server_cannot_be_moved() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    let key = fresh();
+    cache
+        .scope(async {
+            let value = computed!(cache, copied(key));
+            cache.advance(Duration::from_secs(60 * 60 * 2));
+            assert_eq!(hit!(copied(key)), value);
+        })
+        .await;
+}

@@ -62,7 +62,7 @@ fn copy(call: &Call) -> Option<Value> {
 #[cold]
 fn observed(call: &Call, stored: Stored) {
     let key = Some(call.key(call.id()).entry().to_owned());
-    let (kind, age) = (OutcomeKind::LocalHit, Some(stored.age()));
+    let (kind, age) = (OutcomeKind::LocalHit, Some(stored.age(call.cache.inner().near.now())));
     verb::observed(Outcome { kind, key, age, cost: None });
 }
 
