@@ -3,6 +3,7 @@
 mod advance;
 mod clear;
 mod close;
+mod report;
 mod scope;
 mod warm;
 
@@ -332,40 +333,22 @@ impl Cache {
     /// Removes `names`; a first dial may take as long as a dial may, rather than a request's budget.
     pub(crate) async fn invalidate(&self, names: Vec<String>, group: Option<usize>) -> Result<()> {
         let patience = self.0.config.connect_timeout.max(self.0.store.patience());
+        let told = invalidate::Told::of(&names, group);
         let done = invalidate::invalidate(&self.0, names, patience).await;
+        told.tell(&done);
         let group = group.filter(|_| !self.is_off());
         let count = |what| group.iter().for_each(|group| self.counters(*group).count(what));
         match done {
             Ok(()) => {
                 count(Count::Invalidated);
-                tracing::debug!(prefix = group.map(site::group_name), "cache invalidate");
                 Ok(())
             }
             Err(fault) => {
                 count(Count::Error);
-                tracing::debug!(?fault, "cache error");
-                Err(fault.into())
+                let what = group.map(|group| format!("`{}`", site::group_name(group)));
+                Err(Error::from(fault).of_invalidating(what.as_deref().unwrap_or("a tag")))
             }
         }
-    }
-
-    fn log_now_and_then(&self) {
-        let every = self.0.config.log_interval;
-        if every.is_zero() || self.is_off() {
-            return;
-        }
-        let inner = Arc::downgrade(&self.0);
-        background::spawn(async move {
-            loop {
-                tokio::time::sleep(every).await;
-                let Some(inner) = inner.upgrade().filter(|inner| !inner.is_closed()) else {
-                    return;
-                };
-                for (prefix, stats) in inner.board.snapshot() {
-                    tracing::info!(prefix, "{stats}");
-                }
-            }
-        });
     }
 }
 

@@ -136,6 +136,22 @@ impl Reason {
     }
 }
 
+impl OutcomeKind {
+    /// The kind as one word, for headers and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::LocalHit => "local-hit",
+            Self::Stale => "stale",
+            Self::StaleIfError => "stale-if-error",
+            Self::Waited => "waited",
+            Self::Joined => "joined",
+            Self::Computed => "computed",
+            Self::Bypassed(_) => "bypassed",
+        }
+    }
+}
+
 impl Outcome {
     /// The value came from the store, or from a copy of it in this process, fresh.
     pub fn is_hit(&self) -> bool {
@@ -187,16 +203,8 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            OutcomeKind::Hit => f.write_str("hit"),
-            OutcomeKind::LocalHit => f.write_str("local-hit"),
-            OutcomeKind::Stale => f.write_str("stale"),
-            OutcomeKind::StaleIfError => f.write_str("stale-if-error"),
-            OutcomeKind::Waited => f.write_str("waited"),
-            OutcomeKind::Joined => f.write_str("joined"),
-            OutcomeKind::Computed => f.write_str("computed"),
-            OutcomeKind::Bypassed(reason) => write!(f, "bypassed ({})", reason.as_str()),
-        }
+        f.write_str(self.kind.as_str())?;
+        self.reason().map_or(Ok(()), |reason| write!(f, " ({reason})"))
     }
 }
 

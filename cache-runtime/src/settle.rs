@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -52,6 +52,13 @@ pub(crate) struct Ready {
     kind: Kind,
     body: Bytes,
     ttl: Duration,
+}
+
+impl Ready {
+    /// Encoded bytes, and the ttl before the jitter: for logs.
+    pub(crate) fn size_and_ttl(&self) -> (usize, Duration) {
+        (self.body.len(), self.ttl)
+    }
 }
 
 /// Hands the output to all who joined, and what is to be stored to the queue; returns what came of
@@ -243,12 +250,16 @@ pub(crate) fn encode_for_put<S: Shape, R: Rule<S>>(
     output: &S::Return,
 ) -> error::Result<Ready> {
     let ready = encode(codec, call, &S::open(output));
-    ready.map_err(|why| Error::new(error::Kind::Value, why))
+    ready.map_err(|why| {
+        let function = call.identity.path();
+        Error::new(error::Kind::Value, format!("nothing is stored for `{function}`: {why}"))
+    })
 }
 
 fn once(call: &Call, warning: Warning, why: &str) {
     if call.identity.once(warning) {
-        tracing::warn!(function = call.identity.path(), "{why}");
+        let identity = call.identity;
+        tracing::warn!(function = identity.path(), prefix = identity.prefix, "{why}");
     }
 }
 
@@ -301,18 +312,21 @@ fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flow
     };
     let mut place = Some(place);
     let tokens_for = ready.ttl.saturating_add(identity.window()).saturating_add(EXTENDED);
+    let (bytes, ttl) = ready.size_and_ttl();
     background::spawn_begun(async move {
-        let (store, prefix) = (&inner.store, &identity.prefix);
+        let (store, prefix, began) = (&inner.store, &identity.prefix, Instant::now());
         let counters = inner.counters(identity.group);
         let patience = store.patience();
         let written = store.populate(&key, &right.seen(), entry, tokens_for, patience).await;
         if written == Ok(true) {
             counters.count(Count::Populated);
-            tracing::debug!(prefix, "cache set");
+            let (key, took) = (key.entry(), began.elapsed());
+            tracing::debug!(prefix, key, bytes, ?ttl, ?took, "cache set");
         } else {
             let fenced = written.is_ok();
             counters.count(if fenced { Count::PopulateFenced } else { Count::PopulateFailed });
-            tracing::debug!(prefix, ?written, "cache error");
+            let (key, took) = (key.entry(), began.elapsed());
+            tracing::debug!(prefix, key, bytes, ?took, ?written, "cache error");
         }
         if let Some(landed) = landed {
             let _ = landed.set(written == Ok(true));

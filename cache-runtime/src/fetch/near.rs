@@ -52,11 +52,20 @@ fn copy(call: &Call) -> Option<Value> {
         HITS.set(0);
     }
     inner.counters(call.identity.group).local_hit();
-    tracing::debug!(prefix = call.identity.prefix, "cache local hit");
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        log(call, stored);
+    }
     if call.verb.is_some() {
         observed(call, stored);
     }
     Some(value)
+}
+
+#[cold]
+fn log(call: &Call, stored: Stored) {
+    let (prefix, key) = (&call.identity.prefix, call.key(call.id()));
+    let age = stored.age(call.cache.inner().near.now());
+    tracing::debug!(prefix, key = key.entry(), ?age, "cache local hit");
 }
 
 #[cold]

@@ -47,7 +47,6 @@ impl Search {
         } else {
             OutcomeKind::Waited
         };
-        tracing::debug!(prefix = self.call.identity.prefix, "cache hit");
         self.observe(kind, Some(entry.cost), Some(entry.life));
     }
 
@@ -72,7 +71,8 @@ impl Search {
 
     pub(super) fn missed(&mut self) {
         if !std::mem::replace(&mut self.missed, true) {
-            tracing::debug!(prefix = self.call.identity.prefix, "cache miss");
+            let (prefix, key) = (&self.call.identity.prefix, self.key.entry());
+            tracing::debug!(prefix, key, spent = ?self.spent, "cache miss");
         }
     }
 
@@ -91,7 +91,8 @@ impl Search {
 
     pub(super) fn warn(&self, warning: Warning, why: &str) {
         if self.call.identity.once(warning) {
-            tracing::warn!(function = self.call.identity.path(), "{why}");
+            let identity = self.call.identity;
+            tracing::warn!(function = identity.path(), prefix = identity.prefix, "{why}");
         }
     }
 
@@ -100,7 +101,8 @@ impl Search {
             self.warn(Warning::Refused, &format!("redis refuses to be read: {error}"));
         }
         self.counters().count(Count::Error);
-        tracing::debug!(prefix = self.call.identity.prefix, ?fault, "cache error");
+        let (prefix, key) = (&self.call.identity.prefix, self.key.entry());
+        tracing::debug!(prefix, key, spent = ?self.spent, ?fault, "cache error");
         fault.reason()
     }
 
@@ -122,18 +124,39 @@ impl Search {
         left: Option<Duration>,
     ) {
         // A refresh behind a call has no outcome of its own.
+        let age = life.zip(left).map(|(life, left)| life.saturating_sub(left));
         if !std::mem::replace(&mut self.told, true) {
             self.counters().outcome(kind);
+            self.log(kind, age);
         }
         if self.spent > self.inner().config.slow {
             self.counters().count(Count::Slow);
-            let prefix = &self.call.identity.prefix;
-            tracing::debug!(prefix, spent = ?self.spent, "cache slow");
+            let (prefix, key) = (&self.call.identity.prefix, self.key.entry());
+            tracing::debug!(prefix, key, spent = ?self.spent, "cache slow");
         }
         if self.call.verb == Some(Verb::Observe) {
-            let age = life.zip(left).map(|(life, left)| life.saturating_sub(left));
             let key = Some(self.key.entry().to_owned());
             verb::observed(Outcome { kind, key, age, cost });
+        }
+    }
+
+    /// What a run has computed has its own lines: that it was missed, and that it was set.
+    fn log(&self, kind: OutcomeKind, age: Option<Duration>) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let (prefix, key, spent) = (&self.call.identity.prefix, self.key.entry(), self.spent);
+        let (age, waited) = (age.map(tracing::field::debug), self.waited);
+        match kind {
+            OutcomeKind::Computed => {}
+            OutcomeKind::Joined => tracing::debug!(prefix, key, ?spent, ?waited, "cache joined"),
+            OutcomeKind::Bypassed(reason) => {
+                tracing::debug!(prefix, key, ?spent, reason = reason.as_str(), "cache bypass");
+            }
+            _ => {
+                let outcome = kind.as_str();
+                tracing::debug!(prefix, key, age, ?spent, ?waited, outcome, "cache hit");
+            }
         }
     }
 
