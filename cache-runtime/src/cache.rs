@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::config::{Backend, Config};
+use crate::config::{self, Backend, Config};
 use crate::error::{Error, Kind, Result};
 use crate::flight::Flights;
 use crate::key::Buffer;
@@ -123,6 +123,9 @@ impl fmt::Display for Status {
 
 /// The store that the settings ask for; the error says what is wrong with them.
 fn store(config: &Config, marks: &Arc<Marks>) -> std::result::Result<Store, String> {
+    if let Some(problem) = config::namespace_problem(&config.namespace) {
+        return Err(format!("namespace: {problem}"));
+    }
     Ok(match &config.backend {
         Backend::Off => Store::Off,
         Backend::Memory => Store::Memory(Memory::new(config.local_bytes, marks.clone())),

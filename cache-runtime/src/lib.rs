@@ -96,8 +96,8 @@ pub use error::Error;
 pub use outcome::{Outcome, OutcomeKind, Reason};
 pub use stats::{PrefixStats, Stats};
 pub use verb::{
-    Calls, Explanation, Stored, Verdict, bypass, explain, invalidate, invalidate_prefix,
-    invalidate_tag, observe, peek, put, refresh,
+    Calls, Explanation, Stored, StoredKind, Verdict, bypass, explain, invalidate,
+    invalidate_prefix, invalidate_tag, observe, peek, put, refresh,
 };
 
 /// What expansions call. Not part of the public interface.

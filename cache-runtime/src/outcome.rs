@@ -21,7 +21,7 @@ pub struct Outcome {
 }
 
 /// Where the value of a call came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OutcomeKind {
     /// From the store.

@@ -19,7 +19,7 @@ use crate::outcome::{Outcome, Reason};
 
 pub use calls::{Calls, invalidate};
 pub(crate) use calls::{Target, target};
-pub use explain::{Explanation, Stored, Verdict, explain};
+pub use explain::{Explanation, Stored, StoredKind, Verdict, explain};
 use ticket::Driver;
 pub(crate) use ticket::{Fate, Verb, Watched, answer, lent, met, observed, take};
 

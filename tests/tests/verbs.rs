@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cache_runtime::{
-    Cache, PrefixStats, Progress, Reason, Verdict, Warmed, bypass, cache_result, explain,
-    invalidate, observe, peek, put, refresh,
+    Cache, PrefixStats, Progress, Reason, StoredKind, Verdict, Warmed, bypass, cache_result,
+    explain, invalidate, observe, peek, put, refresh,
 };
 use futures::FutureExt;
 use integration_tests::{Server, both_stores, computed, hit, in_memory, over_both, run};
@@ -62,7 +62,7 @@ macro_rules! every_verb {
         let explained = explain($call).await.unwrap();
         assert_eq!(explained.verdict, Verdict::Hit);
         let stored = explained.stored.unwrap();
-        assert_eq!((stored.kind, stored.version), ("value", 1));
+        assert_eq!((stored.kind, stored.version), (StoredKind::Value, 1));
         assert!(stored.size > 64 && stored.left.is_some() && stored.age.is_some());
 
         let beside = bypass($call).await;

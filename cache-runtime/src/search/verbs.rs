@@ -12,7 +12,7 @@ use crate::outcome::Reason;
 use crate::settle::{self, Ready};
 use crate::stats::Count;
 use crate::store::{Fault, Found, Read};
-use crate::verb::{Explanation, Stored, Verdict};
+use crate::verb::{Explanation, Stored, StoredKind, Verdict};
 
 impl Search {
     /// The live entry of the call, whatever `when` says.
@@ -138,9 +138,9 @@ impl Search {
 fn stored(entry: &Entry, left: Option<Duration>) -> Stored {
     Stored {
         kind: match entry.kind {
-            Kind::Lease => "lease",
-            Kind::Value => "value",
-            Kind::None => "none",
+            Kind::Lease => StoredKind::Lease,
+            Kind::Value => StoredKind::Value,
+            Kind::None => StoredKind::None,
         },
         age: left.map(|left| entry.life.saturating_sub(left)),
         left,
