@@ -1,21 +1,21 @@
 //! The handle that users hold: one cache, and which of them a call uses.
 
+mod advance;
 mod clear;
 mod close;
+mod report;
+mod scope;
 mod warm;
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::ops::Deref;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::config::{Backend, Config};
+use crate::config::{self, Backend, Config};
 use crate::error::{Error, Kind, Result};
 use crate::flight::Flights;
 use crate::key::Buffer;
@@ -30,7 +30,9 @@ use crate::waits::Waits;
 use crate::{background, invalidate, key, site};
 
 pub use clear::{Clear, Cleared};
-pub use warm::{Progress, Warm};
+pub use scope::init;
+pub(crate) use scope::{Chosen, current, scoped};
+pub use warm::{Progress, Warm, Warmed, Warming};
 
 /// How many values are refreshed behind calls at a time; past that they are served stale.
 const REFRESHES: usize = 64;
@@ -121,6 +123,9 @@ impl fmt::Display for Status {
 
 /// The store that the settings ask for; the error says what is wrong with them.
 fn store(config: &Config, marks: &Arc<Marks>) -> std::result::Result<Store, String> {
+    if let Some(problem) = config::namespace_problem(&config.namespace) {
+        return Err(format!("namespace: {problem}"));
+    }
     Ok(match &config.backend {
         Backend::Off => Store::Off,
         Backend::Memory => Store::Memory(Memory::new(config.local_bytes, marks.clone())),
@@ -202,7 +207,8 @@ impl Cache {
         cache
     }
 
-    /// An in-process store with every setting at its default.
+    /// A cache that keeps values in this process, with every setting at its default. For tests, whose
+    /// clock [`Cache::advance`] moves, and for programs of one process.
     pub fn in_memory() -> Self {
         Self::new(Config::in_memory())
     }
@@ -210,24 +216,6 @@ impl Cache {
     /// A cache that is off: every function runs plainly.
     pub fn disabled() -> Self {
         Self::new(Config { backend: Backend::Off, ..Config::default() })
-    }
-
-    /// The cache that calls use outside a scope: the one given to [`init`], or one made from the
-    /// environment now.
-    pub fn global() -> Self {
-        global().clone()
-    }
-
-    /// Uses this cache for all cached calls that `future` makes on its own task.
-    ///
-    /// Tasks that it spawns are not covered. For parallel tests.
-    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            let _entered = Scope::enter(self);
-            future.as_mut().poll(cx)
-        })
-        .await
     }
 
     /// Stops reading and populating. Invalidations still go out.
@@ -316,7 +304,12 @@ impl Cache {
         String::from_utf8_lossy(&name).into_owned()
     }
 
-    /// Removes what a prefix groups: one command, however many entries there are.
+    /// Removes what a prefix groups from this cache: one command, however many entries there are.
+    /// For the cache that calls use, there is [`invalidate_prefix`](crate::invalidate_prefix).
+    ///
+    /// `prefix` is the whole name of a group, as written in `prefix = ".."`, and no pattern. Where no
+    /// function that this process has called has it, the group may be another process's: that is no
+    /// error, and worth a warning where `prefix` looks like a pattern or a key.
     ///
     /// A call that begins after this has returned `Ok` gets a value from a run of its function that
     /// began after the removal, in any process.
@@ -328,7 +321,10 @@ impl Cache {
         self.invalidate(vec![self.prefix_token(prefix)], site::group_of(prefix)).await
     }
 
-    /// Removes what carries a tag, across prefixes, as [`Cache::invalidate_prefix`].
+    /// Removes what carries a tag from this cache, across prefixes, as [`Cache::invalidate_prefix`].
+    /// For the cache that calls use, there is [`invalidate_tag`](crate::invalidate_tag).
+    ///
+    /// A tag that nothing carries is no error.
     ///
     /// # Errors
     ///
@@ -340,39 +336,22 @@ impl Cache {
     /// Removes `names`; a first dial may take as long as a dial may, rather than a request's budget.
     pub(crate) async fn invalidate(&self, names: Vec<String>, group: Option<usize>) -> Result<()> {
         let patience = self.0.config.connect_timeout.max(self.0.store.patience());
+        let told = invalidate::Told::of(&names, group);
         let done = invalidate::invalidate(&self.0, names, patience).await;
+        told.tell(&done);
+        let group = group.filter(|_| !self.is_off());
         let count = |what| group.iter().for_each(|group| self.counters(*group).count(what));
         match done {
             Ok(()) => {
                 count(Count::Invalidated);
-                tracing::debug!(prefix = group.map(site::group_name), "cache invalidate");
                 Ok(())
             }
             Err(fault) => {
                 count(Count::Error);
-                tracing::debug!(?fault, "cache error");
-                Err(fault.into())
+                let what = group.map(|group| format!("`{}`", site::group_name(group)));
+                Err(Error::from(fault).of_invalidating(what.as_deref().unwrap_or("a tag")))
             }
         }
-    }
-
-    fn log_now_and_then(&self) {
-        let every = self.0.config.log_interval;
-        if every.is_zero() || self.is_off() {
-            return;
-        }
-        let inner = Arc::downgrade(&self.0);
-        background::spawn(async move {
-            loop {
-                tokio::time::sleep(every).await;
-                let Some(inner) = inner.upgrade().filter(|inner| !inner.is_closed()) else {
-                    return;
-                };
-                for (prefix, stats) in inner.board.snapshot() {
-                    tracing::info!(prefix, "{stats}");
-                }
-            }
-        });
     }
 }
 
@@ -382,78 +361,5 @@ impl fmt::Debug for Cache {
             .field("config", &self.0.config)
             .field("health", &self.health())
             .finish_non_exhaustive()
-    }
-}
-
-static GLOBAL: OnceLock<Cache> = OnceLock::new();
-
-/// Makes `cache` the one that calls use. Once, at start-up.
-///
-/// # Errors
-///
-/// [`Error::is_already_initialized`] where it was called before, or after the first cached call.
-pub fn init(cache: Cache) -> Result<()> {
-    GLOBAL.set(cache).map_err(|_| {
-        Error::new(
-            Kind::AlreadyInitialized,
-            "the global cache is already there: call `init` once, before the first cached call",
-        )
-    })
-}
-
-thread_local! {
-    /// Whether there is a scope: all that an ordinary call looks at.
-    static SCOPED: Cell<bool> = const { Cell::new(false) };
-    static SCOPE: RefCell<Option<Cache>> = const { RefCell::new(None) };
-}
-
-/// The cache that a call uses. The global one is not counted as a handle: a hit has no time for it.
-#[derive(Debug, Clone)]
-pub(crate) enum Chosen {
-    Global(&'static Cache),
-    Given(Cache),
-}
-
-impl Deref for Chosen {
-    type Target = Cache;
-
-    fn deref(&self) -> &Cache {
-        match self {
-            Self::Global(cache) => cache,
-            Self::Given(cache) => cache,
-        }
-    }
-}
-
-fn global() -> &'static Cache {
-    GLOBAL.get_or_init(Cache::from_env)
-}
-
-/// The cache of the innermost scope, or the global one.
-#[inline]
-pub(crate) fn current() -> Chosen {
-    scoped().map_or_else(|| Chosen::Global(global()), Chosen::Given)
-}
-
-/// The cache of the innermost scope, for what is spawned out of it.
-pub(crate) fn scoped() -> Option<Cache> {
-    if SCOPED.get() { SCOPE.with_borrow(Clone::clone) } else { None }
-}
-
-/// Restores the scope further out, also where a poll panics.
-struct Scope(Option<Cache>);
-
-impl Scope {
-    fn enter(cache: &Cache) -> Self {
-        SCOPED.set(true);
-        Self(SCOPE.replace(Some(cache.clone())))
-    }
-}
-
-impl Drop for Scope {
-    fn drop(&mut self) {
-        let outer = self.0.take();
-        SCOPED.set(outer.is_some());
-        SCOPE.replace(outer);
     }
 }

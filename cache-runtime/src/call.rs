@@ -169,6 +169,7 @@ impl Call {
         if self.identity.once(Warning::Key) {
             tracing::warn!(
                 function = self.identity.path(),
+                prefix = self.identity.prefix,
                 problem,
                 "an argument cannot be made into a key: calls with it run without the cache"
             );

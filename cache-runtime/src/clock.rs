@@ -19,9 +19,32 @@ const TICK: u32 = 6;
 
 impl Coarse {
     pub(crate) fn now() -> Self {
-        static START: OnceLock<coarsetime::Instant> = OnceLock::new();
-        let now = coarsetime::Instant::now_without_cache_update();
-        Self(now.duration_since(*START.get_or_init(|| now)).as_millis())
+        Self::since(Self::start())
+    }
+
+    /// The moment of the first use, in the clock's own ticks.
+    pub(crate) fn start() -> u64 {
+        static START: OnceLock<u64> = OnceLock::new();
+        *START.get_or_init(Self::raw)
+    }
+
+    /// Counted from a moment of one's own, which may lie before the first of the clock's: hence wrapping.
+    pub(crate) fn since(start: u64) -> Self {
+        let ticks = Self::raw().wrapping_sub(start).cast_signed().max(0).cast_unsigned();
+        Self(coarsetime::Duration::from_ticks(ticks).as_millis())
+    }
+
+    /// `start` so much earlier, that what is counted from there comes so much later.
+    pub(crate) fn earlier(start: u64, by: Duration) -> u64 {
+        let by =
+            coarsetime::Duration::from(by.min(Duration::from_secs(u32::MAX.into()))).as_ticks();
+        let now = Self::raw();
+        let since = now.wrapping_sub(start).saturating_add(by).min(i64::MAX.cast_unsigned());
+        now.wrapping_sub(since)
+    }
+
+    fn raw() -> u64 {
+        coarsetime::Instant::now_without_cache_update().as_ticks()
     }
 
     pub(crate) fn at_millis(millis: u64) -> Self {

@@ -169,7 +169,9 @@ impl Config {
         })
     }
 
-    /// First part of every Redis key; keeps deployments apart on one server. Default: `cache`.
+    /// First part of every Redis key; keeps deployments apart on one server. One that is empty, or has
+    /// blanks or control characters, is an error of [`Cache::connect`](crate::Cache::connect). Default:
+    /// `cache`.
     #[must_use]
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
@@ -280,6 +282,21 @@ impl Config {
         self
     }
 
+    /// Cache traffic of a call above this is counted as slow. Default: 50 ms.
+    #[must_use]
+    pub fn slow(mut self, above: Duration) -> Self {
+        self.slow = above;
+        self
+    }
+
+    /// How often the statistics of the time since the last are logged, one line for each prefix that
+    /// was used meanwhile; zero is never. Default: never.
+    #[must_use]
+    pub fn log_interval(mut self, every: Duration) -> Self {
+        self.log_interval = every;
+        self
+    }
+
     /// The size of the near cache, all functions together, and of the in-process store, each in
     /// bytes. Default: 64 MiB.
     #[must_use]
@@ -287,6 +304,15 @@ impl Config {
         self.local_bytes = bytes;
         self
     }
+}
+
+/// What is wrong with a namespace, if anything is.
+pub(crate) fn namespace_problem(namespace: &str) -> Option<&'static str> {
+    if namespace.is_empty() {
+        return Some("must not be empty");
+    }
+    let odd = |c: char| c.is_whitespace() || c.is_control();
+    namespace.chars().any(odd).then_some("must not contain blanks or control characters")
 }
 
 impl fmt::Debug for Config {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::site::Identity;
+
 /// What went wrong outside a cached function.
 ///
 /// A cached function never returns it: there, every failure of the cache means that the function
@@ -43,8 +45,15 @@ impl Error {
         )
     }
 
-    pub(crate) fn no_key() -> Self {
-        Self::new(Kind::Value, "the arguments cannot be made into a key")
+    pub(crate) fn no_key(identity: &Identity) -> Self {
+        let function = identity.path();
+        Self::new(Kind::Value, format!("the arguments of `{function}` cannot be made into a key"))
+    }
+
+    /// The same error, of the invalidation of something.
+    pub(crate) fn of_invalidating(self, what: &str) -> Self {
+        let Self { kind, message } = self;
+        Self::new(kind, format!("the invalidation of {what} is not confirmed: {message}"))
     }
 
     /// A setting is wrong; the text names the variable.

@@ -14,7 +14,7 @@ use futures_util::future::Either;
 use tokio::runtime::Handle;
 
 use crate::call::Call;
-use crate::outcome::{Outcome, Reason};
+use crate::outcome::{Outcome, OutcomeKind, Reason};
 use crate::returns::{Codec, Rule, Shape};
 use crate::search::{Hit, Placed, Role, Search, Step};
 use crate::verb::{self, Verb};
@@ -122,7 +122,7 @@ where
 /// Off, asked to bypass, or `when` was false: what is still to be told.
 fn skipped(call: &Call, reason: Reason) -> Option<Reason> {
     if !call.cache.is_off() {
-        call.counters().bypassed(reason);
+        call.counters().outcome(OutcomeKind::Bypassed(reason));
     }
     (call.verb == Some(Verb::Observe)).then_some(reason)
 }
@@ -218,9 +218,14 @@ impl<S: Shape, R: Rule<S>> Run<S, R> {
             }
         })
         .await;
-        let Self { codec, search, role } = *self;
+        let Self { codec, mut search, role } = *self;
+        let cost = started.elapsed();
         let kept = in_place_of(&codec, &search, &output);
-        settle::settle(&codec, &search, role, &output, started.elapsed(), kept.is_some());
-        kept.and_then(|kept| forgive(&codec, &search, &kept)).unwrap_or(output)
+        let outcome = settle::settle(&codec, &search, role, &output, cost, kept.is_some());
+        if let Some(old) = kept.and_then(|kept| forgive(&codec, &mut search, &kept)) {
+            return old;
+        }
+        search.observe(outcome, Some(cost), None);
+        output
     }
 }

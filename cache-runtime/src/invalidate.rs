@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::cache::Inner;
 use crate::store::{Fault, Key};
 use crate::tombstones::Cause;
-use crate::{background, tombstones};
+use crate::{background, site, tombstones};
 
 /// Removes what `names` name, within `limit`; dropped or failed, it is made up for.
 pub(crate) async fn invalidate(
@@ -31,6 +31,28 @@ pub(crate) async fn invalidate(
         let _ = tell.send(sent);
     });
     told.await.unwrap_or(Err(Fault::Down))
+}
+
+/// What is logged of an invalidation, made only where it is.
+pub(crate) struct Told(Option<(Option<String>, String, usize, Instant)>);
+
+impl Told {
+    pub(crate) fn of(names: &[String], group: Option<usize>) -> Self {
+        let told = || {
+            let first = names.first().cloned().unwrap_or_default();
+            (group.map(site::group_name), first, names.len(), Instant::now())
+        };
+        Self(tracing::enabled!(tracing::Level::DEBUG).then(told))
+    }
+
+    pub(crate) fn tell(self, sent: &Result<(), Fault>) {
+        let Some((prefix, key, names, began)) = self.0 else { return };
+        let took = began.elapsed();
+        match sent {
+            Ok(()) => tracing::debug!(prefix, key, names, ?took, "cache invalidate"),
+            Err(fault) => tracing::debug!(prefix, key, names, ?took, ?fault, "cache error"),
+        }
+    }
 }
 
 /// An invalidation on its way, of which nobody else may know.

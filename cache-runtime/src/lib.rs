@@ -88,7 +88,7 @@ mod verb;
 mod waits;
 mod write;
 
-pub use cache::{Cache, Clear, Cleared, Health, Progress, Status, Warm, init};
+pub use cache::{Cache, Clear, Cleared, Health, Progress, Status, Warm, Warmed, Warming, init};
 pub use cache_macros::{cache_invalidate, cache_result};
 pub use call::IntoTtl;
 pub use config::Config;
@@ -96,7 +96,8 @@ pub use error::Error;
 pub use outcome::{Outcome, OutcomeKind, Reason};
 pub use stats::{PrefixStats, Stats};
 pub use verb::{
-    Calls, Explanation, Stored, Verdict, bypass, explain, invalidate, observe, peek, put, refresh,
+    Calls, Explanation, Stored, StoredKind, Verdict, bypass, explain, invalidate,
+    invalidate_prefix, invalidate_tag, observe, peek, put, refresh,
 };
 
 /// What expansions call. Not part of the public interface.

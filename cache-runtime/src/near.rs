@@ -8,6 +8,7 @@
 mod marks;
 
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(crate) struct Near {
     /// Made with the first copy: most caches have none.
     copies: OnceLock<Copies>,
     marks: Arc<Marks>,
+    /// From when time is counted, in ticks of the coarse clock: earlier where the cache was advanced.
+    start: AtomicU64,
     bytes: usize,
     /// The largest value that is stored.
     largest: usize,
@@ -148,8 +151,8 @@ pub(crate) struct Sent {
 pub(crate) struct Stored(i32);
 
 impl Stored {
-    pub(crate) fn age(self) -> Duration {
-        let age = i64::from(Coarse::now().ticks()) - i64::from(self.0);
+    pub(crate) fn age(self, now: Coarse) -> Duration {
+        let age = i64::from(now.ticks()) - i64::from(self.0);
         Coarse::duration(age.max(0) as u64)
     }
 }
@@ -187,18 +190,31 @@ impl Lifecycle<Name, Local> for Gone {
 
 impl Near {
     pub(crate) fn new(bytes: usize, largest: usize, marks: Arc<Marks>) -> Self {
-        Self { copies: OnceLock::new(), marks, bytes, largest }
+        let start = AtomicU64::new(Coarse::start());
+        Self { copies: OnceLock::new(), marks, start, bytes, largest }
+    }
+
+    /// The clock of the copies.
+    #[inline]
+    pub(crate) fn now(&self) -> Coarse {
+        Coarse::since(self.start.load(Ordering::Relaxed))
+    }
+
+    /// Moves the clock of the copies.
+    pub(crate) fn advance(&self, by: Duration) {
+        let earlier = |start| Some(Coarse::earlier(start, by));
+        let _ = self.start.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earlier);
     }
 
     /// To be taken before what is copied is asked for.
     pub(crate) fn sent(&self, key: &Key) -> Sent {
-        Sent { at: Coarse::now(), mark: self.marks.mark(key) }
+        Sent { at: self.now(), mark: self.marks.mark(key) }
     }
 
     /// The value that counts, when it was stored, and its size in bytes.
     #[inline]
     pub(crate) fn get(&self, call: &[u8]) -> Option<(Value, Stored, u32)> {
-        let now = Coarse::now();
+        let now = self.now();
         // Before the marks are looked at: what had been announced by then has touched them.
         if !self.marks.is_heard(now) {
             return None;
@@ -212,7 +228,7 @@ impl Near {
     pub(crate) fn keep(&self, call: &[u8], Sent { mark, at }: Sent, draft: Draft) {
         let ends = at.after(draft.life);
         let stored = i64::from(at.ticks()) - i64::from(Coarse::in_ticks(draft.age));
-        if ends <= Coarse::now().ticks() || !self.marks.is_untouched(&mark) {
+        if ends <= self.now().ticks() || !self.marks.is_untouched(&mark) {
             return;
         }
         let copy = Local {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 /// What the cache did for one call; from [`observe`](crate::observe).
 ///
-/// `Display` writes one short word for a response header: `hit`, `local-hit`, `stale`, `joined`, `waited`,
-/// `computed`, or `bypassed` with its reason.
-#[derive(Debug, Clone, PartialEq)]
+/// `Display` writes one short word for a response header: `hit`, `local-hit`, `stale`, `stale-if-error`,
+/// `joined`, `waited`, `computed`, or `bypassed` with its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
     /// Where the value came from.
@@ -21,15 +21,17 @@ pub struct Outcome {
 }
 
 /// Where the value of a call came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OutcomeKind {
     /// From the store.
     Hit,
     /// From a copy in this process (`local`).
     LocalHit,
-    /// From the store, past its ttl: while it is refreshed, or because the function has failed.
+    /// From the store, past its ttl, while it is refreshed.
     Stale,
+    /// From the store, past its ttl, because the function has failed.
+    StaleIfError,
     /// From a run of the function that another call of this process had under way.
     Joined,
     /// From the store, after waiting for another process's run of the function.
@@ -134,6 +136,22 @@ impl Reason {
     }
 }
 
+impl OutcomeKind {
+    /// The kind as one word, for headers and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::LocalHit => "local-hit",
+            Self::Stale => "stale",
+            Self::StaleIfError => "stale-if-error",
+            Self::Waited => "waited",
+            Self::Joined => "joined",
+            Self::Computed => "computed",
+            Self::Bypassed(_) => "bypassed",
+        }
+    }
+}
+
 impl Outcome {
     /// The value came from the store, or from a copy of it in this process, fresh.
     pub fn is_hit(&self) -> bool {
@@ -147,7 +165,7 @@ impl Outcome {
 
     /// The value came from the store, past its ttl.
     pub fn is_stale(&self) -> bool {
-        self.kind == OutcomeKind::Stale
+        matches!(self.kind, OutcomeKind::Stale | OutcomeKind::StaleIfError)
     }
 
     /// The value came from the store, after waiting for another process.
@@ -185,15 +203,8 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            OutcomeKind::Hit => f.write_str("hit"),
-            OutcomeKind::LocalHit => f.write_str("local-hit"),
-            OutcomeKind::Stale => f.write_str("stale"),
-            OutcomeKind::Waited => f.write_str("waited"),
-            OutcomeKind::Joined => f.write_str("joined"),
-            OutcomeKind::Computed => f.write_str("computed"),
-            OutcomeKind::Bypassed(reason) => write!(f, "bypassed ({})", reason.as_str()),
-        }
+        f.write_str(self.kind.as_str())?;
+        self.reason().map_or(Ok(()), |reason| write!(f, " ({reason})"))
     }
 }
 

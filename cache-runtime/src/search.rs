@@ -112,6 +112,8 @@ pub(crate) struct Search {
     /// When the entry was last asked for, if a copy may be made of what came.
     sent: Option<Sent>,
     missed: bool,
+    /// The call has been counted; those of verbs that make no call never are.
+    told: bool,
     attempts: u8,
     /// Time spent on cache traffic.
     spent: Duration,
@@ -125,6 +127,7 @@ impl Search {
         let id = call.id();
         let asks = [Verb::Observe, Verb::Explain, Verb::Refresh];
         let timed = call.identity.asks_age() || call.verb.is_some_and(|verb| asks.contains(&verb));
+        let told = call.verb.is_some_and(Verb::names_a_key);
         Self {
             id,
             key: call.key(id),
@@ -135,6 +138,7 @@ impl Search {
             timed,
             sent: None,
             missed: false,
+            told,
             attempts: 0,
             spent: Duration::ZERO,
             waited: Duration::ZERO,

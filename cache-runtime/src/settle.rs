@@ -1,8 +1,8 @@
 //! Everything after the function has run: who gets its output, and what is written.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -20,6 +20,7 @@ use crate::search::{Role, Search};
 use crate::site::Warning;
 use crate::stats::Count;
 use crate::store::{Key, Write};
+use crate::verb::{Fate, Verb};
 
 /// Sites whose last value was larger have a connection of their own.
 const BULK: usize = 256 << 10;
@@ -53,8 +54,15 @@ pub(crate) struct Ready {
     ttl: Duration,
 }
 
-/// Hands the output to all who joined, and what is to be stored to the queue. `forgiven`: a stale
-/// value is served in place of the error.
+impl Ready {
+    /// Encoded bytes, and the ttl before the jitter: for logs.
+    pub(crate) fn size_and_ttl(&self) -> (usize, Duration) {
+        (self.body.len(), self.ttl)
+    }
+}
+
+/// Hands the output to all who joined, and what is to be stored to the queue; returns what came of
+/// the run. `forgiven`: a stale value is served in place of the error.
 pub(crate) fn settle<S: Shape, R: Rule<S>>(
     codec: &Codec<S, R>,
     search: &Search,
@@ -62,7 +70,7 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
     output: &S::Return,
     cost: Duration,
     forgiven: bool,
-) {
+) -> OutcomeKind {
     let Role { lead, reason } = role;
     let counters = search.counters();
     counters.add(Count::LoadMicros, u64::try_from(cost.as_micros()).unwrap_or(u64::MAX));
@@ -73,8 +81,14 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
     });
     let company = lead.as_ref().is_some_and(crate::search::Lead::has_company);
     let stores = reason.is_none();
+    if stores && search.call.verb == Some(Verb::Refresh) {
+        counters.count(Count::Refresh);
+    }
     let ready = if stores { encode(codec, &search.call, &opened).ok() } else { None };
     let mut outcome = reason.map_or(OutcomeKind::Computed, OutcomeKind::Bypassed);
+    if let Opened::Error(_) = opened {
+        search.met(|| Fate::Failed);
+    }
 
     if let Some(lead) = lead {
         let flight = lead.flight().clone();
@@ -101,10 +115,7 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
             (None, _) => {}
         }
     }
-    if let OutcomeKind::Bypassed(reason) = outcome {
-        counters.bypassed(reason);
-    }
-    search.observe(outcome, Some(cost), None);
+    outcome
 }
 
 /// What all who joined get: a clone where there is one to be had and somebody to get it. With
@@ -239,12 +250,16 @@ pub(crate) fn encode_for_put<S: Shape, R: Rule<S>>(
     output: &S::Return,
 ) -> error::Result<Ready> {
     let ready = encode(codec, call, &S::open(output));
-    ready.map_err(|why| Error::new(error::Kind::Value, why))
+    ready.map_err(|why| {
+        let function = call.identity.path();
+        Error::new(error::Kind::Value, format!("nothing is stored for `{function}`: {why}"))
+    })
 }
 
 fn once(call: &Call, warning: Warning, why: &str) {
     if call.identity.once(warning) {
-        tracing::warn!(function = call.identity.path(), "{why}");
+        let identity = call.identity;
+        tracing::warn!(function = identity.path(), prefix = identity.prefix, "{why}");
     }
 }
 
@@ -281,26 +296,40 @@ pub(crate) fn whole(
 fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flown: Flown) {
     let (inner, key) = (search.inner().clone(), search.store_key().clone());
     let identity = search.call.identity;
+    let mut landed = None;
+    search.met(|| Fate::Written(landed.insert(Arc::<OnceLock<bool>>::default()).clone()));
     let place = inner.queue.enter(ready.body.len());
     let entry = whole(search, ready, cost, &right.tokens);
+    let full = place.is_none();
     let (Some(place), Some(entry)) = (place, entry) else {
-        search.counters().count(Count::PopulateDropped);
+        search.counters().count(if full {
+            Count::PopulateQueueFull
+        } else {
+            Count::PopulateFailed
+        });
         give_up(inner, key, right, Leaving::TheValue, Some(flown));
         return;
     };
     let mut place = Some(place);
     let tokens_for = ready.ttl.saturating_add(identity.window()).saturating_add(EXTENDED);
+    let (bytes, ttl) = ready.size_and_ttl();
     background::spawn_begun(async move {
-        let (store, prefix) = (&inner.store, &identity.prefix);
+        let (store, prefix, began) = (&inner.store, &identity.prefix, Instant::now());
         let counters = inner.counters(identity.group);
         let patience = store.patience();
         let written = store.populate(&key, &right.seen(), entry, tokens_for, patience).await;
         if written == Ok(true) {
             counters.count(Count::Populated);
-            tracing::debug!(prefix, "cache set");
+            let (key, took) = (key.entry(), began.elapsed());
+            tracing::debug!(prefix, key, bytes, ?ttl, ?took, "cache set");
         } else {
-            counters.count(Count::PopulateDropped);
-            tracing::debug!(prefix, ?written, "cache error");
+            let fenced = written.is_ok();
+            counters.count(if fenced { Count::PopulateFenced } else { Count::PopulateFailed });
+            let (key, took) = (key.entry(), began.elapsed());
+            tracing::debug!(prefix, key, bytes, ?took, ?written, "cache error");
+        }
+        if let Some(landed) = landed {
+            let _ = landed.set(written == Ok(true));
         }
         if written.is_err() {
             // It may have arrived all the same, and then there is nothing to give up.

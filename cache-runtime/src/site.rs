@@ -1,7 +1,7 @@
 //! Annotated functions, and how they are told apart.
 
 use std::any::{TypeId, type_name};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -231,12 +231,15 @@ impl Identity {
 struct Registry {
     identities: HashMap<&'static str, Vec<&'static Identity>>,
     groups: Vec<String>,
+    /// Those of the groups that are of a function of this process.
+    own: BTreeSet<String>,
 }
 
 static REGISTRY: OnceLock<RwLock<Registry>> = OnceLock::new();
 
 fn registry() -> &'static RwLock<Registry> {
-    let empty = || Registry { identities: HashMap::new(), groups: Vec::new() };
+    let empty =
+        || Registry { identities: HashMap::new(), groups: Vec::new(), own: BTreeSet::new() };
     REGISTRY.get_or_init(|| RwLock::new(empty()))
 }
 
@@ -246,10 +249,46 @@ pub(crate) fn group_name(group: usize) -> String {
     registry.groups.get(group).cloned().unwrap_or_default()
 }
 
-/// The group of counters of a prefix, where this process has a function of that prefix.
+/// Prefixes without a function in this process that have counters: a program may make them up of
+/// what its users type.
+const MOST_GROUPS_OF_OTHERS: usize = 1024;
+
+/// The group of counters of a prefix, which is made where this process has no function of that
+/// prefix; `None` where there are too many of these.
 pub(crate) fn group_of(prefix: &str) -> Option<usize> {
-    let registry = registry().read().unwrap_or_else(PoisonError::into_inner);
-    registry.groups.iter().position(|group| group == prefix)
+    let lock = registry();
+    let known = lock.read().unwrap_or_else(PoisonError::into_inner).position(prefix);
+    known.or_else(|| {
+        let mut registry = lock.write().unwrap_or_else(PoisonError::into_inner);
+        let others = registry.groups.len().saturating_sub(registry.own.len());
+        if let Some(known) = registry.position(prefix) {
+            return Some(known);
+        }
+        let group = (others < MOST_GROUPS_OF_OTHERS).then(|| registry.group(prefix))?;
+        let own: Vec<_> = registry.own.iter().take(KNOWN_TOLD).cloned().collect();
+        // A subscriber may want to know something of the registry.
+        drop(registry);
+        tell_unknown(prefix, &own);
+        Some(group)
+    })
+}
+
+/// How many prefixes are named to whoever has named one that is not known.
+const KNOWN_TOLD: usize = 20;
+
+/// Another process may have functions of that prefix; none has one that is a pattern.
+fn tell_unknown(prefix: &str, known: &[String]) {
+    let pattern = prefix.contains('*') || prefix.replace("::", "").contains(':');
+    if pattern {
+        tracing::warn!(
+            prefix,
+            ?known,
+            "no function that this process has called has this prefix: a prefix is the whole name \
+             of a group, as written in `prefix = \"..\"`, and neither a pattern nor part of a key"
+        );
+    } else {
+        tracing::debug!(prefix, ?known, "no function that this process has called has this prefix");
+    }
 }
 
 /// The path of the function with this fingerprint, where this process has it.
@@ -303,6 +342,7 @@ impl Registry {
         off: bool,
     ) -> &'static Identity {
         let prefix = site.prefix.map_or_else(|| path(name), str::to_owned);
+        self.own.insert(prefix.clone());
         // As many as the program has functions: never freed.
         Box::leak(Box::new(Identity {
             id,
@@ -319,11 +359,14 @@ impl Registry {
     }
 
     fn group(&mut self, prefix: &str) -> usize {
-        let known = self.groups.iter().position(|group| group == prefix);
-        known.unwrap_or_else(|| {
+        self.position(prefix).unwrap_or_else(|| {
             self.groups.push(prefix.to_owned());
             self.groups.len() - 1
         })
+    }
+
+    fn position(&self, prefix: &str) -> Option<usize> {
+        self.groups.iter().position(|group| group == prefix)
     }
 }
 

@@ -14,7 +14,7 @@ mod servers;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -379,6 +379,14 @@ impl Store {
         match self {
             Self::Off | Self::Memory(_) => false,
             Self::Redis(redis) => redis.is_write_paused(),
+        }
+    }
+
+    /// The moment by the clock that entries here age by; of Redis's own, only differences are known.
+    pub(crate) fn now(&self) -> Instant {
+        match self {
+            Self::Memory(memory) => memory.now(),
+            Self::Off | Self::Redis(_) => Instant::now(),
         }
     }
 

@@ -13,14 +13,15 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
+use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::outcome::{Outcome, Reason};
 
 pub use calls::{Calls, invalidate};
 pub(crate) use calls::{Target, target};
-pub use explain::{Explanation, Stored, Verdict, explain};
+pub use explain::{Explanation, Stored, StoredKind, Verdict, explain};
 use ticket::Driver;
-pub(crate) use ticket::{Verb, answer, lent, observed, take};
+pub(crate) use ticket::{Fate, Verb, Watched, answer, lent, met, observed, take};
 
 /// What is stored for a call and would be served without a run, fresh or within
 /// `stale_while_revalidate`: `Some(output)` as the function would return it; `None` where there is
@@ -69,6 +70,26 @@ where
         }
     })
     .await
+}
+
+/// Removes what a prefix groups: `invalidate_prefix("areas").await?`, as
+/// [`Cache::invalidate_prefix`] of the cache that calls use here ([`Cache::current`]).
+///
+/// # Errors
+///
+/// As [`invalidate`].
+pub async fn invalidate_prefix(prefix: &str) -> Result<()> {
+    Cache::current().invalidate_prefix(prefix).await
+}
+
+/// Removes what carries a tag, across prefixes: `invalidate_tag("agent:7").await?`, as
+/// [`Cache::invalidate_tag`] of the cache that calls use here ([`Cache::current`]).
+///
+/// # Errors
+///
+/// As [`invalidate`].
+pub async fn invalidate_tag(tag: &str) -> Result<()> {
+    Cache::current().invalidate_tag(tag).await
 }
 
 /// Runs the function whatever is stored, and stores what it returns; unless the entry that was there

@@ -52,7 +52,8 @@ impl Invalidation {
         };
         // What makes no key is not stored either.
         if let Some(key) = target.key {
-            self.add(&target.cache, key.entry().to_owned(), Some(target.group));
+            let group = target.identity.group;
+            self.add(&target.cache, key.entry().to_owned(), Some(group));
         }
     }
 
@@ -129,7 +130,9 @@ impl Batch {
     async fn send(self) {
         let Self { cache, names, groups } = self;
         let budget = cache.inner().config.budget;
+        let told = invalidate::Told::of(&names, groups.first().copied());
         let sent = invalidate::invalidate(cache.inner(), names, budget).await;
+        told.tell(&sent);
         let what = if sent.is_ok() { Count::Invalidated } else { Count::Error };
         for group in groups {
             cache.counters(group).count(what);

@@ -528,3 +528,16 @@ fn a_login_is_found_wherever_clients_write_it_and_never_shown() {
     assert!(config.contains("Redis(redis://redis.internal:6379/0)"), "{config}");
     assert!(Config::redis("redis://[::1]6390").unwrap_err().is_config());
 }
+
+#[tokio::test]
+async fn a_namespace_in_code_is_held_to_what_the_variable_is() {
+    for namespace in ["", "my shop", "shop\n", "\u{7}"] {
+        let config = || Config::in_memory().namespace(namespace);
+        let error = Cache::connect(config()).await.unwrap_err();
+        assert!(error.is_config() && error.to_string().contains("namespace"), "{error}");
+        let cache = Cache::new(config());
+        assert!(!cache.is_enabled(), "{namespace:?}");
+        assert_eq!(cache.scope(number(1)).await, 1);
+    }
+    assert!(Cache::connect(Config::in_memory().namespace("{shop}:eu")).await.is_ok());
+}

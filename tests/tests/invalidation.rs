@@ -1,13 +1,20 @@
 //! What an invalidation reaches: entries by call, prefix and tag, leases, runs under way.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use cache_runtime::{Cache, Reason, cache_result, invalidate, observe, peek};
+use cache_runtime::{
+    Cache, Reason, cache_invalidate, cache_result, invalidate, invalidate_prefix, invalidate_tag,
+    observe, peek,
+};
 use integration_tests::{
-    Runs, Server, both_stores, computed, eventually, fresh, hit, in_memory, key_of, landed,
+    Log, Runs, Server, both_stores, computed, eventually, fresh, hit, in_memory, key_of, landed,
     over_both, run, stored,
 };
 use tokio::time::{sleep, timeout};
+use tracing::Level;
+
+static LOG: LazyLock<Log> = LazyLock::new(Log::install);
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -410,4 +417,59 @@ async fn an_invalidation_while_redis_is_down_is_delivered_when_it_is_back() {
     server.thaw();
     eventually("it is delivered", || async { impatient.stats().undelivered == 0 }).await;
     there.scope(async { computed!(there, other(1)) }).await;
+}
+
+#[tokio::test]
+async fn by_hand_what_calls_use_is_invalidated_in_a_scope_and_in_its_tasks() {
+    over_both(|cache: Cache| async move {
+        stored!(cache, area(31, 1));
+        invalidate_prefix("areas").await.unwrap();
+        stored!(cache, area(31, 1));
+        invalidate_tag("agent:31").await.unwrap();
+        stored!(cache, area(31, 1));
+        Cache::current().invalidate_prefix("areas").await.unwrap();
+        let value = stored!(cache, area(31, 1));
+        // The task of a spawned future is in no scope, unless it is spawned so.
+        tokio::spawn(invalidate_prefix("areas")).await.unwrap().unwrap();
+        assert_eq!(hit!(area(31, 1)), value);
+        let spawned = Cache::current().spawn(async {
+            assert!(observe(area(31, 1)).await.1.is_hit());
+            invalidate_tag("agent:31").await
+        });
+        spawned.await.unwrap().unwrap();
+        stored!(cache, area(31, 1));
+    })
+    .await;
+}
+
+#[cache_invalidate(prefix = "patterned:*")]
+async fn writes_by_pattern() {}
+
+#[tokio::test]
+async fn a_prefix_that_looks_like_a_pattern_or_a_key_is_told_with_those_that_there_are() {
+    let _ = &*LOG;
+    let cache = in_memory();
+    cache
+        .scope(async {
+            other(fresh()).await;
+            let told = |level, prefix: &str| LOG.lines(level, &format!("prefix={prefix:?}"));
+            for prefix in ["others*", "others:", "cache:others", "*"] {
+                invalidate_prefix(prefix).await.unwrap();
+                invalidate_prefix(prefix).await.unwrap();
+                let lines = told(Level::WARN, prefix);
+                assert_eq!(lines.len(), 1, "once: {lines:#?}");
+                assert!(lines[0].contains("\"others\""), "{lines:#?}");
+            }
+            writes_by_pattern().await;
+            assert_eq!(told(Level::WARN, "patterned:*").len(), 1);
+            // Another process's, perhaps; the path of a function, before its first call.
+            for prefix in ["elsewhere", "crate::elsewhere"] {
+                invalidate_prefix(prefix).await.unwrap();
+                assert_eq!(told(Level::WARN, prefix), Vec::<String>::new());
+                assert_eq!(told(Level::DEBUG, prefix).len(), 1 + 1, "and of the invalidation");
+            }
+            invalidate_prefix("others").await.unwrap();
+            assert_eq!(told(Level::WARN, "others"), Vec::<String>::new());
+        })
+        .await;
 }

@@ -1,9 +1,9 @@
 //! What an operator sees: one line for a change of state, none for its repetition, never a secret.
 //!
-//! One test, since a process has one log.
+//! One test of lines, since a process has one log.
 
-use cache_runtime::{Cache, Config, cache_result, invalidate, observe};
-use integration_tests::{Log, Server, eventually, key_of};
+use cache_runtime::{Cache, Config, cache_result, invalidate, observe, put};
+use integration_tests::{Log, Server, configured, eventually, in_memory, key_of};
 use tracing::Level;
 
 #[cache_result(ttl = 60, prefix = "logged")]
@@ -33,6 +33,18 @@ async fn states_are_told_once_and_arguments_never() {
         assert_eq!(told(event), 0, "{event} is for debugging");
     }
 
+    // Whoever has only the line can find the entry.
+    let named = "key=\"cache:logged:";
+    for (event, fields) in [
+        ("cache miss", ["prefix=\"logged\"", named, "spent="]),
+        ("cache set", [named, "bytes=", "took="]),
+        ("cache hit", [named, "spent=", "outcome=\"hit\""]),
+        ("cache invalidate", [named, "names=1", "took="]),
+    ] {
+        let line = &log.lines(Level::DEBUG, event)[0];
+        assert!(fields.iter().all(|field| line.contains(field)), "{line}");
+    }
+
     server.kill();
     cache
         .scope(async {
@@ -43,6 +55,10 @@ async fn states_are_told_once_and_arguments_never() {
         })
         .await;
     assert_eq!(told("redis lost"), 1, "{:?}", log.lines(Level::INFO, ""));
+    let bypass = log.lines(Level::DEBUG, "cache bypass");
+    assert!(bypass.iter().any(|line| line.contains("reason=\"unavailable\"")), "{bypass:?}");
+    let failed = cache.invalidate_prefix("logged").await.unwrap_err().to_string();
+    assert!(failed.starts_with("the invalidation of `logged` is not confirmed"), "{failed}");
     server.restart().await;
     cache.scope(eventually("it hits", || async { observe(secret("x")).await.1.is_hit() })).await;
     assert_eq!(told("redis recovered"), 1);
@@ -68,6 +84,74 @@ async fn states_are_told_once_and_arguments_never() {
     assert!(!wrong.is_enabled());
     assert_eq!(log.lines(Level::ERROR, "REDIS_URL").len(), 1);
     assert_eq!(log.lines(Level::TRACE, "hunter2"), Vec::<String>::new());
+    rates(&log).await;
+}
+
+#[cache_result(ttl = 60, prefix = "busy")]
+async fn busy(number: u32) -> u32 {
+    number
+}
+
+#[cache_result(prefix = "unkeyed")]
+async fn unkeyed(number: Unkeyed) -> u32 {
+    number.0
+}
+
+/// Has no key.
+struct Unkeyed(u32);
+
+impl serde::Serialize for Unkeyed {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("as asked"))
+    }
+}
+
+#[tokio::test]
+async fn errors_and_warnings_name_the_function() {
+    let cache = in_memory();
+    cache
+        .scope(async {
+            for error in [
+                invalidate(unkeyed(Unkeyed(1))).await.unwrap_err(),
+                put(unkeyed(Unkeyed(1)), 1).await.unwrap_err(),
+                put(picky(1), 1).await.unwrap_err(),
+            ] {
+                assert!(error.to_string().contains("`log_lines::"), "{error}");
+            }
+        })
+        .await;
+}
+
+#[cache_result(cache_if = |_| false)]
+async fn picky(number: u32) -> u32 {
+    number
+}
+
+/// What an interval of the log says: rates of that time, and nothing of what was idle.
+async fn rates(log: &Log) {
+    let settings = [("REDIS_URL", "memory://"), ("CACHE_LOG_INTERVAL", "1")];
+    let cache = Cache::new(configured(&settings).unwrap());
+    let lines = || log.lines(Level::INFO, "cache statistics");
+    let has = |field: &str| lines().iter().any(|line| line.contains(field));
+    cache
+        .scope(async {
+            busy(1).await;
+            cache.flush().await;
+            for _ in 0..3 {
+                busy(1).await;
+            }
+        })
+        .await;
+    eventually("there is a line", || async { !lines().is_empty() }).await;
+    for field in ["prefix=\"busy\"", "calls=4 ", "hit_rate=0.75", "computed=1 ", "mean_load="] {
+        assert!(has(field), "{field}: {:#?}", lines());
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    assert_eq!(lines().len(), 1, "idle: {:#?}", lines());
+    cache.disable();
+    cache.scope(busy(1)).await;
+    eventually("there is another", || async { lines().len() == 2 }).await;
+    assert!(has("calls=1 ") && has("bypassed_because=\"off 1\""), "{:#?}", lines());
 }
 
 async fn key(cache: &Cache) -> String {

@@ -170,11 +170,11 @@ async fn a_failure_is_answered_with_the_stale_value_and_a_forbidden_one_is_not()
         // All who are there, those who join included; and again, for the value stays.
         for _ in 0..2 {
             for served in join_all((0..20).map(|_| observe(row(key)))).await {
-                assert_eq!(kind(served), (Ok(1), OutcomeKind::Stale));
+                assert_eq!(kind(served), (Ok(1), OutcomeKind::StaleIfError));
             }
             landed(&cache).await;
         }
-        assert!(cache.stats().prefix("rows").stale_if_error >= 40);
+        assert_eq!(cache.stats().prefix("rows").stale_if_error, 40);
         // A deleted row does not come back.
         commit(key, Err(Failure::NotFound));
         for (value, outcome) in join_all((0..20).map(|_| observe(row(key)))).await {
@@ -227,7 +227,7 @@ async fn an_error_that_cannot_be_shared_does_not_send_everybody_to_the_database(
             assert_eq!(computed!(cache, opaque(1, true)), Ok(1));
             age().await;
             for (value, outcome) in join_all((0..20).map(|_| observe(opaque(1, true)))).await {
-                assert_eq!((value, outcome.kind), (Ok(1), OutcomeKind::Stale));
+                assert_eq!((value, outcome.kind), (Ok(1), OutcomeKind::StaleIfError));
             }
         })
         .await;
@@ -252,7 +252,7 @@ async fn each_window_ends_when_it_says() {
         age().await;
         // Past the first window: the function runs on the path, and fails.
         let failures = cache.stats().prefixes.values().map(|p| p.load_failures).sum::<u64>();
-        assert_eq!(kind(observe(both(key)).await), (Ok(1), OutcomeKind::Stale));
+        assert_eq!(kind(observe(both(key)).await), (Ok(1), OutcomeKind::StaleIfError));
         let after = cache.stats().prefixes.values().map(|p| p.load_failures).sum::<u64>();
         assert_eq!(after, failures + 1);
         sleep(TTL * 2).await;
@@ -573,4 +573,77 @@ async fn a_refresh_that_panics_or_fails_leaves_the_value() {
         eventually("it is refreshed", || async { fragile(key).await == Ok(2) }).await;
     })
     .await;
+}
+
+#[cache_result(ttl = "1h", jitter = 0, stale_while_revalidate = "1h", stale_if_error = "10h")]
+async fn hourly(key: u32) -> Result<u32, Failure> {
+    read(key)
+}
+
+#[cache_result(ttl = "1h", jitter = 0, local = "30m")]
+async fn copied(key: u32) -> u64 {
+    run()
+}
+
+#[tokio::test]
+async fn a_test_moves_the_clock_of_a_cache_in_process() {
+    let cache = integration_tests::in_memory();
+    let minutes = |minutes: u64| cache.advance(Duration::from_secs(minutes * 60));
+    cache
+        .scope(async {
+            let key = fresh();
+            commit(key, Ok(1));
+            assert_eq!(computed!(cache, hourly(key)), Ok(1));
+            commit(key, Ok(2));
+            minutes(59);
+            let (value, outcome) = observe(hourly(key)).await;
+            assert!(value == Ok(1) && outcome.is_hit(), "{outcome:?}");
+            assert_eq!(outcome.age.unwrap().as_secs() / 60, 59);
+            minutes(2);
+            assert_eq!(kind(observe(hourly(key)).await), (Ok(1), OutcomeKind::Stale));
+            landed(&cache).await;
+            assert_eq!(hit!(hourly(key)), Ok(2));
+            commit(key, Err(Failure::Down));
+            minutes(60 * 5);
+            assert_eq!(kind(observe(hourly(key)).await), (Ok(2), OutcomeKind::StaleIfError));
+            landed(&cache).await;
+            minutes(60 * 7);
+            assert_eq!(hourly(key).await, Err(Failure::Down));
+
+            let copy = computed!(cache, copied(key));
+            assert_eq!(kind(observe(copied(key)).await), (copy, OutcomeKind::Hit));
+            minutes(29);
+            let (value, outcome) = observe(copied(key)).await;
+            assert!(value == copy && outcome.is_local_hit(), "{outcome:?}");
+            // In ticks of 64 ms.
+            assert_eq!((outcome.age.unwrap().as_secs() + 1) / 60, 29);
+            minutes(2);
+            assert_eq!(kind(observe(copied(key)).await), (copy, OutcomeKind::Hit));
+            minutes(40);
+            assert_eq!(kind(observe(copied(key)).await).1, OutcomeKind::Computed);
+            // However far.
+            cache.advance(Duration::MAX);
+            cache.advance(Duration::MAX);
+            assert_eq!(kind(observe(copied(key)).await).1, OutcomeKind::Computed);
+        })
+        .await;
+    // Another cache has a clock of its own.
+    let other = integration_tests::in_memory();
+    let value = other.scope(async { computed!(other, copied(0)) }).await;
+    minutes(60 * 24);
+    assert_eq!(other.scope(async { hit!(copied(0)) }).await, value);
+}
+
+#[tokio::test]
+async fn the_clock_of_a_server_cannot_be_moved() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    let key = fresh();
+    cache
+        .scope(async {
+            let value = computed!(cache, copied(key));
+            cache.advance(Duration::from_secs(60 * 60 * 2));
+            assert_eq!(hit!(copied(key)), value);
+        })
+        .await;
 }

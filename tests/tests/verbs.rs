@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cache_runtime::{
-    Cache, PrefixStats, Progress, Reason, Verdict, bypass, cache_result, explain, invalidate,
-    observe, peek, put, refresh,
+    Cache, PrefixStats, Progress, Reason, StoredKind, Verdict, Warmed, bypass, cache_result,
+    explain, invalidate, observe, peek, put, refresh,
 };
 use futures::FutureExt;
 use integration_tests::{Server, both_stores, computed, hit, in_memory, over_both, run};
@@ -62,7 +62,7 @@ macro_rules! every_verb {
         let explained = explain($call).await.unwrap();
         assert_eq!(explained.verdict, Verdict::Hit);
         let stored = explained.stored.unwrap();
-        assert_eq!((stored.kind, stored.version), ("value", 1));
+        assert_eq!((stored.kind, stored.version), (StoredKind::Value, 1));
         assert!(stored.size > 64 && stored.left.is_some() && stored.age.is_some());
 
         let beside = bypass($call).await;
@@ -520,7 +520,8 @@ async fn warming_computes_what_is_absent_once_with_bounded_concurrency() {
         let far = Cache::disabled()
             .scope(warm.progress(|far: Progress| seen.lock().unwrap().push(far)).into_future())
             .await;
-        assert_eq!((far.done, far.total), (20, 20));
+        // One was there, and one is an error.
+        assert_eq!((far.total, far.stored, far.present, far.failed), (20, 18, 1, 1), "{far:?}");
         let seen = seen.into_inner().unwrap();
         assert_eq!(
             seen.iter().map(|far| far.done).collect::<Vec<_>>(),
@@ -534,12 +535,64 @@ async fn warming_computes_what_is_absent_once_with_bounded_concurrency() {
             assert_eq!(hit!(slow(key)), Ok(key));
         }
         // Again: only the error is.
-        cache.warm((0..20).map(slow)).await;
+        let again = cache.warm((0..20).map(slow)).await;
+        assert_eq!((again.stored, again.present, again.failed), (0, 19, 1), "{again:?}");
         assert_eq!(RUNS.load(Ordering::SeqCst), 21);
         let nothing = cache.warm(Vec::<std::future::Ready<()>>::new()).await;
-        assert_eq!((nothing.done, nothing.total), (0, 0));
+        assert_eq!(nothing, Warmed::default());
     })
     .await;
+}
+
+#[tokio::test]
+async fn warming_says_what_has_not_been_stored_and_why() {
+    #[cache_result(cache_if = |value| *value < 90, when = key < 95, stale_if_error = 60)]
+    async fn picky(key: u32, pause: u64) -> Result<u32, String> {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        if key < 80 {
+            Ok(key)
+        } else if key < 90 {
+            Err("no".into())
+        } else {
+            Ok(key)
+        }
+    }
+    over_both(|cache| async move {
+        let warmed = cache.warm([60, 70, 81, 82, 91, 96].map(|key| picky(key, 0))).await;
+        assert_eq!((warmed.total, warmed.stored, warmed.failed), (6, 2, 2), "{warmed:?}");
+        assert_eq!((warmed.refused, warmed.bypassed, warmed.present), (1, 1, 0), "{warmed:?}");
+        // The same call twice: one joins the other, also in its error.
+        let twice = cache.warm([61, 61, 83, 83].map(|key| picky(key, 20))).await;
+        assert_eq!((twice.stored, twice.present, twice.failed), (1, 1, 2), "{twice:?}");
+        // What is invalidated while it is computed is not stored.
+        let (warmed, _) = tokio::join!(async { cache.warm([picky(62, 200)]).await }, async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            invalidate(picky(62, 200)).await.unwrap();
+        });
+        assert_eq!((warmed.unwritten, warmed.stored), (1, 0), "{warmed:?}");
+        let strangers = cache.warm([(), ()].map(std::future::ready)).await;
+        assert_eq!((strangers.total, strangers.bypassed), (2, 2));
+        cache.disable();
+        let off = cache.warm([60, 63].map(|key| picky(key, 0))).await;
+        assert_eq!((off.total, off.bypassed), (2, 2), "{off:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn warming_is_send_when_its_calls_are_and_does_not_ask_for_it() {
+    let cache = in_memory();
+    // What is held across an await here cannot be sent.
+    let of_one_thread = |key: u32| async move {
+        let held = std::rc::Rc::new(key);
+        tokio::task::yield_now().await;
+        number(*held).await
+    };
+    assert_eq!(cache.warm([1, 2].map(of_one_thread)).await.stored, 2);
+    // A closure that borrows, in a task.
+    let keys = vec![3, 4, 5];
+    let warmed = tokio::spawn(async move { cache.warm(keys.iter().map(|key| number(*key))).await });
+    assert_eq!(warmed.await.unwrap().stored, 3);
 }
 
 #[tokio::test]

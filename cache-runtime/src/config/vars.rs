@@ -182,10 +182,8 @@ impl Vars<'_> {
 
     pub(super) fn namespace(&self, name: &str, default: String) -> Result<String> {
         let namespace = self.text(name).unwrap_or(default);
-        if namespace.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(Error::config(name, "must not contain blanks or control characters"));
-        }
-        Ok(namespace)
+        super::namespace_problem(&namespace)
+            .map_or(Ok(namespace), |problem| Err(Error::config(name, problem)))
     }
 }
 

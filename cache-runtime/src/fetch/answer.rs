@@ -49,8 +49,7 @@ where
         }
         _ => {
             let key = call.wants_key().then(|| call.key(call.id()));
-            let group = call.identity.group;
-            verb::answer(Target { cache: (*call.cache).clone(), key, group });
+            verb::answer(Target { cache: (*call.cache).clone(), key, identity: call.identity });
         }
     }
     pending().await

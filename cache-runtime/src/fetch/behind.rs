@@ -10,7 +10,6 @@ use super::Run;
 use crate::cache;
 use crate::returns::{Codec, Rule, Shape};
 use crate::search::{Hit, Lead, Search};
-use crate::stats::Count;
 
 /// A refresh behind the call, whose claim is on its way.
 pub(super) struct Behind<S: Shape, R> {
@@ -49,7 +48,6 @@ impl<S: Shape, R: Rule<S>> Behind<S, R> {
     async fn refresh<F: Future<Output = S::Return>>(self: Box<Self>, mut body: Pin<Box<F>>) {
         let Self { codec, mut search, lead, permit } = *self;
         if let Some(role) = search.granted(lead).await {
-            search.counters().count(Count::Refresh);
             Run::of(codec, search, role).run(body.as_mut()).await;
         }
         drop(permit);

@@ -33,7 +33,12 @@ const LARGE: u32 = 1024;
 /// A copy that counts. Neither hashed nor allocated for beyond the value's own clone.
 #[doc(hidden)]
 pub fn near<S: Shape, R: Rule<S>>(codec: &Codec<S, R>, call: &Call) -> Option<S::Return> {
-    codec.of_copy(copy(call)?.take())
+    let found = codec.of_copy(copy(call)?.take());
+    if found.is_none() {
+        // The value's own `Clone` has failed: the call goes on, and has another outcome.
+        call.counters().no_local_hit();
+    }
+    found
 }
 
 /// Not generic: one call from where the function is, and all that follows is inlined here.
@@ -47,7 +52,9 @@ fn copy(call: &Call) -> Option<Value> {
         HITS.set(0);
     }
     inner.counters(call.identity.group).local_hit();
-    tracing::debug!(prefix = call.identity.prefix, "cache local hit");
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        log(call, stored);
+    }
     if call.verb.is_some() {
         observed(call, stored);
     }
@@ -55,9 +62,16 @@ fn copy(call: &Call) -> Option<Value> {
 }
 
 #[cold]
+fn log(call: &Call, stored: Stored) {
+    let (prefix, key) = (&call.identity.prefix, call.key(call.id()));
+    let age = stored.age(call.cache.inner().near.now());
+    tracing::debug!(prefix, key = key.entry(), ?age, "cache local hit");
+}
+
+#[cold]
 fn observed(call: &Call, stored: Stored) {
     let key = Some(call.key(call.id()).entry().to_owned());
-    let (kind, age) = (OutcomeKind::LocalHit, Some(stored.age()));
+    let (kind, age) = (OutcomeKind::LocalHit, Some(stored.age(call.cache.inner().near.now())));
     verb::observed(Outcome { kind, key, age, cost: None });
 }
 

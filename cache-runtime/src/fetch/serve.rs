@@ -4,11 +4,12 @@ use crate::contained;
 use crate::entry::{Entry, Kind};
 use crate::returns::{Codec, Opened, Payload, Rule, Shape};
 use crate::search::{Hit, Search};
+use crate::verb::Fate;
 
 /// What another run of the function returned, or what is served in its place.
 pub(super) fn receive<S: Shape, R: Rule<S>>(
     codec: &Codec<S, R>,
-    search: &Search,
+    search: &mut Search,
     payload: &Payload,
 ) -> Option<S::Return> {
     if matches!(payload, Payload::Forgiven) {
@@ -18,10 +19,14 @@ pub(super) fn receive<S: Shape, R: Rule<S>>(
     }
     let output = contained(|| codec.receive(payload)).flatten()?;
     let kept = in_place_of(codec, search, &output);
-    kept.and_then(|kept| forgive(codec, search, &kept)).or_else(|| {
-        search.joined();
-        Some(output)
-    })
+    if let Some(old) = kept.and_then(|kept| forgive(codec, search, &kept)) {
+        return Some(old);
+    }
+    if let Opened::Error(_) = S::open(&output) {
+        search.met(|| Fate::Failed);
+    }
+    search.joined();
+    Some(output)
 }
 
 /// An older value that is to be served because the function has failed.
@@ -36,7 +41,7 @@ pub(super) fn in_place_of<S: Shape, R: Rule<S>>(
 
 pub(super) fn forgive<S: Shape, R>(
     codec: &Codec<S, R>,
-    search: &Search,
+    search: &mut Search,
     kept: &Hit,
 ) -> Option<S::Return> {
     let old = decode(codec, search.max_value(), &kept.entry)?;

@@ -12,6 +12,7 @@ use crate::entry::{EntryId, Owner, Token, Tokens};
 use crate::flight::{Answer, Terms};
 use crate::outcome::Reason;
 use crate::right::{self, EXTENDED, Holding, Leaving, Right};
+use crate::stats::Count;
 use crate::store::{Fault, Key};
 
 /// What is needed to ask.
@@ -100,7 +101,10 @@ impl Search {
         let terms = background::timeout(limit, terms).await;
         self.spent += began.elapsed();
         match terms {
-            Ok(Terms::Leased(_)) => return Some(Role { lead: Some(lead), reason: None }),
+            Ok(Terms::Leased(_)) => {
+                self.counters().count(Count::Refresh);
+                return Some(Role { lead: Some(lead), reason: None });
+            }
             Ok(Terms::Dissolved) => lead.leave(),
             // Whoever has joined it goes on without this call.
             Ok(Terms::Plain(_)) => drop(lead),

@@ -1,6 +1,6 @@
 //! What lies under the key, and whether it counts: the table of states, read by a call.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -116,14 +116,16 @@ impl Search {
 
     /// Keeps what could be served, for the case that the function fails.
     pub(crate) fn keep(&mut self, entry: Entry, left: Duration) {
-        self.kept = Some(Box::new(Kept { entry, left, since: Instant::now() }));
+        let since = self.inner().store.now();
+        self.kept = Some(Box::new(Kept { entry, left, since }));
     }
 
     /// What was kept, if it may still be served; `forgives` is asked for leave where it takes some.
     /// The function has had its time, and the value has aged meanwhile.
     pub(crate) fn in_place_of_an_error(&self, forgives: impl FnOnce() -> bool) -> Option<Hit> {
         let Kept { entry, left, since } = self.kept.as_deref()?;
-        let (identity, since) = (self.call.identity, since.elapsed());
+        let now = self.inner().store.now();
+        let (identity, since) = (self.call.identity, now.saturating_duration_since(*since));
         // How long past its ttl, if it is.
         let past = entry.window.saturating_add(since).checked_sub(*left);
         let allowed = past.is_none_or(|past| {
@@ -137,7 +139,8 @@ impl Search {
     /// What an entry that was kept has left by now, for its age.
     pub(crate) fn left_of_kept(&self) -> Option<Duration> {
         let Kept { left, since, .. } = self.kept.as_deref()?;
-        Some(left.saturating_sub(since.elapsed()))
+        let now = self.inner().store.now();
+        Some(left.saturating_sub(now.saturating_duration_since(*since)))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::outcome::{Outcome, OutcomeKind, Reason};
 use crate::site::{Warning, known};
 use crate::stats::{Count, Counters};
 use crate::store::{Fault, Key};
-use crate::verb::{self, Verb};
+use crate::verb::{self, Fate, Verb};
 
 impl Search {
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -39,48 +39,40 @@ impl Search {
     }
 
     /// The value came from the store; `stale` past its ttl.
-    pub(crate) fn served(&self, entry: &Entry, stale: bool) {
-        self.counters().count(Count::Hit);
+    pub(crate) fn served(&mut self, entry: &Entry, stale: bool) {
         let kind = if stale {
-            self.counters().count(Count::Stale);
             OutcomeKind::Stale
         } else if self.waited.is_zero() {
             OutcomeKind::Hit
         } else {
-            self.counters().count(Count::Waited);
             OutcomeKind::Waited
         };
-        tracing::debug!(prefix = self.call.identity.prefix, "cache hit");
         self.observe(kind, Some(entry.cost), Some(entry.life));
     }
 
     /// The value came from another run, or from one that was shared because there was no store.
-    pub(crate) fn joined(&self) {
-        if let Some(reason) = self.without_store {
-            self.counters().bypassed(reason);
-            self.observe(OutcomeKind::Bypassed(reason), None, None);
-        } else {
-            self.counters().count(Count::Joined);
-            self.observe(OutcomeKind::Joined, None, None);
-        }
+    pub(crate) fn joined(&mut self) {
+        let kind = self.without_store.map_or(OutcomeKind::Joined, OutcomeKind::Bypassed);
+        self.observe(kind, None, None);
     }
 
     /// The value was stored before, and is served because the function has failed.
-    pub(crate) fn forgave(&self, hit: &Hit) {
-        let kind = if hit.stale {
-            self.counters().count(Count::StaleIfError);
-            OutcomeKind::Stale
-        } else {
-            self.counters().count(Count::Hit);
-            OutcomeKind::Hit
-        };
+    pub(crate) fn forgave(&mut self, hit: &Hit) {
+        let kind = if hit.stale { OutcomeKind::StaleIfError } else { OutcomeKind::Hit };
         self.tell(kind, Some(hit.entry.cost), Some(hit.entry.life), self.left_of_kept());
+    }
+
+    /// What becomes of the output of a run, for who observes the call.
+    pub(crate) fn met(&self, fate: impl FnOnce() -> Fate) {
+        if self.call.verb == Some(Verb::Observe) {
+            verb::met(fate());
+        }
     }
 
     pub(super) fn missed(&mut self) {
         if !std::mem::replace(&mut self.missed, true) {
-            self.counters().count(Count::Miss);
-            tracing::debug!(prefix = self.call.identity.prefix, "cache miss");
+            let (prefix, key) = (&self.call.identity.prefix, self.key.entry());
+            tracing::debug!(prefix, key, spent = ?self.spent, "cache miss");
         }
     }
 
@@ -99,7 +91,8 @@ impl Search {
 
     pub(super) fn warn(&self, warning: Warning, why: &str) {
         if self.call.identity.once(warning) {
-            tracing::warn!(function = self.call.identity.path(), "{why}");
+            let identity = self.call.identity;
+            tracing::warn!(function = identity.path(), prefix = identity.prefix, "{why}");
         }
     }
 
@@ -108,13 +101,14 @@ impl Search {
             self.warn(Warning::Refused, &format!("redis refuses to be read: {error}"));
         }
         self.counters().count(Count::Error);
-        tracing::debug!(prefix = self.call.identity.prefix, ?fault, "cache error");
+        let (prefix, key) = (&self.call.identity.prefix, self.key.entry());
+        tracing::debug!(prefix, key, spent = ?self.spent, ?fault, "cache error");
         fault.reason()
     }
 
-    /// Tells `observe`, and notes slow traffic.
+    /// What came of the call: counts it, tells `observe`, and notes slow traffic.
     pub(crate) fn observe(
-        &self,
+        &mut self,
         kind: OutcomeKind,
         cost: Option<Duration>,
         life: Option<Duration>,
@@ -123,21 +117,46 @@ impl Search {
     }
 
     fn tell(
-        &self,
+        &mut self,
         kind: OutcomeKind,
         cost: Option<Duration>,
         life: Option<Duration>,
         left: Option<Duration>,
     ) {
+        // A refresh behind a call has no outcome of its own.
+        let age = life.zip(left).map(|(life, left)| life.saturating_sub(left));
+        if !std::mem::replace(&mut self.told, true) {
+            self.counters().outcome(kind);
+            self.log(kind, age);
+        }
         if self.spent > self.inner().config.slow {
             self.counters().count(Count::Slow);
-            let prefix = &self.call.identity.prefix;
-            tracing::debug!(prefix, spent = ?self.spent, "cache slow");
+            let (prefix, key) = (&self.call.identity.prefix, self.key.entry());
+            tracing::debug!(prefix, key, spent = ?self.spent, "cache slow");
         }
         if self.call.verb == Some(Verb::Observe) {
-            let age = life.zip(left).map(|(life, left)| life.saturating_sub(left));
             let key = Some(self.key.entry().to_owned());
             verb::observed(Outcome { kind, key, age, cost });
+        }
+    }
+
+    /// What a run has computed has its own lines: that it was missed, and that it was set.
+    fn log(&self, kind: OutcomeKind, age: Option<Duration>) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let (prefix, key, spent) = (&self.call.identity.prefix, self.key.entry(), self.spent);
+        let (age, waited) = (age.map(tracing::field::debug), self.waited);
+        match kind {
+            OutcomeKind::Computed => {}
+            OutcomeKind::Joined => tracing::debug!(prefix, key, ?spent, ?waited, "cache joined"),
+            OutcomeKind::Bypassed(reason) => {
+                tracing::debug!(prefix, key, ?spent, reason = reason.as_str(), "cache bypass");
+            }
+            _ => {
+                let outcome = kind.as_str();
+                tracing::debug!(prefix, key, age, ?spent, ?waited, outcome, "cache hit");
+            }
         }
     }
 
@@ -153,6 +172,15 @@ impl Search {
                 "two functions share a key: each overwrites the other's entry; give one of them \
                  another `prefix`"
             );
+        }
+    }
+}
+
+/// Counts a call that ends without a value: dropped by its caller, or unwinding.
+impl Drop for Search {
+    fn drop(&mut self) {
+        if !self.told {
+            self.counters().count(Count::Abandoned);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{ATTEMPTS, Look, Search};
 use crate::background;
@@ -12,7 +12,7 @@ use crate::outcome::Reason;
 use crate::settle::{self, Ready};
 use crate::stats::Count;
 use crate::store::{Fault, Found, Read};
-use crate::verb::{Explanation, Stored, Verdict};
+use crate::verb::{Explanation, Stored, StoredKind, Verdict};
 
 impl Search {
     /// The live entry of the call, whatever `when` says.
@@ -46,7 +46,7 @@ impl Search {
             return Err(Error::new(error::Kind::Unavailable, "the cache is off"));
         }
         if !self.call.wants_key() {
-            return Err(Error::no_key());
+            return Err(Error::no_key(self.call.identity));
         }
         let store = &self.inner().store;
         let patience = store.patience();
@@ -54,6 +54,7 @@ impl Search {
             let dial = self.inner().config.connect_timeout;
             let _ = background::timeout(dial, pin!(store.ready(&self.key))).await;
         }
+        let began = Instant::now();
         for _ in 0..ATTEMPTS {
             let found = store.read(&self.key, Read::Plain, patience).await?;
             let seen = match found.bytes {
@@ -67,10 +68,12 @@ impl Search {
                 Some(tokens) => tokens,
                 None => store.seed(&self.key, &found.tokens, self.token_life(), patience).await?,
             };
+            let (bytes, ttl) = ready.size_and_ttl();
             let write = settle::whole(&self, &ready, Duration::ZERO, &tokens).ok_or(Fault::Down)?;
             if store.compare_and_set(&self.key, &seen, write, patience).await? {
                 self.counters().count(Count::Populated);
-                tracing::debug!(prefix = self.call.identity.prefix, "cache set");
+                let (prefix, key) = (&self.call.identity.prefix, self.key.entry());
+                tracing::debug!(prefix, key, bytes, ?ttl, took = ?began.elapsed(), "cache set");
                 return Ok(());
             }
         }
@@ -135,9 +138,9 @@ impl Search {
 fn stored(entry: &Entry, left: Option<Duration>) -> Stored {
     Stored {
         kind: match entry.kind {
-            Kind::Lease => "lease",
-            Kind::Value => "value",
-            Kind::None => "none",
+            Kind::Lease => StoredKind::Lease,
+            Kind::Value => StoredKind::Value,
+            Kind::None => StoredKind::None,
         },
         age: left.map(|left| entry.life.saturating_sub(left)),
         left,

@@ -1,5 +1,6 @@
 //! The in-process store: the same contract as Redis, under one lock, bounded in bytes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ const OVERHEAD: usize = 128;
 pub(crate) struct Memory {
     /// Copies of what is written here count no longer.
     marks: Arc<Marks>,
+    /// How far the clock has been advanced, in nanoseconds.
+    ahead: AtomicU64,
     entries: Mutex<Cache<Box<str>, Slot, ByBytes>>,
 }
 
@@ -42,7 +45,20 @@ impl Memory {
         marks.hear(Coarse::now(), Duration::MAX);
         // The estimate only sizes tables at the start.
         let items = (bytes / 1024).clamp(16, 1 << 16);
-        Self { marks, entries: Mutex::new(Cache::with_weighter(items, bytes as u64, ByBytes)) }
+        let entries = Mutex::new(Cache::with_weighter(items, bytes as u64, ByBytes));
+        Self { marks, ahead: AtomicU64::new(0), entries }
+    }
+
+    /// The clock of the store.
+    pub(crate) fn now(&self) -> Instant {
+        end(Instant::now(), Duration::from_nanos(self.ahead.load(Ordering::Relaxed)))
+    }
+
+    /// Moves the clock of the store.
+    pub(crate) fn advance(&self, by: Duration) {
+        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        let more = |ahead: u64| Some(ahead.saturating_add(by));
+        let _ = self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
     fn entries(&self) -> MutexGuard<'_, Cache<Box<str>, Slot, ByBytes>> {
@@ -50,7 +66,7 @@ impl Memory {
     }
 
     pub(crate) fn read(&self, key: &Key) -> Found {
-        let now = Instant::now();
+        let now = self.now();
         let mut entries = self.entries();
         let mut token = |name: &str| live(&mut entries, name, now).map(|t| Token::of(&t.bytes));
         let tokens = key.tokens().map(&mut token).collect();
@@ -61,7 +77,7 @@ impl Memory {
 
     /// Makes the tokens that are missing.
     pub(crate) fn seed(&self, key: &Key, life: Duration) -> Result<Tokens, Fault> {
-        let now = Instant::now();
+        let now = self.now();
         let mut entries = self.entries();
         let seeded = key.tokens().map(|name| {
             if let Some(known) = live(&mut entries, name, now) {
@@ -77,7 +93,7 @@ impl Memory {
 
     /// Doubles the time of tokens that would not live as long as `life`.
     pub(crate) fn renew(&self, key: &Key, life: Duration) {
-        let now = Instant::now();
+        let now = self.now();
         let mut entries = self.entries();
         for name in key.tokens() {
             if let Some(token) = live(&mut entries, name, now)
@@ -90,7 +106,7 @@ impl Memory {
     }
 
     pub(crate) fn compare_and_set(&self, key: &str, seen: &Seen, write: Write) -> bool {
-        let now = Instant::now();
+        let now = self.now();
         let mut entries = self.entries();
         let current = live(&mut entries, key, now);
         let until = current.as_ref().map_or(now, |slot| slot.expires);

@@ -7,6 +7,7 @@ use std::task::{Context, Waker};
 use super::ticket::{Driver, Verb};
 use crate::cache::Cache;
 use crate::error::{Error, Result};
+use crate::site::Identity;
 use crate::stats::Count;
 use crate::store::Key;
 
@@ -15,7 +16,7 @@ use crate::store::Key;
 pub(crate) struct Target {
     pub(crate) cache: Cache,
     pub(crate) key: Option<Key>,
-    pub(crate) group: usize,
+    pub(crate) identity: &'static Identity,
 }
 
 /// Finds the entry of a call in a single poll; `None` where the future reaches no cached function at
@@ -135,10 +136,11 @@ fn together(
     result: &mut Result<()>,
 ) -> Vec<(Cache, Vec<String>, Vec<usize>)> {
     let mut all: Vec<(Cache, Vec<String>, Vec<usize>)> = Vec::new();
-    for Target { cache, key, group } in targets {
+    for Target { cache, key, identity } in targets {
+        let group = identity.group;
         let Some(key) = key else {
             if !cache.is_off() {
-                *result = Err(Error::no_key());
+                *result = Err(Error::no_key(identity));
             }
             continue;
         };

@@ -20,7 +20,7 @@ pub async fn explain<F: Future>(call: F) -> Result<Explanation> {
 }
 
 /// A dry run of a call; from [`explain`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explanation {
     /// The function's path.
@@ -36,11 +36,11 @@ pub struct Explanation {
 }
 
 /// An entry as [`explain`] sees it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stored {
-    /// `value`, `none`, or `lease` while a process computes the value.
-    pub kind: &'static str,
+    /// What the entry holds.
+    pub kind: StoredKind,
     /// Since the write, by the store's clock.
     pub age: Option<Duration>,
     /// Until it expires.
@@ -53,8 +53,37 @@ pub struct Stored {
     pub version: u32,
 }
 
+/// What an entry holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoredKind {
+    /// No value yet: a process computes it, and has the right to store it.
+    Lease,
+    /// A value.
+    Value,
+    /// The `None` that the function returned, kept for its `none_ttl`.
+    None,
+}
+
+impl StoredKind {
+    /// The kind as one word, for logs and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Value => "value",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for StoredKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// What a call would do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Verdict {
     /// Return the stored value.

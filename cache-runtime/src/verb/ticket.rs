@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use crate::error::Error;
@@ -34,6 +35,16 @@ struct Ticket {
     lent: Option<Box<dyn Any>>,
     answer: Option<Box<dyn Any>>,
     outcome: Option<Outcome>,
+    fate: Option<Fate>,
+}
+
+/// What becomes of what a call's own run, or the run that it joined, has returned.
+#[derive(Debug, Clone)]
+pub(crate) enum Fate {
+    /// An error, which is not stored.
+    Failed,
+    /// The write behind the reply, once it has ended: whether the value is in the store.
+    Written(Arc<OnceLock<bool>>),
 }
 
 thread_local! {
@@ -73,11 +84,39 @@ pub(crate) fn observed(outcome: Outcome) {
     with(|ticket| ticket.outcome = Some(outcome));
 }
 
+pub(crate) fn met(fate: Fate) {
+    with(|ticket| ticket.fate = Some(fate));
+}
+
 /// The polling side: everything that is kept between polls, none of it bound to a thread.
 pub(super) struct Driver {
     verb: Verb,
     taken: bool,
     pub(super) outcome: Option<Outcome>,
+    fate: Option<Fate>,
+}
+
+/// A call that is observed; its output is dropped.
+pub(crate) struct Watched<F> {
+    driver: Driver,
+    call: Pin<Box<F>>,
+}
+
+impl<F> Watched<F> {
+    pub(crate) fn new(call: F) -> Self {
+        Self { driver: Driver::new(Verb::Observe), call: Box::pin(call) }
+    }
+}
+
+impl<F: Future> Future for Watched<F> {
+    /// No outcome where no cached function was reached.
+    type Output = (Option<Outcome>, Option<Fate>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { driver, call } = &mut *self;
+        let (polled, _) = driver.poll(call.as_mut(), cx, &mut None);
+        polled.map(|_| (driver.outcome.take(), driver.fate.take()))
+    }
 }
 
 /// Restores the ticket of a verb further out, also where the poll panics.
@@ -95,7 +134,7 @@ impl Drop for Restore {
 
 impl Driver {
     pub(super) fn new(verb: Verb) -> Self {
-        Self { verb, taken: false, outcome: None }
+        Self { verb, taken: false, outcome: None, fate: None }
     }
 
     /// Polls once; an answer goes before the output, and what was lent and not used comes back.
@@ -111,6 +150,7 @@ impl Driver {
             lent: lent.take(),
             answer: None,
             outcome: None,
+            fate: None,
         };
         let restore =
             Restore { offered: OFFERED.replace(!self.taken), ticket: TICKET.replace(Some(ticket)) };
@@ -119,6 +159,7 @@ impl Driver {
         drop(restore);
         self.taken = ticket.taken;
         self.outcome = ticket.outcome.or(self.outcome.take());
+        self.fate = ticket.fate.or(self.fate.take());
         *lent = ticket.lent;
         (polled, ticket.answer)
     }

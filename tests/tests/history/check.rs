@@ -216,7 +216,7 @@ fn had_no_store(outcome: &str) -> bool {
 }
 
 fn went_through_the_store(outcome: &str) -> bool {
-    ["hit", "stale", "waited", "computed", LOCAL_HIT].contains(&outcome)
+    ["hit", "stale", "stale-if-error", "waited", "computed", LOCAL_HIT].contains(&outcome)
 }
 
 /// The last invalidation that the call came after.

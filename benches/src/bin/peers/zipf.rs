@@ -149,7 +149,7 @@ pub async fn zipf(url: &str, pace: Pace) {
     let before = with.stats().prefix("zipf");
     let done = rounds(&lanes, pace.rounds).await;
     let after = with.stats().prefix("zipf");
-    let hits = (after.hits + after.misses) - (before.hits + before.misses);
+    let hits = after.since(&before).calls();
     let share = (after.local_hits - before.local_hits) as f64 / hits as f64 * 100.0;
     title(
         "Zipf (0.99) over 100,000 keys, 64 tasks",

@@ -151,7 +151,7 @@ fn a_copy_is_not_old_in_the_process_that_invalidated() {
 
 #[test]
 fn what_came_from_the_store_is_not_as_old_as_a_copy_may_be() {
-    for outcome in ["hit", "stale", "waited", "computed", "joined"] {
+    for outcome in ["hit", "stale", "stale-if-error", "waited", "computed", "joined"] {
         let stored = Read { outcome: outcome.to_owned(), ..copy(Duration::from_nanos(1), old()) };
         assert_eq!(violations(stored), 1, "{outcome}");
     }
