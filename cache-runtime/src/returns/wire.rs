@@ -2,7 +2,6 @@
 //! from their own bytes before they are stored.
 
 mod read;
-mod trace;
 mod write;
 
 use std::fmt;
@@ -12,8 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::contained;
 use read::Reader;
-use trace::trace;
-use write::Writer;
+use write::{Writer, trace};
 
 pub(super) type Encoded = Result<Proven, Unencoded>;
 pub(super) type Decoded<V> = Result<V, Error>;
@@ -52,6 +50,10 @@ impl Form {
 
     fn is_readable(self) -> bool {
         self.0 & Self::READABLE != 0
+    }
+
+    fn wide(self) -> Self {
+        Self(self.0 | Self::WIDE)
     }
 
     fn is_wide(self) -> bool {

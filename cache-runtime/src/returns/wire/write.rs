@@ -20,6 +20,28 @@ pub(super) struct Writer {
     levels: usize,
     /// The last number, where it was a `u8`.
     byte: Option<u8>,
+    /// In place of bytes, where only a trace is wanted.
+    trace: Option<u64>,
+}
+
+/// All that a value tells serde, each number in its width, as one sum: in any order, since what is
+/// hashed in `std` has none. `None` where the value refuses to tell.
+pub(super) fn trace<V: Serialize>(value: &V, form: Form) -> Option<u64> {
+    let mut writer = Writer::new(form.wide(), usize::MAX);
+    writer.trace = Some(0);
+    value.serialize(&mut writer).ok()?;
+    writer.trace
+}
+
+/// One number of many bytes, by multiplication.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.chunks(8).fold(bytes.len() as u64, |so_far, chunk| {
+        let mut number = [0; 8];
+        number[..chunk.len()].copy_from_slice(chunk);
+        let number = u64::from_le_bytes(number) ^ 0xd1b5_4a32_d192_ed03;
+        let product = u128::from(so_far ^ 0x9e37_79b9_7f4a_7c15) * u128::from(number);
+        (product as u64) ^ ((product >> 64) as u64).rotate_left(32)
+    })
 }
 
 impl Writer {
@@ -28,7 +50,7 @@ impl Writer {
         if form != Form::default() {
             bytes.extend([MARK, form.bits()]);
         }
-        Self { bytes, form, limit, over: 0, levels: MAX_DEPTH, byte: None }
+        Self { bytes, form, limit, over: 0, levels: MAX_DEPTH, byte: None, trace: None }
     }
 
     pub(super) fn finish(self, written: Written) -> Result<Vec<u8>, Unencoded> {
@@ -42,6 +64,10 @@ impl Writer {
     }
 
     fn put(&mut self, more: &[u8]) -> Written {
+        if let Some(sum) = &mut self.trace {
+            *sum = sum.wrapping_add(hash(more));
+            return Ok(());
+        }
         if self.over == 0 && self.bytes.len() + more.len() <= self.limit {
             self.bytes.extend_from_slice(more);
             return Ok(());
@@ -55,7 +81,7 @@ impl Writer {
 
     /// Bytes put before what was written since.
     fn insert(&mut self, at: usize, more: &[u8]) -> Written {
-        if self.over > 0 || self.bytes.len() + more.len() > self.limit {
+        if self.trace.is_some() || self.over > 0 || self.bytes.len() + more.len() > self.limit {
             return self.put(more);
         }
         self.bytes.splice(at..at, more.iter().copied());
@@ -113,6 +139,7 @@ impl Writer {
     fn list(&mut self, length: Option<usize>, may_be_bytes: bool) -> Result<List<'_>, Error> {
         self.enter()?;
         let may_be_bytes = may_be_bytes
+            && self.trace.is_none()
             && !self.form.is_readable()
             && length.is_none_or(|length| length >= SHORTEST_BYTES);
         let mut list =
@@ -355,6 +382,10 @@ impl<'a> Serializer for &'a mut Writer {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Written {
+        if self.trace.is_some() {
+            // Its bytes would not tell it from what is in it.
+            self.put(&[MARK])?;
+        }
         value.serialize(self)
     }
 
