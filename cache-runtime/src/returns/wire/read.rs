@@ -61,36 +61,35 @@ impl<'de> Reader<'de> {
         self.number_of().map(|[byte]| byte)
     }
 
-    /// What comes next, where it has a length; else nothing is taken.
-    fn head(&mut self) -> Result<Option<(Kind, usize)>, Error> {
-        let marker = self.peek()?;
-        let (kind, width) = match marker {
-            0x80..=0x8f => (Kind::Map, 0),
-            0x90..=0x9f => (Kind::List, 0),
-            0xa0..=0xbf => (Kind::Text, 0),
-            0xc4..=0xc6 => (Kind::Bytes, 1 << (marker - 0xc4)),
-            0xd9..=0xdb => (Kind::Text, 1 << (marker - 0xd9)),
-            0xdc..=0xdd => (Kind::List, 2 << (marker - 0xdc)),
-            0xde..=0xdf => (Kind::Map, 2 << (marker - 0xde)),
+    /// What a marker says where it has a length; else nothing more is taken.
+    #[inline]
+    fn head(&mut self, marker: u8) -> Result<Option<(Kind, usize)>, Error> {
+        Ok(Some(match marker {
+            0x80..=0x8f => (Kind::Map, usize::from(marker & 0x0f)),
+            0x90..=0x9f => (Kind::List, usize::from(marker & 0x0f)),
+            0xa0..=0xbf => (Kind::Text, usize::from(marker & 0x1f)),
+            0xc4..=0xc6 => (Kind::Bytes, self.length(1 << (marker - 0xc4))?),
+            0xd9..=0xdb => (Kind::Text, self.length(1 << (marker - 0xd9))?),
+            0xdc..=0xdd => (Kind::List, self.length(2 << (marker - 0xdc))?),
+            0xde..=0xdf => (Kind::Map, self.length(2 << (marker - 0xde))?),
             _ => return Ok(None),
-        };
-        self.byte()?;
-        let length = match width {
-            0 if kind == Kind::Text => usize::from(marker & 0x1f),
-            0 => usize::from(marker & 0x0f),
+        }))
+    }
+
+    fn length(&mut self, width: u8) -> Result<usize, Error> {
+        Ok(match width {
             1 => usize::from(self.byte()?),
             2 => usize::from(u16::from_be_bytes(self.number_of()?)),
             _ => u32::from_be_bytes(self.number_of()?) as usize,
-        };
-        Ok(Some((kind, length)))
+        })
     }
 
     fn text(&mut self, length: usize) -> Result<&'de str, Error> {
         str::from_utf8(self.take(length)?).map_err(|_| Error::said("a text that is not UTF-8"))
     }
 
-    fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
-        match self.byte()? {
+    fn number<V: Visitor<'de>>(&mut self, marker: u8, visitor: V) -> Result<V::Value, Error> {
+        match marker {
             number @ 0x00..=0x7f => visitor.visit_u8(number),
             number @ 0xe0..=0xff => visitor.visit_i8(i8::from_be_bytes([number])),
             0xc0 => visitor.visit_unit(),
@@ -112,23 +111,20 @@ impl<'de> Reader<'de> {
 
     /// A number wider than any of `MessagePack`, which lies there as bytes, or a narrower one.
     fn wide(&mut self) -> Result<i128, Error> {
-        match self.head()? {
-            Some((Kind::Bytes, 16)) => Ok(i128::from_be_bytes(self.number_of()?)),
-            Some(_) => Err(Error::said("no number, where one of 128 bits was expected")),
-            None => match self.byte()? {
-                number @ 0x00..=0x7f => Ok(number.into()),
-                number @ 0xe0..=0xff => Ok(i8::from_be_bytes([number]).into()),
-                0xcc => Ok(u8::from_be_bytes(self.number_of()?).into()),
-                0xcd => Ok(u16::from_be_bytes(self.number_of()?).into()),
-                0xce => Ok(u32::from_be_bytes(self.number_of()?).into()),
-                0xcf => Ok(u64::from_be_bytes(self.number_of()?).into()),
-                0xd0 => Ok(i8::from_be_bytes(self.number_of()?).into()),
-                0xd1 => Ok(i16::from_be_bytes(self.number_of()?).into()),
-                0xd2 => Ok(i32::from_be_bytes(self.number_of()?).into()),
-                0xd3 => Ok(i64::from_be_bytes(self.number_of()?).into()),
-                marker => Err(unexpected(marker)),
-            },
-        }
+        Ok(match self.byte()? {
+            0xc4 if self.byte()? == 16 => i128::from_be_bytes(self.number_of()?),
+            number @ 0x00..=0x7f => number.into(),
+            number @ 0xe0..=0xff => i8::from_be_bytes([number]).into(),
+            0xcc => u8::from_be_bytes(self.number_of()?).into(),
+            0xcd => u16::from_be_bytes(self.number_of()?).into(),
+            0xce => u32::from_be_bytes(self.number_of()?).into(),
+            0xcf => u64::from_be_bytes(self.number_of()?).into(),
+            0xd0 => i8::from_be_bytes(self.number_of()?).into(),
+            0xd1 => i16::from_be_bytes(self.number_of()?).into(),
+            0xd2 => i32::from_be_bytes(self.number_of()?).into(),
+            0xd3 => i64::from_be_bytes(self.number_of()?).into(),
+            marker => return Err(unexpected(marker)),
+        })
     }
 
     fn nested<T>(
@@ -171,10 +167,26 @@ fn unexpected(marker: u8) -> Error {
     Error::Said(format!("something that was not expected here (marker {marker:#04x})"))
 }
 
+/// Most are short, and whatever else may come is rare.
+macro_rules! texts {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            match self.peek()? {
+                marker @ 0xa0..=0xbf => {
+                    self.byte()?;
+                    visitor.visit_borrowed_str(self.text(usize::from(marker & 0x1f))?)
+                }
+                _ => self.deserialize_any(visitor),
+            }
+        }
+    )*};
+}
+
 macro_rules! numbers {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-            self.number(visitor)
+            let marker = self.byte()?;
+            self.number(marker, visitor)
         }
     )*};
 }
@@ -187,18 +199,21 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.head()? {
+        let marker = self.byte()?;
+        match self.head(marker)? {
             Some((Kind::Text, length)) => visitor.visit_borrowed_str(self.text(length)?),
             Some((Kind::Bytes, length)) => visitor.visit_borrowed_bytes(self.take(length)?),
             Some((Kind::List, length)) => self.list(length, visitor),
             Some((Kind::Map, length)) => self.map(length, visitor),
-            None => self.number(visitor),
+            None => self.number(marker, visitor),
         }
     }
 
     forward_to_deserialize_any! {
-        char str string bytes byte_buf unit map struct identifier ignored_any
+        char bytes byte_buf unit map struct ignored_any
     }
+
+    texts! { deserialize_str deserialize_string deserialize_identifier }
 
     numbers! {
         deserialize_bool deserialize_f32 deserialize_f64
@@ -245,7 +260,8 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.head()? {
+        let marker = self.byte()?;
+        match self.head(marker)? {
             Some((Kind::List, length)) => self.list(length, visitor),
             Some((Kind::Bytes, length)) => {
                 let mut bytes = SeqDeserializer::new(self.take(length)?.iter().copied());
@@ -280,7 +296,8 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        match self.head()? {
+        let marker = self.byte()?;
+        match self.head(marker)? {
             Some((Kind::Text, length)) => {
                 visitor.visit_enum(BorrowedStrDeserializer::new(self.text(length)?))
             }

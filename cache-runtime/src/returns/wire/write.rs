@@ -15,10 +15,14 @@ pub(super) struct Writer {
     bytes: Vec<u8>,
     form: Form,
     limit: usize,
+    /// How long the bytes may become: the limit, and nothing once they are only counted or traced.
+    room: usize,
     /// Bytes that were only counted, since they were over the limit.
     over: usize,
     levels: usize,
-    /// The last number, where it was a `u8`.
+    /// Nothing has been written of an item that may be a byte.
+    awaited: bool,
+    /// Such an item that was one.
     byte: Option<u8>,
     /// In place of bytes, where only a trace is wanted.
     trace: Option<u64>,
@@ -27,20 +31,22 @@ pub(super) struct Writer {
 /// All that a value tells serde, each number in its width, as one sum: in any order, since what is
 /// hashed in `std` has none. `None` where the value refuses to tell.
 pub(super) fn trace<V: Serialize>(value: &V, form: Form) -> Option<u64> {
-    let mut writer = Writer::new(form.wide(), usize::MAX);
-    writer.trace = Some(0);
+    let mut writer = Writer { trace: Some(0), room: 0, ..Writer::new(form.wide(), 0) };
     value.serialize(&mut writer).ok()?;
     writer.trace
 }
 
 /// One number of many bytes, by multiplication.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.chunks(8).fold(bytes.len() as u64, |so_far, chunk| {
-        let mut number = [0; 8];
-        number[..chunk.len()].copy_from_slice(chunk);
-        let number = u64::from_le_bytes(number) ^ 0xd1b5_4a32_d192_ed03;
-        let product = u128::from(so_far ^ 0x9e37_79b9_7f4a_7c15) * u128::from(number);
-        (product as u64) ^ ((product >> 64) as u64).rotate_left(32)
+    let mix = |so_far: u64, number: u64| {
+        let (a, b) = (so_far ^ 0x9e37_79b9_7f4a_7c15, number ^ 0xd1b5_4a32_d192_ed03);
+        let product = u128::from(a) * u128::from(b);
+        (product as u64) ^ (product >> 64) as u64
+    };
+    let (numbers, rest) = bytes.as_chunks();
+    let rest = rest.iter().fold(1, |number, byte| number << 8 | u64::from(*byte));
+    numbers.iter().fold(mix(bytes.len() as u64, rest), |so_far, number| {
+        mix(so_far, u64::from_le_bytes(*number))
     })
 }
 
@@ -50,7 +56,9 @@ impl Writer {
         if form != Form::default() {
             bytes.extend([MARK, form.bits()]);
         }
-        Self { bytes, form, limit, over: 0, levels: MAX_DEPTH, byte: None, trace: None }
+        let (room, over, levels) = (limit, 0, MAX_DEPTH);
+        let (awaited, byte, trace) = (false, None, None);
+        Self { bytes, form, limit, room, over, levels, awaited, byte, trace }
     }
 
     pub(super) fn finish(self, written: Written) -> Result<Vec<u8>, Unencoded> {
@@ -63,26 +71,34 @@ impl Writer {
         }
     }
 
+    #[inline]
     fn put(&mut self, more: &[u8]) -> Written {
-        if let Some(sum) = &mut self.trace {
-            *sum = sum.wrapping_add(hash(more));
+        self.awaited = false;
+        if self.bytes.len() + more.len() <= self.room {
+            self.bytes.extend_from_slice(more);
             return Ok(());
         }
-        if self.over == 0 && self.bytes.len() + more.len() <= self.limit {
-            self.bytes.extend_from_slice(more);
+        self.note(more)
+    }
+
+    #[inline(never)]
+    fn note(&mut self, more: &[u8]) -> Written {
+        if let Some(sum) = &mut self.trace {
+            *sum = sum.wrapping_add(hash(more));
             return Ok(());
         }
         if self.over > self.limit {
             return Err(Error::TooLarge);
         }
+        self.room = 0;
         self.over += more.len();
         Ok(())
     }
 
     /// Bytes put before what was written since.
     fn insert(&mut self, at: usize, more: &[u8]) -> Written {
-        if self.trace.is_some() || self.over > 0 || self.bytes.len() + more.len() > self.limit {
-            return self.put(more);
+        if self.bytes.len() + more.len() > self.room {
+            return self.note(more);
         }
         self.bytes.splice(at..at, more.iter().copied());
         Ok(())
@@ -128,6 +144,7 @@ impl Writer {
     }
 
     fn enter(&mut self) -> Written {
+        self.awaited = false;
         self.levels -= 1;
         if self.levels == 0 { Err(Error::said(TOO_DEEP)) } else { Ok(()) }
     }
@@ -215,37 +232,15 @@ impl List<'_> {
         if !self.bytes {
             return item.serialize(&mut *self.writer);
         }
-        let before = (self.writer.bytes.len(), self.writer.over);
-        self.writer.byte = None;
+        let from = self.writer.bytes.len();
+        self.writer.awaited = true;
         item.serialize(&mut *self.writer)?;
-        self.settle(before)
-    }
-
-    /// What has just been written becomes one byte of many, or the end of them.
-    fn settle(&mut self, (from, over): (usize, usize)) -> Written {
-        let writer = &mut *self.writer;
-        let written = &writer.bytes[from..];
-        let single = writer.byte.filter(|byte| match *written {
-            [] => true,
-            [one] => one == *byte,
-            [0xcc, one] => one == *byte,
-            _ => false,
-        });
-        match single {
-            Some(byte) if writer.over == over => {
-                writer.bytes.truncate(from);
-                writer.put(&[byte])
-            }
-            Some(_) => {
-                writer.over = over + 1;
-                Ok(())
-            }
-            None => {
-                let item = writer.bytes.split_off(from);
-                self.unpack()?;
-                self.writer.put(&item)
-            }
+        if let Some(byte) = self.writer.byte.take() {
+            return self.writer.put(&[byte]);
         }
+        let item = self.writer.bytes.split_off(from);
+        self.unpack()?;
+        self.writer.put(&item)
     }
 
     /// Bytes become a list of numbers.
@@ -335,7 +330,10 @@ impl<'a> Serializer for &'a mut Writer {
     }
 
     fn serialize_u8(self, number: u8) -> Written {
-        self.byte = Some(number);
+        if std::mem::take(&mut self.awaited) {
+            self.byte = Some(number);
+            return Ok(());
+        }
         if self.form.is_wide() { self.put(&[0xcc, number]) } else { self.unsigned(number.into()) }
     }
 
