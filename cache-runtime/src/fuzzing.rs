@@ -19,7 +19,7 @@ const OWNER: Owner = Owner { function: 1, arguments: 2, version: 3 };
 /// The value of an entry, as a hit has it.
 pub fn value<V: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<V> {
     let entry = Entry::parse(Bytes::copy_from_slice(bytes)).ok()?;
-    decode(&Returns::<V>::new().shape().value().share().error(), LIMIT, &entry)
+    decode(&Returns::<V>::new().shape().value().share().error(), LIMIT, &entry).ok()
 }
 
 /// The bytes of an entry of the cache's own around a value.

@@ -23,8 +23,8 @@ pub use codec::Codec;
 pub(crate) use codec::{Payload, Rule};
 use shape::{Fallible, FallibleOptional, Optional, OptionalFallible, Plain};
 pub(crate) use shape::{Opened, Shape};
-pub(crate) use wire::Unencoded;
-use wire::{Decoded, Encoded, decode, encode};
+use wire::{Decoded, Encoded, alike, decode, encode, equal};
+pub(crate) use wire::{Form, Proven, Unencoded};
 
 /// The start of the chain.
 #[derive(Debug)]
@@ -127,18 +127,19 @@ impl<T: Serialize + DeserializeOwned> Wrapper for axum::Json<T> {
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Valued<S: Shape> {
-    encode: fn(&S::Value, usize) -> Encoded,
+    /// In the form that is tried first, or in another from which the value comes back.
+    encode: fn(&S::Value, usize, Form) -> Encoded,
     decode: fn(&[u8]) -> Decoded<S::Value>,
 }
 
 impl<S: Shape> Shaped<S>
 where
-    S::Value: Serialize + DeserializeOwned,
+    S::Value: Serialize + DeserializeOwned + PartialEq,
 {
     // By value, since that is what beats the traits' methods of this name.
     #[allow(clippy::unused_self)]
     pub fn value(self) -> Valued<S> {
-        Valued { encode: encode::<S::Value>, decode: decode::<S::Value> }
+        Valued { encode: |value, limit, form| encode(value, limit, form, equal), decode }
     }
 }
 
@@ -153,7 +154,7 @@ where
 {
     fn value(self) -> Valued<S> {
         Valued {
-            encode: |value, limit| encode(value.inner(), limit),
+            encode: |value, limit, form| encode(value.inner(), limit, form, alike),
             decode: |bytes| decode(bytes).map(Wrapper::wrap),
         }
     }
@@ -171,7 +172,7 @@ impl<S: Shape> ValueOfAny<S> for Shaped<S> {
     where
         S::Value: CacheValue,
     {
-        Valued { encode: encode::<S::Value>, decode: decode::<S::Value> }
+        Valued { encode: |value, limit, form| encode(value, limit, form, alike), decode }
     }
 }
 

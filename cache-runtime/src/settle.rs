@@ -1,5 +1,8 @@
 //! Everything after the function has run: who gets its output, and what is written.
 
+mod unstorable;
+
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -14,7 +17,7 @@ use crate::entry::{Draft, EntryId, Kind, Token};
 use crate::error::{self, Error};
 use crate::flight::{Ending, Flight};
 use crate::outcome::{OutcomeKind, Reason};
-use crate::returns::{Codec, Opened, Payload, Rule, Shape, Unencoded};
+use crate::returns::{Codec, Form, Opened, Payload, Proven, Rule, Shape};
 use crate::right::{EXTENDED, Holding, Leaving, Right};
 use crate::search::{Role, Search};
 use crate::site::Warning;
@@ -136,8 +139,8 @@ fn share<S: Shape, R>(
             let cloned = company.and_then(|_| codec.hand_value(value));
             let encoded = || ready.map(|ready| Payload::Bytes(ready.body.clone()));
             let late = || {
-                let bytes = codec.encode(value, company?).ok()?;
-                Some(Payload::Bytes(bytes.into()))
+                let proven = codec.encode(value, company?, Form::default()).ok()?;
+                Some(Payload::Bytes(proven.bytes.into()))
             };
             cloned.or_else(encoded).or_else(late)
         }
@@ -150,9 +153,9 @@ fn encode<S: Shape, R: Rule<S>>(
     codec: &Codec<S, R>,
     call: &Call,
     opened: &Opened<'_, S::Value, S::Error>,
-) -> Result<Ready, &'static str> {
+) -> Result<Ready, Cow<'static, str>> {
     let ready = match opened {
-        Opened::Error(_) => return Err("an error is never stored"),
+        Opened::Error(_) => return Err("an error is never stored".into()),
         Opened::Nothing => {
             let ttl = codec.none_ttl.ok_or("`None` is stored only with `none_ttl`")?;
             Ready { kind: Kind::None, body: Bytes::new(), ttl }
@@ -163,7 +166,7 @@ fn encode<S: Shape, R: Rule<S>>(
         }
     };
     if ready.ttl.is_zero() {
-        return Err("its `ttl` is zero");
+        return Err("its `ttl` is zero".into());
     }
     Ok(ready)
 }
@@ -193,55 +196,30 @@ fn body<S: Shape, R>(
     codec: &Codec<S, R>,
     call: &Call,
     value: &S::Value,
-) -> Result<Bytes, &'static str> {
-    let refused = |warning, why| {
-        call.counters().count(Count::Unstorable);
-        once(call, warning, why);
-        Err(why)
-    };
-    let limit = call.cache.inner().config.max_value;
-    let body = match contained(|| codec.encode(value, limit)) {
-        Some(Ok(body)) => body,
-        Some(Err(Unencoded::TooLarge)) => {
-            let why = "the value is over CACHE_MAX_VALUE: it is not stored";
-            return refused(Warning::TooLarge, why);
-        }
-        Some(Err(Unencoded::Failed)) | None => {
-            let why = "the value cannot be serialized: it is not stored";
-            return refused(Warning::Unserializable, why);
-        }
-    };
-    if !prove(codec, call, &body) {
-        return Err("the function's values cannot be cached");
+) -> Result<Bytes, Cow<'static, str>> {
+    let identity = call.identity;
+    if hides_what_is_not_stored::<S>() {
+        let why = "a `Result` or an `Option` is hidden in the return type, and could not be told \
+                   from a value; name it, as in `Result<Option<T>, E>`";
+        unstorable::never(call, why);
+        return Err(why.into());
     }
-    call.identity.bulk.store(body.len() > BULK, Ordering::Relaxed);
-    Ok(body.into())
+    let limit = call.cache.inner().config.max_value;
+    match codec.encode(value, limit, identity.proof.form()) {
+        Ok(Proven { bytes, form }) => {
+            identity.proof.came_back(form);
+            identity.bulk.store(bytes.len() > BULK, Ordering::Relaxed);
+            Ok(bytes.into())
+        }
+        Err(why) => Err(unstorable::tell(call, limit, why)),
+    }
 }
 
-/// Before anything of a function is stored, one of its values is brought back from its own bytes.
-fn prove<S: Shape, R>(codec: &Codec<S, R>, call: &Call, body: &[u8]) -> bool {
-    let identity = call.identity;
-    if identity.proven.load(Ordering::Relaxed) {
-        return true;
-    }
-    // Within another type, or behind a type parameter, errors would be stored as values.
+/// Within another type, or behind a type parameter, errors would be stored as values.
+fn hides_what_is_not_stored<S: Shape>() -> bool {
     let value = std::any::type_name::<S::Value>();
-    let hidden = value.starts_with("core::result::Result<")
-        || (!S::OPTIONAL && value.starts_with("core::option::Option<"));
-    let decodes = contained(|| codec.decode(body).is_ok()) == Some(true);
-    if hidden || !decodes {
-        identity.off.store(true, Ordering::Relaxed);
-        let why = if hidden {
-            "a `Result` or an `Option` is hidden in the return type, and could not be told from a \
-             value; name it, as in `Result<Option<T>, E>`"
-        } else {
-            "a value does not come back from its own bytes"
-        };
-        once(call, Warning::Unserializable, &format!("not cached any more: {why}"));
-        return false;
-    }
-    identity.proven.store(true, Ordering::Relaxed);
-    true
+    value.starts_with("core::result::Result<")
+        || (!S::OPTIONAL && value.starts_with("core::option::Option<"))
 }
 
 pub(crate) fn encode_for_put<S: Shape, R: Rule<S>>(

@@ -1,5 +1,7 @@
 //! Annotated functions, and how they are told apart.
 
+mod proof;
+
 use std::any::{TypeId, type_name};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -9,6 +11,7 @@ use std::time::Duration;
 use crate::cache::Cache;
 use crate::call::Call;
 use crate::key::fingerprint;
+use proof::Proof;
 
 /// One annotated function in the source: the literals of its attribute.
 #[derive(Debug)]
@@ -142,8 +145,8 @@ pub(crate) struct Identity {
     pub(crate) group: usize,
     /// Not cached any more; the reason was logged.
     pub(crate) off: AtomicBool,
-    /// A value of this function has been brought back from its own bytes.
-    pub(crate) proven: AtomicBool,
+    /// How its values come back from their own bytes.
+    pub(crate) proof: Proof,
     /// The last value was large.
     pub(crate) bulk: AtomicBool,
     warned: AtomicU32,
@@ -157,6 +160,8 @@ pub(crate) enum Warning {
     Undecodable,
     TooLarge,
     Unserializable,
+    Lost,
+    NeverStorable,
     Key,
     Newer,
     Panicked,
@@ -352,7 +357,7 @@ impl Registry {
             group: self.group(&prefix),
             prefix,
             off: AtomicBool::new(off),
-            proven: AtomicBool::new(false),
+            proof: Proof::default(),
             bulk: AtomicBool::new(false),
             warned: AtomicU32::new(0),
         }))

@@ -21,7 +21,7 @@ where
         Verb::Peek => {
             let limit = call.cache.inner().config.max_value;
             let found = Search::new(*call).peek().await;
-            let output = found.and_then(|entry| decode(&codec, limit, &entry));
+            let output = found.and_then(|entry| decode(&codec, limit, &entry).ok());
             verb::answer(output);
         }
         Verb::Put => {
@@ -42,7 +42,7 @@ where
         Verb::Explain => {
             let limit = call.cache.inner().config.max_value;
             let (mut explanation, entry) = Search::new(*call).explain().await;
-            if entry.is_some_and(|entry| decode(&codec, limit, &entry).is_none()) {
+            if entry.is_some_and(|entry| decode(&codec, limit, &entry).is_err()) {
                 explanation.verdict = Verdict::Compute;
             }
             verb::answer(explanation);

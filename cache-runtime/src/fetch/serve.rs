@@ -1,5 +1,7 @@
 //! Outputs that do not come from the call's own run.
 
+use std::borrow::Cow;
+
 use crate::contained;
 use crate::entry::{Entry, Kind};
 use crate::returns::{Codec, Opened, Payload, Rule, Shape};
@@ -44,7 +46,7 @@ pub(super) fn forgive<S: Shape, R>(
     search: &mut Search,
     kept: &Hit,
 ) -> Option<S::Return> {
-    let old = decode(codec, search.max_value(), &kept.entry)?;
+    let old = decode(codec, search.max_value(), &kept.entry).ok()?;
     search.forgave(kept);
     Some(old)
 }
@@ -55,26 +57,36 @@ pub(super) fn serve<S: Shape, R>(
     search: &mut Search,
     hit: &Hit,
 ) -> Option<S::Return> {
-    let output = decode(codec, search.max_value(), &hit.entry);
-    if output.is_some() {
-        search.served(&hit.entry, hit.stale);
-    } else {
-        search.undecodable(&hit.entry);
+    match decode(codec, search.max_value(), &hit.entry) {
+        Ok(output) => {
+            search.served(&hit.entry, hit.stale);
+            Some(output)
+        }
+        Err(why) => {
+            search.undecodable(&hit.entry, &why);
+            None
+        }
     }
-    output
 }
 
+/// The output that lies in an entry; the error says why there is none.
 pub(crate) fn decode<S: Shape, R>(
     codec: &Codec<S, R>,
     limit: usize,
     entry: &Entry,
-) -> Option<S::Return> {
+) -> Result<S::Return, Cow<'static, str>> {
     match entry.kind {
-        Kind::None if codec.none_ttl.is_some() => S::nothing(),
+        Kind::None if codec.none_ttl.is_some() => S::nothing().ok_or(NOT_OURS.into()),
         Kind::Value => {
-            let body = entry.body(limit)?;
-            contained(|| codec.decode(&body).ok()).flatten().map(S::value)
+            let body = entry.body(limit).ok_or("its bytes are damaged, or over CACHE_MAX_VALUE")?;
+            match contained(|| codec.decode(&body)) {
+                Some(Ok(value)) => Ok(S::value(value)),
+                Some(Err(error)) => Err(error.to_string().into()),
+                None => Err("`Deserialize` panicked".into()),
+            }
         }
-        Kind::None | Kind::Lease => None,
+        Kind::None | Kind::Lease => Err(NOT_OURS.into()),
     }
 }
+
+const NOT_OURS: &str = "it is a `None`, which the function does not store";

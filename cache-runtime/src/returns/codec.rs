@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::shape::{Fallible, FallibleOptional, Optional, OptionalFallible, Shape};
-use super::wire::{Decoded, Encoded};
+use super::wire::{Decoded, Encoded, Form};
 use super::{Handed, Shared, Sharing, Valued};
 use crate::call::IntoTtl;
 use crate::contained;
@@ -22,7 +22,7 @@ pub struct Codec<S: Shape, R = Rules<(), (), ()>> {
 }
 
 struct Wire<S: Shape> {
-    encode: fn(&S::Value, usize) -> Encoded,
+    encode: fn(&S::Value, usize, Form) -> Encoded,
     decode: fn(&[u8]) -> Decoded<S::Value>,
     value: Option<Sharing<S::Value>>,
     error: Option<Sharing<S::Error>>,
@@ -77,8 +77,9 @@ impl<S: Shape, R> Codec<S, R> {
         self
     }
 
-    pub(crate) fn encode(&self, value: &S::Value, limit: usize) -> Encoded {
-        (self.wire.encode)(value, limit)
+    /// The value's bytes, from which it comes back; in the form `first`, if it does.
+    pub(crate) fn encode(&self, value: &S::Value, limit: usize, first: Form) -> Encoded {
+        (self.wire.encode)(value, limit, first)
     }
 
     pub(crate) fn decode(&self, bytes: &[u8]) -> Decoded<S::Value> {

@@ -77,9 +77,16 @@ impl Search {
     }
 
     /// An entry of this very call that does not come back as a value.
-    pub(crate) fn undecodable(&mut self, entry: &Entry) {
-        let why = "the entry does not decode, perhaps after a change of the type: overwritten";
-        self.dead(Warning::Undecodable, why);
+    pub(crate) fn undecodable(&mut self, entry: &Entry, reason: &str) {
+        self.counters().count(Count::Dead);
+        if self.call.identity.once(Warning::Undecodable) {
+            tracing::warn!(
+                function = self.call.identity.path(),
+                reason,
+                "an entry does not decode and is overwritten: another version of the function has \
+                 written it, or it is damaged"
+            );
+        }
         self.missed();
         self.dead = Some(Box::new(entry.seen()));
     }

@@ -1,0 +1,526 @@
+//! Writes a value in one of its forms.
+
+use serde::ser::{self, Serialize, Serializer};
+
+use super::{Error, Form, MARK, MAX_DEPTH, Size, Unencoded};
+
+type Written = Result<(), Error>;
+
+const TOO_DEEP: &str = "nested deeper than 128 levels";
+
+/// Shorter lists of bytes are lists of numbers, which is what a buffer of serde can bring back.
+const SHORTEST_BYTES: usize = 16;
+
+pub(super) struct Writer {
+    bytes: Vec<u8>,
+    form: Form,
+    limit: usize,
+    /// How long the bytes may become: the limit, and nothing once they are only counted or traced.
+    room: usize,
+    /// Bytes that were only counted, since they were over the limit.
+    over: usize,
+    levels: usize,
+    /// Nothing has been written of an item that may be a byte.
+    awaited: bool,
+    /// Such an item that was one.
+    byte: Option<u8>,
+    /// In place of bytes, where only a trace is wanted.
+    trace: Option<u64>,
+}
+
+/// All that a value tells serde, each number in its width, as one sum: in any order, since what is
+/// hashed in `std` has none. `None` where the value refuses to tell.
+pub(super) fn trace<V: Serialize>(value: &V, form: Form) -> Option<u64> {
+    let mut writer = Writer { trace: Some(0), room: 0, ..Writer::new(form.wide(), 0) };
+    value.serialize(&mut writer).ok()?;
+    writer.trace
+}
+
+/// One number of many bytes, by multiplication.
+fn hash(bytes: &[u8]) -> u64 {
+    let mix = |so_far: u64, number: u64| {
+        let (a, b) = (so_far ^ 0x9e37_79b9_7f4a_7c15, number ^ 0xd1b5_4a32_d192_ed03);
+        let product = u128::from(a) * u128::from(b);
+        (product as u64) ^ (product >> 64) as u64
+    };
+    let (numbers, rest) = bytes.as_chunks();
+    let rest = rest.iter().fold(1, |number, byte| number << 8 | u64::from(*byte));
+    numbers.iter().fold(mix(bytes.len() as u64, rest), |so_far, number| {
+        mix(so_far, u64::from_le_bytes(*number))
+    })
+}
+
+impl Writer {
+    pub(super) fn new(form: Form, limit: usize) -> Self {
+        let mut bytes = Vec::with_capacity(128);
+        if form != Form::default() {
+            bytes.extend([MARK, form.bits()]);
+        }
+        let (room, over, levels) = (limit, 0, MAX_DEPTH);
+        let (awaited, byte, trace) = (false, None, None);
+        Self { bytes, form, limit, room, over, levels, awaited, byte, trace }
+    }
+
+    pub(super) fn finish(self, written: Written) -> Result<Vec<u8>, Unencoded> {
+        let size = self.bytes.len() + self.over;
+        match written {
+            Ok(()) if self.over == 0 => Ok(self.bytes),
+            Ok(()) => Err(Unencoded::TooLarge(Size::Exactly(size))),
+            Err(Error::TooLarge) => Err(Unencoded::TooLarge(Size::MoreThan(size))),
+            Err(Error::Said(words)) => Err(Unencoded::Failed(words)),
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, more: &[u8]) -> Written {
+        self.awaited = false;
+        if self.bytes.len() + more.len() <= self.room {
+            self.bytes.extend_from_slice(more);
+            return Ok(());
+        }
+        self.note(more)
+    }
+
+    #[inline(never)]
+    fn note(&mut self, more: &[u8]) -> Written {
+        if let Some(sum) = &mut self.trace {
+            *sum = sum.wrapping_add(hash(more));
+            return Ok(());
+        }
+        if self.over > self.limit {
+            return Err(Error::TooLarge);
+        }
+        self.room = 0;
+        self.over += more.len();
+        Ok(())
+    }
+
+    /// Bytes put before what was written since.
+    fn insert(&mut self, at: usize, more: &[u8]) -> Written {
+        if self.bytes.len() + more.len() > self.room {
+            return self.note(more);
+        }
+        self.bytes.splice(at..at, more.iter().copied());
+        Ok(())
+    }
+
+    fn marked<const N: usize>(&mut self, marker: u8, number: [u8; N]) -> Written {
+        let mut bytes = [0; 9];
+        bytes[0] = marker;
+        bytes[1..=N].copy_from_slice(&number);
+        self.put(&bytes[..=N])
+    }
+
+    fn unsigned(&mut self, number: u64) -> Written {
+        if let Ok(number) = u8::try_from(number) {
+            if number < 0x80 { self.put(&[number]) } else { self.put(&[0xcc, number]) }
+        } else if let Ok(number) = u16::try_from(number) {
+            self.marked(0xcd, number.to_be_bytes())
+        } else if let Ok(number) = u32::try_from(number) {
+            self.marked(0xce, number.to_be_bytes())
+        } else {
+            self.marked(0xcf, number.to_be_bytes())
+        }
+    }
+
+    fn signed(&mut self, number: i64) -> Written {
+        if let Ok(number) = u64::try_from(number) {
+            self.unsigned(number)
+        } else if let Ok(number) = i8::try_from(number) {
+            let [byte] = number.to_be_bytes();
+            if number >= -32 { self.put(&[byte]) } else { self.put(&[0xd0, byte]) }
+        } else if let Ok(number) = i16::try_from(number) {
+            self.marked(0xd1, number.to_be_bytes())
+        } else if let Ok(number) = i32::try_from(number) {
+            self.marked(0xd2, number.to_be_bytes())
+        } else {
+            self.marked(0xd3, number.to_be_bytes())
+        }
+    }
+
+    fn text(&mut self, text: &str) -> Written {
+        self.put(head(&STR, text.len())?.bytes())?;
+        self.put(text.as_bytes())
+    }
+
+    fn enter(&mut self) -> Written {
+        self.awaited = false;
+        self.levels -= 1;
+        if self.levels == 0 { Err(Error::said(TOO_DEEP)) } else { Ok(()) }
+    }
+
+    fn leave(&mut self) {
+        self.levels += 1;
+    }
+
+    fn list(&mut self, length: Option<usize>, may_be_bytes: bool) -> Result<List<'_>, Error> {
+        self.enter()?;
+        let may_be_bytes = may_be_bytes
+            && self.trace.is_none()
+            && !self.form.is_readable()
+            && length.is_none_or(|length| length >= SHORTEST_BYTES);
+        let mut list =
+            List { begin: self.bytes.len(), length, count: 0, bytes: may_be_bytes, writer: self };
+        if !may_be_bytes {
+            list.put_length()?;
+        }
+        Ok(list)
+    }
+
+    fn fields(&mut self, length: Option<usize>) -> Result<Fields<'_>, Error> {
+        self.enter()?;
+        if let Some(length) = length {
+            self.put(head(&MAP, length)?.bytes())?;
+        }
+        Ok(Fields { begin: self.bytes.len(), length, count: 0, writer: self })
+    }
+
+    fn variant(&mut self, variant: &str) -> Written {
+        self.put(&[0x81])?;
+        self.text(variant)
+    }
+}
+
+/// Markers of a kind: those with the length in them, how many lengths these can say, and those with one,
+/// two and four bytes of length behind them.
+struct Heads(u8, usize, Option<u8>, u8, u8);
+
+const STR: Heads = Heads(0xa0, 32, Some(0xd9), 0xda, 0xdb);
+const BIN: Heads = Heads(0, 0, Some(0xc4), 0xc5, 0xc6);
+const ARRAY: Heads = Heads(0x90, 16, None, 0xdc, 0xdd);
+const MAP: Heads = Heads(0x80, 16, None, 0xde, 0xdf);
+
+/// A marker with its length.
+struct Head([u8; 5], usize);
+
+impl Head {
+    fn bytes(&self) -> &[u8] {
+        &self.0[..self.1]
+    }
+}
+
+fn head(kind: &Heads, length: usize) -> Result<Head, Error> {
+    let &Heads(fixed, fits, one, two, four) = kind;
+    let length = u32::try_from(length).map_err(|_| Error::TooLarge)?;
+    let [a, b, c, d] = length.to_be_bytes();
+    Ok(match (length as usize, one) {
+        (0..32, _) if (length as usize) < fits => Head([fixed | d, 0, 0, 0, 0], 1),
+        (0..0x100, Some(one)) => Head([one, d, 0, 0, 0], 2),
+        (0..0x1_0000, _) => Head([two, c, d, 0, 0], 3),
+        _ => Head([four, a, b, c, d], 5),
+    })
+}
+
+/// A list that is being written. Nobody says in advance that it is one of bytes: it is taken for one
+/// until something else comes.
+pub(super) struct List<'a> {
+    writer: &'a mut Writer,
+    begin: usize,
+    length: Option<usize>,
+    count: usize,
+    /// So far all are bytes, and lie there as such.
+    bytes: bool,
+}
+
+impl List<'_> {
+    fn put_length(&mut self) -> Written {
+        self.length.map_or(Ok(()), |length| self.writer.put(head(&ARRAY, length)?.bytes()))
+    }
+
+    fn item<T: Serialize + ?Sized>(&mut self, item: &T) -> Written {
+        self.count += 1;
+        if !self.bytes {
+            return item.serialize(&mut *self.writer);
+        }
+        let from = self.writer.bytes.len();
+        self.writer.awaited = true;
+        item.serialize(&mut *self.writer)?;
+        if let Some(byte) = self.writer.byte.take() {
+            return self.writer.put(&[byte]);
+        }
+        let item = self.writer.bytes.split_off(from);
+        self.unpack()?;
+        self.writer.put(&item)
+    }
+
+    /// Bytes become a list of numbers.
+    fn unpack(&mut self) -> Written {
+        self.bytes = false;
+        let bytes = self.writer.bytes.split_off(self.begin);
+        self.put_length()?;
+        bytes.into_iter().try_for_each(|byte| self.writer.serialize_u8(byte))
+    }
+
+    fn finish(mut self) -> Written {
+        self.writer.leave();
+        if self.length.is_some_and(|length| length != self.count) {
+            return Err(Error::said("a list of another length than it said"));
+        }
+        if self.bytes && self.count < SHORTEST_BYTES {
+            self.unpack()?;
+        }
+        match (self.bytes, self.length) {
+            (true, _) => self.writer.insert(self.begin, head(&BIN, self.count)?.bytes()),
+            (false, None) => self.writer.insert(self.begin, head(&ARRAY, self.count)?.bytes()),
+            (false, Some(_)) => Ok(()),
+        }
+    }
+}
+
+/// A map or a struct that is being written.
+pub(super) struct Fields<'a> {
+    writer: &'a mut Writer,
+    begin: usize,
+    length: Option<usize>,
+    count: usize,
+}
+
+impl Fields<'_> {
+    fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Written {
+        self.count += 1;
+        self.writer.text(name)?;
+        value.serialize(&mut *self.writer)
+    }
+
+    fn finish(self) -> Written {
+        self.writer.leave();
+        match self.length {
+            None => self.writer.insert(self.begin, head(&MAP, self.count)?.bytes()),
+            Some(length) if length == self.count => Ok(()),
+            Some(_) => Err(Error::said("a map of another length than it said")),
+        }
+    }
+}
+
+macro_rules! numbers {
+    ($($method:ident($number:ty), $marker:literal, $compact:ident;)*) => {$(
+        fn $method(self, number: $number) -> Written {
+            if self.form.is_wide() {
+                self.marked($marker, number.to_be_bytes())
+            } else {
+                self.$compact(number.into())
+            }
+        }
+    )*};
+}
+
+impl<'a> Serializer for &'a mut Writer {
+    type Ok = ();
+    type Error = Error;
+    type SerializeSeq = List<'a>;
+    type SerializeTuple = List<'a>;
+    type SerializeTupleStruct = List<'a>;
+    type SerializeTupleVariant = List<'a>;
+    type SerializeMap = Fields<'a>;
+    type SerializeStruct = Fields<'a>;
+    type SerializeStructVariant = Fields<'a>;
+
+    fn is_human_readable(&self) -> bool {
+        self.form.is_readable()
+    }
+
+    numbers! {
+        serialize_i8(i8), 0xd0, signed;
+        serialize_i16(i16), 0xd1, signed;
+        serialize_i32(i32), 0xd2, signed;
+        serialize_i64(i64), 0xd3, signed;
+        serialize_u16(u16), 0xcd, unsigned;
+        serialize_u32(u32), 0xce, unsigned;
+        serialize_u64(u64), 0xcf, unsigned;
+    }
+
+    fn serialize_u8(self, number: u8) -> Written {
+        if std::mem::take(&mut self.awaited) {
+            self.byte = Some(number);
+            return Ok(());
+        }
+        if self.form.is_wide() { self.put(&[0xcc, number]) } else { self.unsigned(number.into()) }
+    }
+
+    fn serialize_i128(self, number: i128) -> Written {
+        self.serialize_u128(number.cast_unsigned())
+    }
+
+    /// As bytes in every form: no number of `MessagePack` is as wide.
+    fn serialize_u128(self, number: u128) -> Written {
+        self.put(head(&BIN, 16)?.bytes())?;
+        self.put(&number.to_be_bytes())
+    }
+
+    fn serialize_bool(self, value: bool) -> Written {
+        self.put(&[0xc2 + u8::from(value)])
+    }
+
+    fn serialize_f32(self, number: f32) -> Written {
+        self.marked(0xca, number.to_be_bytes())
+    }
+
+    fn serialize_f64(self, number: f64) -> Written {
+        self.marked(0xcb, number.to_be_bytes())
+    }
+
+    fn serialize_char(self, value: char) -> Written {
+        self.text(value.encode_utf8(&mut [0; 4]))
+    }
+
+    fn serialize_str(self, text: &str) -> Written {
+        self.text(text)
+    }
+
+    fn serialize_bytes(self, bytes: &[u8]) -> Written {
+        if self.form.is_readable() {
+            return self.collect_seq(bytes);
+        }
+        self.put(head(&BIN, bytes.len())?.bytes())?;
+        self.put(bytes)
+    }
+
+    fn serialize_none(self) -> Written {
+        self.serialize_unit()
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Written {
+        if self.trace.is_some() {
+            // Its bytes would not tell it from what is in it.
+            self.put(&[MARK])?;
+        }
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Written {
+        self.put(&[0xc0])
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Written {
+        if self.form.is_readable() { self.serialize_unit() } else { self.put(&[0x90]) }
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Written {
+        self.text(variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Written {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Written {
+        self.enter()?;
+        self.variant(variant)?;
+        value.serialize(&mut *self)?;
+        self.leave();
+        Ok(())
+    }
+
+    fn serialize_seq(self, length: Option<usize>) -> Result<List<'a>, Error> {
+        self.list(length, true)
+    }
+
+    fn serialize_tuple(self, length: usize) -> Result<List<'a>, Error> {
+        self.list(Some(length), true)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, length: usize) -> Result<List<'a>, Error> {
+        self.list(Some(length), false)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        length: usize,
+    ) -> Result<List<'a>, Error> {
+        self.variant(variant)?;
+        self.list(Some(length), false)
+    }
+
+    fn serialize_map(self, length: Option<usize>) -> Result<Fields<'a>, Error> {
+        self.fields(length)
+    }
+
+    fn serialize_struct(self, _: &'static str, length: usize) -> Result<Fields<'a>, Error> {
+        self.fields(Some(length))
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        length: usize,
+    ) -> Result<Fields<'a>, Error> {
+        self.variant(variant)?;
+        self.fields(Some(length))
+    }
+}
+
+macro_rules! lists {
+    ($($of:ident::$method:ident;)*) => {$(
+        impl ser::$of for List<'_> {
+            type Ok = ();
+            type Error = Error;
+            fn $method<T: Serialize + ?Sized>(&mut self, item: &T) -> Written {
+                self.item(item)
+            }
+            fn end(self) -> Written {
+                self.finish()
+            }
+        }
+    )*};
+}
+
+lists! {
+    SerializeSeq::serialize_element;
+    SerializeTuple::serialize_element;
+    SerializeTupleStruct::serialize_field;
+    SerializeTupleVariant::serialize_field;
+}
+
+macro_rules! structs {
+    ($($of:ident),*) => {$(
+        impl ser::$of for Fields<'_> {
+            type Ok = ();
+            type Error = Error;
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                name: &'static str,
+                value: &T,
+            ) -> Written {
+                self.field(name, value)
+            }
+            fn end(self) -> Written {
+                self.finish()
+            }
+        }
+    )*};
+}
+
+structs! { SerializeStruct, SerializeStructVariant }
+
+impl ser::SerializeMap for Fields<'_> {
+    type Ok = ();
+    type Error = Error;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Written {
+        self.count += 1;
+        key.serialize(&mut *self.writer)
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Written {
+        value.serialize(&mut *self.writer)
+    }
+
+    fn end(self) -> Written {
+        self.finish()
+    }
+}
