@@ -52,6 +52,10 @@ pub enum Start {
     Stale,
     /// A value that may be served only if the function fails.
     Old,
+    /// As `Old`, just released by an owner whose function has failed.
+    Released,
+    /// The mark of a run whose result is not stored.
+    Unstored,
 }
 
 /// How often each fault may still happen.

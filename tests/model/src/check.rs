@@ -79,10 +79,16 @@ pub(crate) fn local_tables(case: &Case, state: &State) -> Option<Violation> {
 }
 
 /// Whether two calls run the function under one and the same right.
-pub(crate) fn computations(state: &State) -> Option<Violation> {
-    let shared = |id| state.calls.iter().filter(|call| call.right == id).count() > 1;
+pub(crate) fn computations(case: &Case, state: &State) -> Option<Violation> {
     let id = state.redis.entry.id();
-    (state.is_computing(id) && shared(id)).then_some(Violation::TwoComputations)
+    let under = |call: &usize| state.calls[*call].right == id;
+    // Those who run under a mark do so jointly, one a process.
+    let joint = state.calls.iter().any(|call| call.right == id && call.joint);
+    let shared = (0..case.calls.len()).filter(under).any(|one| {
+        let rival = |other: &usize| !joint || case.calls[*other] == case.calls[one];
+        (0..one).filter(under).any(|other| rival(&other))
+    });
+    (state.is_computing(id) && shared).then_some(Violation::TwoComputations)
 }
 
 impl fmt::Display for Violation {

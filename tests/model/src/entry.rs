@@ -16,6 +16,15 @@ pub(crate) enum Entry {
         id: Id,
         token: Token,
     },
+    /// Left by an owner whose run ended with a result that is not stored: whoever reads it runs at
+    /// once, jointly with all others who read it.
+    Unstored {
+        id: Id,
+        token: Token,
+        /// It no longer lets anybody run, and still stands for those who do. Follows from the time
+        /// to live, so it is no part of the bytes.
+        aged: bool,
+    },
     Value {
         id: Id,
         version: Version,
@@ -41,24 +50,30 @@ pub(crate) struct Claim {
     /// The mark is older than a lease may be: others may take the claim over. Follows from the
     /// mark and the time to live, so it is no part of the bytes.
     pub(crate) run_out: bool,
+    /// Its owner's function has failed. Until it has run out the value lets all who read it run
+    /// at once, as [`Entry::Unstored`] does.
+    pub(crate) released: bool,
 }
 
 impl Claim {
-    pub(crate) const NEW: Self = Self { mark: 0, run_out: false };
+    pub(crate) const NEW: Self = Self { mark: 0, run_out: false, released: false };
+    pub(crate) const RELEASED: Self = Self { released: true, ..Self::NEW };
 }
 
 impl Entry {
     pub(crate) fn id(self) -> Id {
         match self {
             Self::Absent => NOBODY,
-            Self::Lease { id, .. } | Self::Value { id, .. } => id,
+            Self::Lease { id, .. } | Self::Unstored { id, .. } | Self::Value { id, .. } => id,
         }
     }
 
     pub(crate) fn token(self) -> Token {
         match self {
             Self::Absent => MISSING,
-            Self::Lease { token, .. } | Self::Value { token, .. } => token,
+            Self::Lease { token, .. }
+            | Self::Unstored { token, .. }
+            | Self::Value { token, .. } => token,
         }
     }
 
@@ -70,7 +85,16 @@ impl Entry {
     fn mark(self) -> Option<u8> {
         match self {
             Self::Value { claim, .. } => claim.map(|claim| claim.mark),
-            Self::Absent | Self::Lease { .. } => None,
+            Self::Absent | Self::Lease { .. } | Self::Unstored { .. } => None,
+        }
+    }
+
+    /// Whether all who read it, live, run under its id at the same time.
+    pub(crate) fn is_joint(self) -> bool {
+        match self {
+            Self::Unstored { aged, .. } => !aged,
+            Self::Value { claim: Some(claim), .. } => claim.released && !claim.run_out,
+            Self::Absent | Self::Lease { .. } | Self::Value { claim: None, .. } => false,
         }
     }
 
@@ -78,9 +102,9 @@ impl Entry {
     /// that has not run out, under the current token.
     pub(crate) fn is_owned(self, current: Token) -> bool {
         let owned = match self {
-            Self::Absent | Self::Value { claim: None, .. } => false,
+            Self::Absent | Self::Unstored { .. } | Self::Value { claim: None, .. } => false,
             Self::Lease { .. } => true,
-            Self::Value { claim: Some(claim), .. } => !claim.run_out,
+            Self::Value { claim: Some(claim), .. } => !claim.run_out && !claim.released,
         };
         owned && self.token() == current
     }
@@ -101,9 +125,14 @@ impl fmt::Display for Entry {
         match *self {
             Self::Absent => write!(f, "absent"),
             Self::Lease { id, token } => write!(f, "lease {id} under token {token}"),
+            Self::Unstored { id, token, aged } => {
+                let aged = if aged { ", aged" } else { "" };
+                write!(f, "mark {id}{aged} under token {token}")
+            }
             Self::Value { id, version, token, age, claim } => {
                 let claim = match claim {
                     None => "",
+                    Some(Claim { released: true, .. }) => ", its claim released",
                     Some(Claim { run_out: false, .. }) => ", claimed",
                     Some(Claim { run_out: true, .. }) => ", its claim run out",
                 };

@@ -63,11 +63,19 @@ pub enum Flaw {
     /// In a cluster: a lease counts as dead because of a token that was read before the lease was.
     /// The token may be newer by now, and the lease live: it has to be read again.
     DeadByAnEarlierToken,
+    /// A call joins a run under a mark that it has not itself read: an invalidation may have
+    /// removed the mark since the run began.
+    JoinsUnderUnreadMark,
+    /// A run under a mark stores its value where the mark is gone. Only while the mark is there is
+    /// it certain that nothing has been invalidated.
+    MarkMayBeGone,
+    /// A mark carries no token, and so cannot be dead: calls join what an invalidation overtook.
+    MarkWithoutToken,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::TokensHeldLocally,
         Self::WriterInstallsToken,
         Self::SeederInstallsToken,
@@ -92,6 +100,9 @@ impl Flaw {
         Self::LeaseWithoutToken,
         Self::LeadersStaleShared,
         Self::DeadByAnEarlierToken,
+        Self::JoinsUnderUnreadMark,
+        Self::MarkMayBeGone,
+        Self::MarkWithoutToken,
     ];
 }
 

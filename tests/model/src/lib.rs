@@ -18,6 +18,7 @@
 //! | what a call reads, and what it does then | `step/read.rs` |
 //! | leases and claims: asked for | `step/flight.rs` |
 //! | extended, populated, given up | `step/run.rs` |
+//! | marks of runs whose result is not stored | left in `next.rs`, run under in `step/flight.rs` |
 //! | joining | `step/call.rs` before a read, `step/read.rs` after it |
 //! | `UNLINK` of key or token, tombstones | `step/invalidation.rs` |
 //! | time | `step/environment.rs` |
@@ -28,8 +29,8 @@
 //!
 //! Several keys, and cached functions that call others. Several tokens of one entry. Replicas, and a
 //! Redis that loses what it has acknowledged. Runs that are shared while Redis cannot be reached.
-//! Leaders that stall and are overtaken. Real time: the heartbeat's bound, and the
-//! arithmetic of times to live. A push of a change is not lost while the lane is up.
+//! Leaders that stall and are overtaken. Real time: the heartbeat's bound, the
+//! arithmetic of times to live, and for how long calls wait. A push of a change is not lost while the lane is up.
 //!
 //! # What it proves
 //!

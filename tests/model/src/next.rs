@@ -8,7 +8,7 @@ use crate::check::{self, Source, Violation};
 use crate::entry::{Claim, Entry, Id, NOBODY};
 use crate::flaw::Flaw;
 use crate::inbox::Message;
-use crate::state::{Call, Lane, Late, MISSING, Marks, Phase, Reply, State, Token, Version};
+use crate::state::{Call, Lane, Late, MISSING, Marks, Phase, Reply, Result, State, Token, Version};
 
 /// What becomes of a flight.
 #[derive(Clone, Copy)]
@@ -92,7 +92,22 @@ impl Next<'_> {
         }
         let new = match self.redis.entry {
             value @ Entry::Value { .. } => value.with_claim(self.fresh_id(), None),
-            Entry::Absent | Entry::Lease { .. } => Entry::Absent,
+            Entry::Absent | Entry::Lease { .. } | Entry::Unstored { .. } => Entry::Absent,
+        };
+        self.set_entry(new, by);
+        true
+    }
+
+    /// As [`Next::give_up`], after a run: nobody who waits for it has to wait for the next.
+    pub(crate) fn release(&mut self, id: Id, by: usize) -> bool {
+        self.touch();
+        if id == NOBODY || self.redis.entry.id() != id {
+            return false;
+        }
+        let fresh = self.fresh_id();
+        let new = match self.redis.entry {
+            value @ Entry::Value { .. } => value.with_claim(fresh, Some(Claim::RELEASED)),
+            other => Entry::Unstored { id: fresh, token: other.token(), aged: false },
         };
         self.set_entry(new, by);
         true
@@ -118,8 +133,9 @@ impl State {
     /// Whether somebody runs the function, or has run it and is about to populate, under this id.
     pub(crate) fn is_computing(&self, id: Id) -> bool {
         let under = |call: &&Call| call.right == id && id != NOBODY;
-        let computing =
-            |call: &Call| matches!(call.phase, Phase::Answered(true) | Phase::Settling(Some(_)));
+        let computing = |call: &Call| {
+            matches!(call.phase, Phase::Answered(true) | Phase::Settling(Result::Value(_)))
+        };
         self.calls.iter().filter(under).any(computing)
     }
 
@@ -220,6 +236,7 @@ impl Next<'_> {
     pub(crate) fn run_plainly(&mut self, call: usize) {
         self.calls[call].phase = Phase::Plain;
         self.calls[call].right = NOBODY;
+        self.calls[call].joint = false;
     }
 
     /// Drops what the process remembers, and touches the marks of all reads on their way.

@@ -89,6 +89,18 @@ impl Flaw {
             Self::DeadByAnEarlierToken => {
                 Case { calls: &[0, 1], invalidations: &[(0, Token)], cluster: true, ..nothing }
             }
+            Self::JoinsUnderUnreadMark => {
+                let start = Start::Unstored;
+                Case { calls: &[0, 0], invalidations: &[(1, Key)], start, ..nothing }
+            }
+            Self::MarkMayBeGone => {
+                let start = Start::Unstored;
+                Case { calls: &[0, 1], invalidations: &[(1, Key)], start, ..nothing }
+            }
+            Self::MarkWithoutToken => {
+                let start = Start::Unstored;
+                Case { calls: &[0, 0], invalidations: &[(1, Token)], start, ..nothing }
+            }
         }
     }
 }

@@ -3,9 +3,9 @@
 mod call;
 
 use crate::case::{CALLS, Case, Faults, INVALIDATIONS, PROCESSES, Start};
-use crate::entry::{Age, Entry, Id};
+use crate::entry::{Age, Claim, Entry, Id};
 use crate::inbox::Inbox;
-pub(crate) use call::{Call, Marks, Phase, Reply};
+pub(crate) use call::{Call, Marks, Phase, Reply, Result};
 
 /// What the database holds: how many invalidations have reached Redis when a function reads it.
 ///
@@ -98,12 +98,14 @@ pub(crate) enum Late {
 impl State {
     pub(crate) fn first(case: &Case) -> Self {
         let token = if case.start == Start::Nothing { MISSING } else { 1 };
-        let value = |age| Entry::Value { id: 1, version: 0, token, age, claim: None };
+        let value = |age, claim| Entry::Value { id: 1, version: 0, token, age, claim };
         let entry = match case.start {
             Start::Nothing | Start::Token => Entry::Absent,
-            Start::Value => value(Age::Fresh),
-            Start::Stale => value(Age::Stale),
-            Start::Old => value(Age::Old),
+            Start::Value => value(Age::Fresh, None),
+            Start::Stale => value(Age::Stale, None),
+            Start::Old => value(Age::Old, None),
+            Start::Released => value(Age::Old, Some(Claim::RELEASED)),
+            Start::Unstored => Entry::Unstored { id: 1, token, aged: false },
         };
         Self {
             redis: Redis { entry, expired: false, token },

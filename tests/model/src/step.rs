@@ -109,7 +109,7 @@ impl<'a> Moves<'a> {
         let Next { state, violation, .. } = next;
         let violation = violation
             .or_else(|| check::local_tables(self.case, &state))
-            .or_else(|| check::computations(&state));
+            .or_else(|| check::computations(self.case, &state));
         let words = if self.narrated { words() } else { String::new() };
         self.list.push(Move { state, violation, sure, words });
     }

@@ -96,6 +96,40 @@ fn a_stale_value_that_stands_in_for_a_failure_is_never_too_old() {
 }
 
 #[test]
+fn who_reads_the_mark_of_a_run_that_is_not_stored_runs_at_once() {
+    let faults = Faults { failures: 1, ..NONE };
+    holds(Case { calls: &[0, 0, 1], invalidations: &[(1, Key)], faults, ..Case::default() });
+    let faults = Faults { failures: 2, ..NONE };
+    holds(Case { calls: &[0, 1], invalidations: &[(1, Token)], faults, ..Case::default() });
+    let start = Start::Unstored;
+    let marked = Case { start, ..Case::default() };
+    holds(Case { calls: &[0, 0, 1], invalidations: &[(1, Key)], ..marked });
+    let faults = Faults { failures: 1, drops: 1, ..NONE };
+    holds(Case { calls: &[0, 0], invalidations: &[(1, Key)], faults, ..marked });
+    let faults = Faults { timeouts: 1, evictions: 1, ..NONE };
+    holds(Case { calls: &[0, 1], invalidations: &[(0, Token)], faults, ..marked });
+    holds(Case { calls: &[0, 1], invalidations: &[(0, Token)], cluster: true, ..marked });
+}
+
+#[test]
+fn who_reads_a_value_released_by_a_failed_run_runs_at_once() {
+    let faults = Faults { failures: 2, drops: 1, ..NONE };
+    for start in [Start::Old, Start::Released] {
+        holds(Case {
+            calls: &[0, 1],
+            invalidations: &[(1, Key)],
+            faults,
+            start,
+            ..Case::default()
+        });
+        let invalidations = &[(1, Token)];
+        holds(Case { calls: &[0, 0], invalidations, faults, start, ..Case::default() });
+    }
+    let (start, faults) = (Start::Stale, Faults { agings: 1, failures: 1, ..NONE });
+    holds(Case { calls: &[0, 1], invalidations: &[(1, Key)], faults, start, ..Case::default() });
+}
+
+#[test]
 fn a_failed_invalidation_binds_its_own_process_at_once() {
     let faults = Faults { unreachable: 1, ..NONE };
     let invalidations = &[(0, Key), (1, Key)];

@@ -112,6 +112,19 @@ cases! {
         start: Start::Old,
         ..Case::default()
     };
+    runs_that_are_not_stored_are_marked: Case {
+        calls: &[0, 0, 1],
+        invalidations: &[(1, Key)],
+        faults: Faults { failures: 2, ..NONE },
+        ..Case::default()
+    };
+    runs_under_a_mark_and_two_invalidations: Case {
+        calls: &[0, 0, 1],
+        invalidations: &[(1, Key), (0, Token)],
+        faults: Faults { failures: 1, drops: 1, ..NONE },
+        start: Start::Unstored,
+        ..Case::default()
+    };
     a_tombstone_and_another_invalidation: Case {
         calls: &[0, 0, 1],
         invalidations: &[(0, Key), (1, Key)],

@@ -93,4 +93,10 @@ holes! {
         LeadersStaleShared => OldElsewhere(Source::Fallback);
     a_live_lease_is_taken_away_by_whoever_read_the_token_before_it:
         DeadByAnEarlierToken => TwoComputations;
+    a_run_under_a_mark_hands_an_old_value_to_those_who_have_not_read_the_mark:
+        JoinsUnderUnreadMark => OldElsewhere(Source::Flight);
+    a_run_under_a_mark_that_is_gone_stores_an_old_value:
+        MarkMayBeGone => OldInOwnProcess(Source::Redis);
+    a_mark_without_a_token_is_joined_after_its_prefix_was_invalidated:
+        MarkWithoutToken => OldElsewhere(Source::Flight);
 }

@@ -13,8 +13,10 @@ pub(crate) struct Call {
     pub(crate) read: Read,
     /// How often others took the key first.
     pub(crate) attempts: u8,
-    /// The lease or claim that it has asked for, or holds.
+    /// The lease or claim that it has asked for, or holds; or the mark that it runs under.
     pub(crate) right: Id,
+    /// It runs under a mark, jointly: there is nothing to extend and nothing to give up.
+    pub(crate) joint: bool,
     /// The token that its lease or claim carries, which was read before the function began.
     pub(crate) token: Token,
     /// The caller has been served a stale value: this refreshes behind the call.
@@ -38,13 +40,24 @@ pub(crate) enum Phase {
     /// For another process's lease or claim.
     Waiting,
     /// Leads a flight that has run: its populate is on its way, or its give-up.
-    Settling(Option<Version>),
+    Settling(Result),
     /// Redis has answered the populate or give-up; until it is seen the flight can be joined.
-    Landing(Option<Version>),
+    Landing(Result),
     /// Runs the function, and stores nothing.
     Plain,
     Done,
     Crashed,
+}
+
+/// What has become of a run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Result {
+    /// A value that is to be stored.
+    Value(Version),
+    /// It failed, or returned what is not stored.
+    Unstored,
+    /// Its caller went away before its end.
+    Dropped,
 }
 
 /// What a call knows from its latest look into Redis.
@@ -90,6 +103,7 @@ impl Call {
     pub(crate) fn read_again(&mut self, tracked: bool) {
         self.phase = Phase::Reading;
         self.right = NOBODY;
+        self.joint = false;
         self.read = Read { tracked, ..Read::default() };
     }
 

@@ -5,7 +5,7 @@ use crate::check::Source;
 use crate::entry::Entry;
 use crate::flaw::Flaw;
 use crate::next::Ending;
-use crate::state::{Call, Phase};
+use crate::state::{Call, Phase, Result};
 use crate::step::{Moves, flight, read};
 
 pub(crate) fn steps(moves: &mut Moves<'_>, call: usize) {
@@ -45,7 +45,7 @@ fn begin(moves: &mut Moves<'_>, call: usize) {
             .possible(next, || format!("call {call} begins at {at}: near hit, version {version}"));
     }
     for leader in case.calls_of(at) {
-        if can_be_joined_at_once(case, from.calls[leader].phase) {
+        if can_be_joined_at_once(case, &from.calls[leader]) {
             let mut next = next.clone();
             flight::join(&mut next, call, leader);
             moves.possible(next, || format!("call {call} begins at {at}: joins call {leader}"));
@@ -61,10 +61,14 @@ fn begin(moves: &mut Moves<'_>, call: usize) {
 }
 
 /// Rule J, first half: the function of the flight has not begun.
-fn can_be_joined_at_once(case: &Case, leader: Phase) -> bool {
-    match leader {
+fn can_be_joined_at_once(case: &Case, leader: &Call) -> bool {
+    let running = case.has(Flaw::JoinsRunningFlight)
+        || (leader.joint && case.has(Flaw::JoinsUnderUnreadMark));
+    match leader.phase {
+        // Under a mark it begins at once.
+        Phase::Answered(true) if leader.joint => running,
         Phase::Sending | Phase::Answered(_) => true,
-        Phase::Settling(Some(_)) => case.has(Flaw::JoinsRunningFlight),
+        Phase::Settling(Result::Value(_)) => running,
         Phase::Reading => case.has(Flaw::JoinsReadingFlight),
         _ => false,
     }
@@ -109,7 +113,7 @@ fn run_plainly(moves: &mut Moves<'_>, call: usize) {
     next.calls[call] = Call::ended(Phase::Done);
     if moves.case.has(Flaw::PlainRunStores) {
         next.calls[call].token = moves.from.calls[call].read.token.here().unwrap_or_default();
-        next.calls[call].phase = Phase::Settling(Some(version));
+        next.calls[call].phase = Phase::Settling(Result::Value(version));
     }
     moves.sure(next, || format!("call {call} runs plainly, returns version {version}"));
 

@@ -10,6 +10,7 @@ pub(crate) fn steps(moves: &mut Moves<'_>) {
     evict(moves);
     age(moves);
     run_out(moves);
+    age_mark(moves);
     process::late_steps(moves);
 }
 
@@ -20,7 +21,12 @@ fn expire(moves: &mut Moves<'_>) {
         return;
     }
     let orphan = matches!(entry, Entry::Lease { id, .. } if !moves.from.has_owner(id));
-    let next = if orphan { Some(moves.next()) } else { moves.fault(|faults| &mut faults.expiries) };
+    let brief = matches!(entry, Entry::Unstored { aged: true, .. });
+    let next = if orphan || brief {
+        Some(moves.next())
+    } else {
+        moves.fault(|faults| &mut faults.expiries)
+    };
     if let Some(mut next) = next {
         next.redis.entry = Entry::Absent;
         next.redis.expired = true;
@@ -66,11 +72,19 @@ fn run_out(moves: &mut Moves<'_>) {
     if claim.run_out {
         return;
     }
-    let orphan = !moves.from.has_owner(id);
+    let orphan = claim.released || !moves.from.has_owner(id);
     let next =
         if orphan { Some(moves.next()) } else { moves.fault(|faults| &mut faults.claims_run_out) };
     if let Some(mut next) = next {
         next.redis.entry = entry.with_claim(id, Some(Claim { run_out: true, ..claim }));
         moves.add(next, orphan, || format!("claim {id} runs out"));
+    }
+}
+
+fn age_mark(moves: &mut Moves<'_>) {
+    if let Entry::Unstored { id, token, aged: false } = moves.from.redis.entry {
+        let mut next = moves.next();
+        next.redis.entry = Entry::Unstored { id, token, aged: true };
+        moves.possible(next, || format!("the mark {id} lets nobody run any more"));
     }
 }

@@ -3,7 +3,7 @@
 use crate::entry::{Entry, Id, NOBODY};
 use crate::flaw::Flaw;
 use crate::next::{Ending, Next};
-use crate::state::{Call, Late, Phase};
+use crate::state::{Call, Late, Phase, Result};
 use crate::step::{Moves, run};
 
 /// How often others may take the key first before a call runs plainly.
@@ -16,7 +16,9 @@ pub(crate) fn steps(moves: &mut Moves<'_>, call: usize) {
             time_out(moves, call);
         }
         Phase::Answered(true) => {
-            lose_answer(moves, call);
+            if !moves.from.calls[call].joint {
+                lose_answer(moves, call);
+            }
             run::steps(moves, call);
         }
         Phase::Answered(false) => refused(moves, call),
@@ -39,7 +41,8 @@ pub(crate) fn join_or_lead(moves: &mut Moves<'_>, call: usize) {
         return moves.sure(next, || format!("call {call} was refused too often"));
     }
     let open = |&leader: &usize| {
-        matches!(moves.from.calls[leader].phase, Phase::Sending | Phase::Answered(_))
+        let leader = &moves.from.calls[leader];
+        !leader.joint && matches!(leader.phase, Phase::Sending | Phase::Answered(_))
     };
     let leader = moves.case.calls_of(at).find(open);
     if let Some(leader) = leader {
@@ -65,6 +68,22 @@ fn lead(next: &mut Next<'_>, call: usize) -> Id {
     right
 }
 
+/// Runs at once, under the mark that the call has itself read live: by itself or, where one of its
+/// process does so already, jointly with that one.
+pub(crate) fn run_jointly(moves: &mut Moves<'_>, call: usize, mark: Entry) {
+    let (at, id) = (moves.case.calls[call], mark.id());
+    let mut next = moves.next();
+    if let Some(leader) = of_right(moves, at, id) {
+        join(&mut next, call, leader);
+        return moves.sure(next, || format!("call {call} joins call {leader} by the mark {id}"));
+    }
+    let leads = &mut next.calls[call];
+    (leads.right, leads.token) = (id, mark.token());
+    leads.joint = true;
+    leads.phase = Phase::Answered(true);
+    moves.sure(next, || format!("call {call} runs at once under the mark {id}"));
+}
+
 /// The flight of this process that has, or had until now, this right.
 pub(crate) fn of_right(moves: &Moves<'_>, at: usize, id: Id) -> Option<usize> {
     let named = |&call: &usize| {
@@ -79,10 +98,10 @@ pub(crate) fn of_right(moves: &Moves<'_>, at: usize, id: Id) -> Option<usize> {
 /// Joins a flight, or takes at once what has become of it.
 pub(crate) fn join(next: &mut Next<'_>, call: usize, leader: usize) {
     match next.calls[leader].phase {
-        Phase::Settling(Some(version)) | Phase::Landing(Some(version)) => {
+        Phase::Settling(Result::Value(version)) | Phase::Landing(Result::Value(version)) => {
             next.end_membership(call, Ending::Value(version), None);
         }
-        Phase::Settling(None) | Phase::Landing(None) => {
+        Phase::Settling(_) | Phase::Landing(_) => {
             next.end_membership(call, Ending::Failed, None);
         }
         _ => next.calls[call].phase = Phase::Joined(leader as u8),

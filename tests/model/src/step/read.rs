@@ -89,9 +89,13 @@ fn decide(moves: &mut Moves<'_>, call: usize, entry: Entry, token: Token) {
         return seed(moves, call);
     }
     let live = entry.token() == token;
+    let unbound = |mark| matches!(mark, Entry::Unstored { .. }) && case.has(Flaw::MarkWithoutToken);
     match entry {
         Entry::Value { version, age: Age::Fresh | Age::Stale, .. } if live => {
             hit(moves, call, entry, version);
+        }
+        mark if mark.is_joint() && (live || unbound(mark)) => {
+            flight::run_jointly(moves, call, mark);
         }
         Entry::Value { id, claim: Some(claim), .. } if live && !claim.run_out => {
             join_or_wait(moves, call, id);
@@ -99,7 +103,9 @@ fn decide(moves: &mut Moves<'_>, call: usize, entry: Entry, token: Token) {
         Entry::Lease { id, .. } if live || case.has(Flaw::LeaseWithoutToken) => {
             join_or_wait(moves, call, id);
         }
-        Entry::Lease { .. } | Entry::Value { .. } if !live && must_confirm(moves, call) => {
+        Entry::Lease { .. } | Entry::Unstored { .. } | Entry::Value { .. }
+            if !live && must_confirm(moves, call) =>
+        {
             let mut next = moves.next();
             next.calls[call].read.token = Reply::Unsent;
             moves.sure(next, || format!("call {call} has to see a later token than {token}"));
@@ -140,7 +146,7 @@ fn hit(moves: &mut Moves<'_>, call: usize, entry: Entry, version: Version) {
     next.end_flight(call, Ending::Value(version));
     fill(&mut next, call, entry, version);
     let Entry::Value { age, claim, .. } = entry else { return };
-    let free = claim.is_none_or(|claim| claim.run_out);
+    let free = claim.is_none_or(|claim| claim.run_out || claim.released);
     if age == Age::Stale && free {
         if case.has(Flaw::RefreshWithoutClaim) {
             next.calls[call].right = entry.id();

@@ -4,7 +4,7 @@ use crate::check::Source;
 use crate::entry::{Age, Claim, Entry, NOBODY};
 use crate::flaw::Flaw;
 use crate::next::{Ending, Next};
-use crate::state::{Call, Lane, Phase, Version};
+use crate::state::{Call, Lane, Phase, Result, Version};
 use crate::step::Moves;
 
 pub(crate) fn steps(moves: &mut Moves<'_>, call: usize) {
@@ -24,7 +24,7 @@ fn run(moves: &mut Moves<'_>, call: usize) {
         next.serve(call, version, Source::Run);
     }
     next.end_flight(call, Ending::Value(version));
-    next.calls[call].phase = Phase::Settling(Some(version));
+    next.calls[call].phase = Phase::Settling(Result::Value(version));
     moves.sure(next, || format!("call {call} runs, returns version {version}"));
 
     if let Some(mut next) = moves.fault(|faults| &mut faults.failures) {
@@ -32,24 +32,27 @@ fn run(moves: &mut Moves<'_>, call: usize) {
             next.fail(call);
         }
         next.end_flight(call, Ending::Failed);
-        next.calls[call].phase = Phase::Settling(None);
+        next.calls[call].phase = Phase::Settling(Result::Unstored);
         moves.possible(next, || format!("call {call} runs, and fails"));
     }
 }
 
 /// Populates where its right still stands, or gives it up.
-pub(crate) fn settle(moves: &mut Moves<'_>, call: usize, result: Option<Version>) {
+pub(crate) fn settle(moves: &mut Moves<'_>, call: usize, result: Result) {
     extend(moves, call);
     let at = moves.case.calls[call];
     let mut next = moves.next();
-    let right = next.calls[call].right;
+    let Call { right, joint, .. } = next.calls[call];
     let done = match result {
-        Some(version) => populate(&mut next, call, version),
-        None => next.give_up(right, at),
+        Result::Value(version) => populate(&mut next, call, version),
+        // Others may run under the mark.
+        Result::Unstored | Result::Dropped if joint => true,
+        Result::Unstored => next.release(right, at),
+        Result::Dropped => next.give_up(right, at),
     };
     next.calls[call].phase = Phase::Landing(result);
     moves.sure(next, || {
-        let what = if result.is_some() { "populate" } else { "give-up" };
+        let what = if matches!(result, Result::Value(_)) { "populate" } else { "give-up" };
         format!("call {call}'s {what} is {}", if done { "done" } else { "refused" })
     });
 }
@@ -59,8 +62,11 @@ fn populate(next: &mut Next<'_>, call: usize, version: Version) -> bool {
     next.touch();
     let right = next.calls[call].right;
     let unfenced = right == NOBODY && next.case.has(Flaw::PlainRunStores);
+    let gone = next.redis.entry == Entry::Absent;
+    let unmarked = gone && next.calls[call].joint && next.case.has(Flaw::MarkMayBeGone);
     // Absent has nobody's id.
-    if next.redis.entry.id() != right || (right == NOBODY && !unfenced) {
+    let seen = next.redis.entry.id() == right && (right != NOBODY || unfenced);
+    if !seen && !unmarked {
         return false;
     }
     let mut token = next.calls[call].token;
@@ -77,13 +83,16 @@ fn populate(next: &mut Next<'_>, call: usize, version: Version) -> bool {
 
 /// By compare-and-set of the id on itself, so that what is lost stays lost.
 fn extend(moves: &mut Moves<'_>, call: usize) {
+    if moves.from.calls[call].joint {
+        return;
+    }
     let Some(mut next) = moves.fault(|faults| &mut faults.extensions) else { return };
     next.touch();
     let right = next.calls[call].right;
     let token = next.calls[call].token;
     let extended = match next.redis.entry {
         Entry::Value { id, claim: Some(claim), .. } if id == right => {
-            let claim = Claim { mark: claim.mark + 1, run_out: false };
+            let claim = Claim { mark: claim.mark + 1, ..Claim::NEW };
             next.redis.entry.with_claim(id, Some(claim))
         }
         lease @ Entry::Lease { id, .. } if id == right => lease,
@@ -103,13 +112,13 @@ fn drop_leader(moves: &mut Moves<'_>, call: usize) {
     let joined = Phase::Joined(call as u8);
     let member = (0..next.calls.len()).find(|&member| next.calls[member].phase == joined);
     let Some(heir) = member else {
-        next.calls[call].phase = Phase::Settling(None);
+        next.calls[call].phase = Phase::Settling(Result::Dropped);
         return moves.possible(next, || format!("call {call} is dropped, and gives up"));
     };
-    let Call { right, token, .. } = next.calls[call];
+    let Call { right, joint, token, .. } = next.calls[call];
     next.calls[call] = Call::ended(Phase::Done);
     let phase = Phase::Answered(true);
-    next.calls[heir] = Call { phase, right, token, ..next.calls[heir] };
+    next.calls[heir] = Call { phase, right, joint, token, ..next.calls[heir] };
     for member in next.calls.iter_mut().filter(|member| member.phase == joined) {
         member.phase = Phase::Joined(heir as u8);
     }
