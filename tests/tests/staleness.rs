@@ -432,6 +432,31 @@ async fn what_goes_into_an_entry_is_not_stale() {
     .await;
 }
 
+#[cache_result(ttl = 1, jitter = 0, refresh_ahead = 1_000_000_000, stale_if_error = 60)]
+async fn eager(key: &u32) -> Result<u32, Failure> {
+    sleep(Duration::from_millis(10)).await;
+    slow_to_fail_plainly(*key).await
+}
+
+#[cache_result(ttl = 60)]
+async fn outer_of_eager(key: u32) -> Result<u32, Failure> {
+    eager(&key).await
+}
+
+#[tokio::test]
+async fn what_goes_into_an_entry_is_not_stale_where_an_early_refresh_has_failed() {
+    over_both(|cache: Cache| async move {
+        let key = fresh();
+        commit(key, Ok(1));
+        assert_eq!(computed!(cache, eager(&key)), Ok(1));
+        commit(key, Err(Failure::Down));
+        // Fresh when it is read, and refreshed early; past its ttl when that has failed.
+        assert_eq!(outer_of_eager(key).await, Err(Failure::Down));
+        assert_eq!(eager(&key).await, Ok(1), "what is not stored may be stale");
+    })
+    .await;
+}
+
 static DOWN: OnceLock<Cache> = OnceLock::new();
 
 #[cache_result(ttl = 60, cache = DOWN.get().unwrap())]

@@ -129,8 +129,10 @@ impl Search {
         // How long past its ttl, if it is.
         let past = entry.window.saturating_add(since).checked_sub(*left);
         let allowed = past.is_none_or(|past| {
-            past < identity.stale_while_revalidate()
-                || (past < identity.stale_if_error() && forgives())
+            // As where the entry is read: an early refresh may have outlasted what was fresh.
+            !recursion::is_stored()
+                && (past < identity.stale_while_revalidate()
+                    || (past < identity.stale_if_error() && forgives()))
         });
         let hit = || Hit { entry: entry.clone(), stale: past.is_some(), refresh: None };
         allowed.then(hit)
