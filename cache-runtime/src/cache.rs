@@ -21,6 +21,7 @@ use crate::flight::Flights;
 use crate::key::Buffer;
 use crate::near::{Marks, Near};
 use crate::queue::Queue;
+use crate::recursion::Waiting;
 use crate::returns::Payload;
 use crate::right::{Forsaken, Holding};
 use crate::stats::{Board, Count, Counters, Stats};
@@ -49,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) flights: Arc<Flights<Payload, Holding>>,
     pub(crate) waits: Waits,
+    /// Computations that wait for others, for they must not wait for one another.
+    pub(crate) waiting: Arc<Waiting>,
     pub(crate) tombstones: Tombstones,
     pub(crate) near: Near,
     pub(crate) forsaken: Forsaken,
@@ -192,6 +195,7 @@ impl Cache {
             store,
             flights: Flights::new(),
             waits: Waits::default(),
+            waiting: Arc::default(),
             tombstones: Tombstones::default(),
             forsaken: Forsaken::default(),
             near: Near::new(config.local_bytes, config.max_value, marks),

@@ -75,7 +75,7 @@ pub enum Reason {
     Unshared,
     /// A run that began later ended first, while this one was not being polled.
     Overtaken,
-    /// The call is part of its own computation.
+    /// The call is part of its own computation, or waits for one that waits for it.
     Recursion,
     /// Others took the key three times in a row.
     Contended,

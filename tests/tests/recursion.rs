@@ -2,10 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_runtime::{Cache, Reason, cache_result, observe};
-use integration_tests::over_both_on_short_lived_runtimes;
+use integration_tests::{Runs, fresh, over_both_on_short_lived_runtimes};
 use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -96,5 +96,61 @@ fn nested_functions_are_each_cached() {
                 assert_eq!(cache_runtime::peek(ping_end(5)).await, Some(5));
             })
             .await;
+    });
+}
+
+static RUNS: Runs = Runs::new();
+
+/// Keys of this function call each other, if they are told to.
+#[cache_result(ttl = 60, skip(calls))]
+async fn mutual(key: u32, calls: Option<u32>) -> u32 {
+    RUNS.run(key);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    match calls {
+        Some(other) => boxed_mutual(other).await + 1,
+        None => key,
+    }
+}
+
+fn boxed_mutual(key: u32) -> Boxed<u32> {
+    Box::pin(mutual(key, None))
+}
+
+#[test]
+fn keys_that_wait_for_each_other_do_not_wait_for_long() {
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        // Each calls the next, the last one the first.
+        for length in [2, 3] {
+            let keys: Vec<u32> = (0..length).map(|_| fresh()).collect();
+            let next = keys.iter().cycle().skip(1);
+            let calls = keys.iter().zip(next).map(|(key, next)| {
+                let (key, next, cache) = (*key, *next, cache.clone());
+                tokio::spawn(async move { cache.scope(observe(mutual(key, Some(next)))).await })
+            });
+            let begun = Instant::now();
+            for call in calls.collect::<Vec<_>>() {
+                let (_, outcome) = timeout(LONG, call).await.expect("no deadlock").unwrap();
+                assert!(outcome.is_computed(), "{outcome:?}");
+            }
+            // They would wait for half a minute.
+            assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        }
+    });
+}
+
+#[test]
+fn who_waits_for_a_computation_that_does_not_wait_for_it_shares_it() {
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        // A chain, whose end is awaited by all.
+        let keys = [fresh(), fresh(), fresh()];
+        let calls = keys.iter().zip([Some(keys[1]), Some(keys[2]), None]).map(|(key, next)| {
+            let (key, cache) = (*key, cache.clone());
+            tokio::spawn(async move { cache.scope(observe(mutual(key, next))).await })
+        });
+        for call in calls.collect::<Vec<_>>() {
+            let (_, outcome) = timeout(LONG, call).await.expect("no deadlock").unwrap();
+            assert!(outcome.is_computed(), "{outcome:?}");
+        }
+        assert_eq!(RUNS.of(keys[0]) + RUNS.of(keys[1]) + RUNS.of(keys[2]), 3);
     });
 }

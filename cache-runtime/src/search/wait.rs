@@ -49,6 +49,9 @@ impl Search {
             // Without a clock there would be no end to it.
             return Some(Step::Run(Role::alone(Reason::WaitOver)));
         }
+        let Some(_wait) = self.inner().waiting.enter(self.id()) else {
+            return Some(Step::Run(Role::alone(Reason::Recursion)));
+        };
         let began = Instant::now();
         let rest = self.wait_left();
         let joined = loop {
