@@ -43,6 +43,7 @@ pub struct Config {
     pub(crate) namespace: String,
     pub(crate) budget: Duration,
     pub(crate) wait: Duration,
+    pub(crate) max_run: Duration,
     pub(crate) max_value: usize,
     pub(crate) compress_above: usize,
     pub(crate) local: Local,
@@ -101,6 +102,7 @@ impl Default for Config {
             namespace: "cache".to_owned(),
             budget: Duration::from_millis(100),
             wait: Duration::from_secs(5),
+            max_run: Duration::from_secs(60 * 60),
             max_value: 1 << 20,
             compress_above: 4096,
             local: Local::AsWritten,
@@ -159,6 +161,7 @@ impl Config {
             timeout: vars.millis("REDIS_TIMEOUT_MS", default.timeout)?,
             namespace: vars.namespace("CACHE_NAMESPACE", default.namespace)?,
             budget: vars.millis("CACHE_BUDGET_MS", default.budget)?,
+            max_run: vars.millis("CACHE_MAX_RUN_MS", default.max_run)?,
             max_value: vars.bytes("CACHE_MAX_VALUE", default.max_value)?,
             compress_above: vars.bytes("CACHE_COMPRESS_ABOVE", default.compress_above)?,
             local: vars.local("CACHE_LOCAL")?,
@@ -199,6 +202,16 @@ impl Config {
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
+        self
+    }
+
+    /// How long a function may run for its value to be stored: while it runs and its process lives,
+    /// its lease is extended up to here. What takes longer is returned and not stored, with a warning
+    /// and the outcome [`Reason::RunTooLong`](crate::Reason::RunTooLong). A function that hangs keeps
+    /// others from storing for as long. A longer `lease` goes before it. Default: 1 hour.
+    #[must_use]
+    pub fn max_run(mut self, max_run: Duration) -> Self {
+        self.max_run = max_run;
         self
     }
 
@@ -326,6 +339,7 @@ impl fmt::Debug for Config {
             .field("timeout", &self.timeout)
             .field("budget", &self.budget)
             .field("wait", &self.wait)
+            .field("max_run", &self.max_run)
             .field("max_value", &self.max_value)
             .field("compress_above", &self.compress_above)
             .field("local", &self.local)

@@ -4,7 +4,7 @@
 //! |--:|---|
 //! | 0..2 | magic `fc` |
 //! | 2 | format, 2 |
-//! | 3 | kind: 1 lease, 2 value, 3 none |
+//! | 3 | kind: 1 lease, 2 value, 3 none, 4 unstored |
 //! | 4 | flags: 1 the body is compressed |
 //! | 5 | number of tokens |
 //! | 6..8 | zero |
@@ -14,14 +14,15 @@
 //! | 32..40 | fingerprint of the function's identity |
 //! | 40..48 | fingerprint of the arguments |
 //! | 48..56 | lifetime given at the write, in milliseconds |
-//! | 56..64 | claim mark: what the entry had left when it was claimed, in milliseconds; 0 is none |
-//! | 64..72 | stale window at the end of the lifetime, in milliseconds |
+//! | 56..64 | claim mark: what the entry had left when it was claimed, in milliseconds; 0 is none; with the top bit, when its claim was released |
+//! | 64..72 | stale window at the end of the lifetime, in milliseconds; of an unstored mark, the time in which it lets nobody run any more |
 //! | 72..76 | checksum of the body, as it lies there |
 //! | 76..80 | checksum of the header and the tokens, but for itself |
 //! | 80.. | tokens that the entry depends on, 16 bytes each |
 //!
 //! Numbers are little-endian. Compare-and-set compares the bytes up to the id, which says it all;
-//! and those up to the claim mark where there is one.
+//! and those up to the claim mark where there is one. The top bit makes a claim mark so old that it
+//! has run out for a reader that does not know the bit.
 
 mod checksum;
 
@@ -46,6 +47,8 @@ const FORMAT: u8 = 2;
 const BODY_SUM: Range<usize> = 72..76;
 const HEADER_SUM: Range<usize> = 76..80;
 const COMPRESSED: u8 = 1;
+/// In a claim mark: the claim was released by an owner whose function has failed.
+const RELEASED: u64 = 1 << 63;
 
 /// The random name of one write.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -71,6 +74,8 @@ pub(crate) enum Kind {
     Lease = 1,
     Value = 2,
     None = 3,
+    /// The function has run, and its result is not stored.
+    Unstored = 4,
 }
 
 /// Whose entry it is: one call of one function.
@@ -106,8 +111,8 @@ pub(crate) struct Entry {
     pub(crate) life: Duration,
     /// How long before its end the entry becomes stale.
     pub(crate) window: Duration,
-    /// What the entry had left when somebody began to refresh it.
-    pub(crate) claim: Option<Duration>,
+    /// As it lies there.
+    mark: u64,
     compressed: bool,
     header: usize,
     bytes: Bytes,
@@ -118,7 +123,6 @@ impl Entry {
     pub(crate) fn parse(bytes: Bytes) -> Result<Self, Bytes> {
         let Some((kind, header)) = Self::frame(&bytes) else { return Err(bytes) };
         let head = &bytes[..HEADER];
-        let claim = millis(&head[56..64]);
         Ok(Self {
             kind,
             id: EntryId(array(&head[16..32])),
@@ -130,7 +134,7 @@ impl Entry {
             cost: Duration::from_micros(u32::from_le_bytes(array(&head[12..16])).into()),
             life: millis(&head[48..56]),
             window: millis(&head[64..72]),
-            claim: (!claim.is_zero()).then_some(claim),
+            mark: u64::from_le_bytes(array(&head[56..64])),
             compressed: head[4] & COMPRESSED != 0,
             header,
             bytes,
@@ -147,6 +151,7 @@ impl Entry {
             1 => Kind::Lease,
             2 => Kind::Value,
             3 => Kind::None,
+            4 => Kind::Unstored,
             _ => return None,
         };
         let header = HEADER + TOKEN * usize::from(head[5]);
@@ -156,10 +161,22 @@ impl Entry {
         Some((kind, header))
     }
 
+    /// What the entry had left when somebody began to refresh it.
+    pub(crate) fn claim(&self) -> Option<Duration> {
+        let claimed = self.mark > 0 && self.mark & RELEASED == 0;
+        claimed.then(|| Duration::from_millis(self.mark))
+    }
+
+    /// What it had left when the function of whoever refreshed it had failed.
+    pub(crate) fn released(&self) -> Option<Duration> {
+        let released = self.mark & RELEASED != 0;
+        released.then(|| Duration::from_millis(self.mark & !RELEASED))
+    }
+
     /// The bytes that compare-and-set compares. Whoever takes over a claim that has run out must
     /// not have missed its extension.
     pub(crate) fn seen(&self) -> Seen {
-        Seen(self.bytes.slice(..if self.claim.is_some() { MARKED } else { STAMP }))
+        Seen(self.bytes.slice(..if self.claim().is_some() { MARKED } else { STAMP }))
     }
 
     /// Whether the entry depends on exactly these tokens; one that is missing matches nothing.
@@ -175,9 +192,19 @@ impl Entry {
 
     /// The header under another id, with a claim mark or without.
     pub(crate) fn claimed(&self, id: EntryId, mark: Option<Duration>) -> Bytes {
+        self.marked(id, in_millis(mark.unwrap_or_default()))
+    }
+
+    /// The header under another id, for an entry that has `left` when its claim is released.
+    pub(crate) fn as_released(&self, id: EntryId, left: Duration) -> Bytes {
+        let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        self.marked(id, (left | RELEASED).to_le_bytes())
+    }
+
+    fn marked(&self, id: EntryId, mark: [u8; 8]) -> Bytes {
         let mut header = self.bytes[..self.header].to_vec();
         header[16..32].copy_from_slice(&id.0);
-        header[56..64].copy_from_slice(&in_millis(mark.unwrap_or_default()));
+        header[56..64].copy_from_slice(&mark);
         let sum = header_sum(&header);
         header[HEADER_SUM].copy_from_slice(&sum);
         header.into()
@@ -289,6 +316,18 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// A mark that lets all who read it run at once for `joint`, and stands for those who do for
+    /// `after` more.
+    pub(crate) fn unstored(
+        id: EntryId,
+        owner: Owner,
+        [joint, after]: [Duration; 2],
+        tokens: &'a [Token],
+    ) -> Self {
+        let life = joint.saturating_add(after);
+        Draft { kind: Kind::Unstored, window: after, ..Self::lease(id, owner, life, tokens) }
+    }
+
     pub(crate) fn encode(&self) -> Bytes {
         let packed = self.pack();
         let body = packed.as_deref().unwrap_or(self.body);
@@ -356,7 +395,7 @@ mod tests {
         assert_eq!(entry.cost, Duration::from_micros(40));
         assert_eq!(entry.life, Duration::from_secs(5));
         assert_eq!(entry.window, Duration::from_secs(2));
-        assert_eq!(entry.claim, None);
+        assert_eq!(entry.claim(), None);
         assert!(entry.tokens().eq(TOKENS));
         assert_eq!(*entry.body(100).unwrap(), *b"value");
     }
@@ -380,10 +419,37 @@ mod tests {
         let mut bytes = claimed.to_vec();
         bytes.extend_from_slice(&whole[claimed.len()..]);
         let claimed = Entry::parse(bytes.into()).unwrap();
-        assert_eq!((claimed.id, claimed.claim), (EntryId([9; 16]), Some(mark)));
+        assert_eq!((claimed.id, claimed.claim()), (EntryId([9; 16]), Some(mark)));
         assert_eq!(*claimed.body(100).unwrap(), *b"value");
         assert!(claimed.tokens().eq(TOKENS));
         assert_ne!(claimed.seen().0, entry.seen().0);
+    }
+
+    #[test]
+    fn a_claim_that_was_released_is_told_from_one_that_goes_on() {
+        let whole = draft(b"value", 100).encode();
+        let entry = Entry::parse(whole.clone()).unwrap();
+        let left = Duration::from_millis(1500);
+        for left in [left, Duration::ZERO] {
+            let header = entry.as_released(EntryId([9; 16]), left);
+            let mut bytes = header.to_vec();
+            bytes.extend_from_slice(&whole[header.len()..]);
+            let released = Entry::parse(bytes.into()).unwrap();
+            assert_eq!((released.claim(), released.released()), (None, Some(left)));
+            assert_eq!(*released.body(100).unwrap(), *b"value");
+        }
+        assert_eq!((entry.claim(), entry.released()), (None, None));
+    }
+
+    #[test]
+    fn a_mark_has_the_time_in_which_it_lets_others_run_and_what_comes_after() {
+        let owner = Owner { function: 1, arguments: 2, version: 3 };
+        let times = [Duration::from_millis(500), Duration::from_secs(2)];
+        let mark = Draft::unstored(EntryId([7; 16]), owner, times, &TOKENS).encode();
+        let mark = Entry::parse(mark).unwrap();
+        assert_eq!((mark.kind, mark.owner), (Kind::Unstored, owner));
+        assert_eq!((mark.life, mark.window), (Duration::from_millis(2500), times[1]));
+        assert!(mark.tokens().eq(TOKENS));
     }
 
     #[test]
@@ -455,7 +521,7 @@ mod tests {
         for cut in 0..HEADER {
             assert!(Entry::parse(whole.slice(..cut)).is_err());
         }
-        for (at, byte) in [(0, b'x'), (2, 9), (3, 0), (3, 4), (5, 3)] {
+        for (at, byte) in [(0, b'x'), (2, 9), (3, 0), (3, 5), (5, 3)] {
             let mut other = whole.to_vec();
             other[at] = byte;
             seal(&mut other, HEADER + 2 * TOKEN);

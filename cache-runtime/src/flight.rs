@@ -161,6 +161,25 @@ impl<P: Clone, O: Owner> Flights<P, O> {
         flights.iter().find_map(|flight| self.join(flight, holds))
     }
 
+    /// Joins the flight that runs under `mark`, which the caller has itself just read, or leads one
+    /// whose function begins at once.
+    pub(crate) fn enter_under(
+        self: &Arc<Self>,
+        call: CallId,
+        mark: EntryId,
+        owner: impl FnOnce() -> O,
+    ) -> Entered<P, O> {
+        let mut shard = self.shard(call);
+        let flights = shard.entry(call).or_default();
+        let under = |state: &State<P>| state.lease == Some(mark);
+        if let Some(member) = flights.iter().find_map(|flight| self.join(flight, under)) {
+            return Entered::Member(member);
+        }
+        let lead = self.lead(call, flights, Phase::Running(None), owner);
+        lead.flight().state().lease = Some(mark);
+        Entered::Lead(lead)
+    }
+
     fn join_or_lead(
         self: &Arc<Self>,
         call: CallId,

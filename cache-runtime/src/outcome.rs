@@ -37,7 +37,8 @@ pub enum OutcomeKind {
     /// From the store, after waiting for another process's run of the function.
     Waited,
     /// From this call's own run, under the cache's eyes: a value went to the store, unless
-    /// `cache_if` or its size forbade it; an error went to the caller alone.
+    /// `cache_if` or its size forbade it, or it was invalidated meanwhile; an error went to the caller
+    /// alone.
     Computed,
     /// From a run that the cache had no part in, or could not store.
     Bypassed(Reason),
@@ -73,6 +74,8 @@ pub enum Reason {
     WaitOver,
     /// The run that was waited for panicked, or its result cannot be shared.
     Unshared,
+    /// The function ran for longer than [`Config::max_run`](crate::Config::max_run) allows.
+    RunTooLong,
     /// A run that began later ended first, while this one was not being polled.
     Overtaken,
     /// The call is part of its own computation, or waits for one that waits for it.
@@ -88,7 +91,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Off,
         Self::When,
         Self::Asked,
@@ -102,6 +105,7 @@ impl Reason {
         Self::Invalidated,
         Self::WaitOver,
         Self::Unshared,
+        Self::RunTooLong,
         Self::Overtaken,
         Self::Recursion,
         Self::Contended,
@@ -126,6 +130,7 @@ impl Reason {
             Self::Invalidated => "invalidated",
             Self::WaitOver => "wait-over",
             Self::Unshared => "unshared",
+            Self::RunTooLong => "run-too-long",
             Self::Overtaken => "overtaken",
             Self::Recursion => "recursion",
             Self::Contended => "contended",

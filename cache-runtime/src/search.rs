@@ -87,6 +87,8 @@ enum Look {
     Free(Want),
     /// Somebody's lease or claim.
     Held(EntryId),
+    /// What a run has left whose result is not stored: whoever reads it runs at once.
+    Joint(Entry),
     /// It matters how old the entry is.
     Untimed,
     /// No answer: share what is going on, store nothing.
@@ -171,6 +173,7 @@ impl Search {
                 }
                 Look::Free(want) => Box::pin(self.lead_or_join(want)),
                 Look::Held(right) => Box::pin(self.join_or_wait(right)),
+                Look::Joint(entry) => Box::pin(self.run_jointly(entry)),
                 Look::Without(reason) => Box::pin(self.share_without_store(reason)),
             };
             if let Some(step) = further.await {
@@ -197,7 +200,7 @@ impl Search {
             Err(fault) => return Look::Without(self.failed(&fault)),
         };
         let look = self.judge(found);
-        if matches!(look, Look::Free(_)) {
+        if matches!(look, Look::Free(_) | Look::Joint(_)) {
             self.missed();
             if self.inner().store.is_write_paused() {
                 return Look::Without(Reason::WritesRefused);
@@ -272,6 +275,16 @@ impl Search {
         match inner.flights.with_lease(self.id, right).filter(|_| joins) {
             Some(member) => self.wait(member).await,
             None => self.wait_for_other(right).await,
+        }
+    }
+
+    /// Runs at once under what a run has left whose result is not stored, by itself or in the flight
+    /// of this process that does so already. To wait for others who try would be to queue.
+    async fn run_jointly(&mut self, entry: Entry) -> Option<Step> {
+        let inner = self.inner().clone();
+        match inner.flights.enter_under(self.id, entry.id, || self.holding_jointly(&entry)) {
+            Entered::Member(member) => self.wait(member).await,
+            Entered::Lead(lead) => Some(Step::Run(Role { lead: Some(lead), reason: None })),
         }
     }
 

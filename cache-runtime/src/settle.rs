@@ -18,7 +18,7 @@ use crate::error::{self, Error};
 use crate::flight::{Ending, Flight};
 use crate::outcome::{OutcomeKind, Reason};
 use crate::returns::{Codec, Form, Opened, Payload, Proven, Rule, Shape};
-use crate::right::{EXTENDED, Holding, Leaving, Right};
+use crate::right::{AHEAD, Holding, Leaving, Right};
 use crate::search::{Role, Search};
 use crate::site::Warning;
 use crate::stats::Count;
@@ -104,6 +104,12 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
             right.end();
         }
         match (right, ready) {
+            (Some(right), Some(_)) if right.has_lapsed(search.inner().config.max_run) => {
+                search.ran_too_long(&right);
+                outcome = OutcomeKind::Bypassed(Reason::RunTooLong);
+                let (inner, key) = (search.inner().clone(), search.store_key().clone());
+                give_up(inner, key, right, Leaving::TheValue, Some(flown));
+            }
             (Some(right), Some(ready)) => write(search, &ready, cost, right, flown),
             (Some(right), None) => {
                 let (inner, key) = (search.inner().clone(), search.store_key().clone());
@@ -289,7 +295,7 @@ fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flow
         return;
     };
     let mut place = Some(place);
-    let tokens_for = ready.ttl.saturating_add(identity.window()).saturating_add(EXTENDED);
+    let tokens_for = ready.ttl.saturating_add(identity.window()).saturating_add(AHEAD);
     let (bytes, ttl) = ready.size_and_ttl();
     background::spawn_begun(async move {
         let (store, prefix, began) = (&inner.store, &identity.prefix, Instant::now());

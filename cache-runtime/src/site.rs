@@ -166,6 +166,7 @@ pub(crate) enum Warning {
     Newer,
     Panicked,
     Refused,
+    RunTooLong,
 }
 
 impl Identity {

@@ -269,8 +269,8 @@ impl Store {
         }
     }
 
-    /// As [`Store::compare_and_set`]; also sees to it that the entry's tokens outlive it, for
-    /// without them it is dead.
+    /// As [`Store::compare_and_set`]; also sees to it that the entry's tokens live for `tokens_for`,
+    /// for without them it is dead.
     pub(crate) async fn populate(
         &self,
         key: &Key,
@@ -286,6 +286,13 @@ impl Store {
                 Ok(memory.compare_and_set(key.entry(), seen, write))
             }
             Self::Redis(redis) => redis.populate(key, seen, &write, tokens_for, limit).await,
+        }
+    }
+
+    /// As the tokens of [`Store::populate`], where that takes no command.
+    pub(crate) fn renew_in_process(&self, key: &Key, tokens_for: Duration) {
+        if let Self::Memory(memory) = self {
+            memory.renew(key, tokens_for);
         }
     }
 

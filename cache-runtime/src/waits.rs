@@ -115,6 +115,8 @@ fn rest(found: Found, right: EntryId, life: Duration) -> Option<Duration> {
     let rest = match entry.kind {
         Kind::Lease => left,
         Kind::Value | Kind::None => right::claimed_for(&entry, left, life)?,
+        // Nobody waits for it.
+        Kind::Unstored => return None,
     };
     // Never round and round: also where somebody has taken the expiry off.
     Some(rest.max(POLLS[0]))

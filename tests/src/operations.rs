@@ -23,6 +23,16 @@ pub enum Function {
     Refreshed,
     /// Counts its runs, and fails where it is told to; then a value of the last minute will do.
     Forgiving,
+    /// Counts its runs, and fails.
+    Failing,
+    /// Counts its runs, and finds nothing.
+    Finding,
+    /// Counts its runs, and is told not to keep what it returns.
+    Picky,
+    /// Counts its runs, and keeps what it returns for no time at all.
+    Fleeting,
+    /// Counts its runs, and returns more than is stored.
+    Huge,
 }
 
 /// An entry: one call of one function.
@@ -133,6 +143,10 @@ pub struct State {
 impl Function {
     /// The part of a deployment's functions that reads items.
     pub const OF_ITEMS: [Self; 4] = [Self::Plain, Self::Stale, Self::Local, Self::Nested];
+
+    /// Those whose results are not stored, each for a reason of its own.
+    pub const UNSTORED: [Self; 5] =
+        [Self::Failing, Self::Finding, Self::Picky, Self::Fleeting, Self::Huge];
 }
 
 impl Unit {
@@ -171,7 +185,7 @@ impl FromStr for Function {
 
     fn from_str(word: &str) -> Result<Self, String> {
         let others = [Self::Counted, Self::Refreshed, Self::Forgiving];
-        let mut all = Self::OF_ITEMS.into_iter().chain(others);
+        let mut all = Self::OF_ITEMS.into_iter().chain(others).chain(Self::UNSTORED);
         all.find(|function| function.to_string() == word).ok_or_else(|| format!("no {word}"))
     }
 }

@@ -1,8 +1,8 @@
 //! Several processes over one redis-server: who computes, who waits, and whose value is stored.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use integration_tests::{Calls, Member, Patience, Server, State, eventually, now};
+use integration_tests::{Calls, Function, Member, Patience, Server, State, eventually, now};
 use tokio::process::Command;
 
 const SECOND: u64 = 1_000_000_000;
@@ -89,6 +89,73 @@ async fn a_cold_key_is_computed_once_for_2000_callers_in_four_processes() {
     }
 }
 
+/// Two runs of a second, and more than a machine should add; in a queue eight take eight seconds.
+const TWO_RUNS: Duration = Duration::from_secs(4);
+
+/// Has every member make a call that takes a second, all at once.
+async fn at_once(members: &[Member], order: &str) -> Vec<Calls> {
+    let begun = Instant::now();
+    let calls: Vec<_> = members.iter().map(|member| member.order(order)).collect();
+    let mut all = Vec::new();
+    for calls in calls {
+        all.push(calls.one::<Calls>().await);
+    }
+    let (took, all_of) = (begun.elapsed(), all.iter().map(|calls| &calls.outcomes));
+    println!("{order}: {took:?}, {:?}", all_of.collect::<Vec<_>>());
+    assert!(took < TWO_RUNS, "`{order}` made them queue: {took:?}");
+    all
+}
+
+#[tokio::test]
+async fn who_waits_for_what_is_not_stored_waits_for_one_run_at_most() {
+    let (deployment, members) = Deployment::with::<8>().await;
+    for (item, function) in (10..).zip(Function::UNSTORED) {
+        // The second time they know how to wait, and what the first has left is over.
+        for _ in 0..2 {
+            let before = deployment.runs(item).await;
+            let all = at_once(&members, &format!("call {function} {item} 1000 3")).await;
+            for calls in &all {
+                assert_eq!(calls.of(&["computed", "joined"]), 3, "{function}: {calls:?}");
+            }
+            let computed: u32 = all.iter().map(|calls| calls.of(&["computed"])).sum();
+            assert!(computed <= 8, "one run a process: {all:?}");
+            assert_eq!(deployment.runs(item).await - before, u64::from(computed), "{function}");
+            tokio::time::sleep(Duration::from_millis(600)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_refresh_that_fails_waits_for_one_run_at_most() {
+    let (deployment, members) = Deployment::with::<8>().await;
+    let calls: Calls = members[0].ask("call Forgiving 20 0 1").await;
+    assert_all(&calls, "computed");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    for calls in at_once(&members, "fail Forgiving 20 1000").await {
+        assert_all(&calls, "stale-if-error");
+        assert_of_run(&calls, 1);
+    }
+    assert!(deployment.runs(20).await <= 1 + 8);
+    // It is still there, and one process refreshes it.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let before = deployment.runs(20).await;
+    for calls in at_once(&members, "call Forgiving 20 1000 3").await {
+        assert_of_run(&calls, before + 1);
+        assert_eq!(calls.of(&["computed", "joined", "waited", "hit"]), 3, "{calls:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_is_computed_once_also_after_a_run_that_was_not() {
+    let (deployment, members) = Deployment::with::<8>().await;
+    let calls: Calls = members[0].ask("call Finding 21 0 1").await;
+    assert_all(&calls, "computed");
+    for calls in at_once(&members, "call Counted 22 1000 100").await {
+        assert_of_run(&calls, 1);
+    }
+    assert_eq!((deployment.runs(21).await, deployment.runs(22).await), (1, 1));
+}
+
 #[tokio::test]
 async fn a_killed_owner_delays_the_others_by_the_rest_of_its_lease() {
     let (deployment, [owner, others @ ..]) = Deployment::with::<3>().await;
@@ -167,8 +234,8 @@ async fn a_failure_in_one_process_is_made_up_for_by_the_value_of_another() {
     let calls: Calls = one.ask("call Forgiving 5 0 1").await;
     assert_all(&calls, "computed");
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    let calls: Calls = other.ask("fail Forgiving 5").await;
-    assert_all(&calls, "stale");
+    let calls: Calls = other.ask("fail Forgiving 5 0").await;
+    assert_all(&calls, "stale-if-error");
     assert_of_run(&calls, 1);
     other.ask::<State>("state").await;
     let calls: Calls = one.ask("call Forgiving 5 0 1").await;

@@ -522,6 +522,35 @@ async fn what_goes_into_an_entry_is_not_joined_where_it_is_not_stored_itself() {
         .await;
 }
 
+static OUTLASTING: Runs = Runs::new();
+
+/// Every run but the first takes longer than what is stale is kept.
+#[cache_result(ttl = 1, jitter = 0, stale_while_revalidate = 1, lease = "300ms")]
+async fn outlasting(key: u32) -> u32 {
+    let run = OUTLASTING.run(key);
+    if run > 1 {
+        sleep(TTL * 3).await;
+    }
+    run
+}
+
+#[tokio::test]
+async fn a_refresh_that_outlasts_the_stale_value_is_stored_and_runs_once() {
+    over_both(|cache: Cache| async move {
+        let key = fresh();
+        assert_eq!(computed!(cache, outlasting(key)), 1);
+        age().await;
+        assert_eq!(kind(observe(outlasting(key)).await), (1, OutcomeKind::Stale));
+        // The value is gone by then, and its refresh still runs.
+        sleep(TTL * 3 / 2).await;
+        assert_eq!(kind(observe(outlasting(key)).await), (2, OutcomeKind::Joined));
+        landed(&cache).await;
+        assert_eq!(hit!(outlasting(key)), 2);
+        assert_eq!(OUTLASTING.of(key), 2);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_refresh_that_is_abandoned_lets_another_begin() {
     let server = Server::start().await;

@@ -2,16 +2,22 @@
 //! server, as two processes have.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use cache_runtime::{Cache, Config, OutcomeKind, Reason, Verdict, cache_result, explain, observe};
+use cache_runtime::{
+    Cache, Config, OutcomeKind, Reason, StoredKind, Verdict, cache_result, explain, observe,
+};
 use futures::future::join_all;
-use integration_tests::{Runs, Server, eventually, fresh, hit, key_of, landed, patient};
+use integration_tests::{
+    Log, Runs, Server, both_stores, computed, eventually, fresh, hit, key_of, landed, patient,
+};
 use tokio::time::{sleep, timeout};
+use tracing::Level;
 
 const LONG: Duration = Duration::from_secs(20);
 
+static LOG: LazyLock<Log> = LazyLock::new(Log::install);
 static RUNS: Runs = Runs::new();
 
 #[cache_result(ttl = 60)]
@@ -184,6 +190,9 @@ async fn when_an_owner_gives_up_one_of_those_who_wait_takes_over() {
     assert_eq!(FAILING.of(key), 2, "{kinds:?}");
     assert_eq!(kinds["computed"], 1, "{kinds:?}");
 
+    landed(&here).await;
+    assert_eq!(there.scope(async { hit!(fails_once(key)) }).await, Ok(2));
+
     // The same where it is dropped.
     let key = fresh();
     let owner = self::owner(&there, key).await;
@@ -192,6 +201,79 @@ async fn when_an_owner_gives_up_one_of_those_who_wait_takes_over() {
     owner.abort();
     let (value, outcome) = timeout(LONG, waiting).await.unwrap().unwrap();
     assert_eq!((value, outcome.kind), (2, OutcomeKind::Computed));
+}
+
+#[tokio::test]
+async fn after_a_run_that_was_not_stored_all_run_at_once_and_one_of_them_stores() {
+    let server = Server::start().await;
+    let [owner, here, there] = [server.cache().await, server.cache().await, server.cache().await];
+    let key = fresh();
+    assert!(owner.scope(fails_once(key)).await.is_err());
+    landed(&owner).await;
+    let explanation = owner.scope(explain(fails_once(key))).await.unwrap();
+    assert_eq!(explanation.stored.unwrap().kind, StoredKind::Unstored);
+    assert_eq!(explanation.verdict, Verdict::Compute);
+    let calls = [&owner, &here, &there].map(|cache| cache.scope(observe(fails_once(key))));
+    let values = join_all(calls).await.into_iter().map(|(value, outcome)| {
+        assert!(outcome.is_computed(), "{outcome:?}");
+        value.unwrap()
+    });
+    let mut values: Vec<_> = values.collect();
+    values.sort_unstable();
+    assert_eq!(values, [2, 3, 4], "each of them runs");
+    for cache in [&owner, &here, &there] {
+        landed(cache).await;
+    }
+    let stored = here.scope(async { hit!(fails_once(key)) }).await;
+    assert!(values.contains(&stored.clone().unwrap()));
+    assert_eq!(there.scope(async { hit!(fails_once(key)) }).await, stored);
+}
+
+#[tokio::test]
+async fn what_an_invalidation_overtakes_after_a_run_that_was_not_stored_is_not_stored_either() {
+    for prefix in [false, true] {
+        let server = Server::start().await;
+        let [here, there] = two(&server).await;
+        let key = fresh();
+        assert!(here.scope(fails_once(key)).await.is_err());
+        landed(&here).await;
+        let overtaken = call(&here, fails_once(key));
+        eventually("it runs", || async { FAILING.of(key) == 2 }).await;
+        if prefix {
+            let path = explain(fails_once(key)).await.unwrap().prefix;
+            there.invalidate_prefix(&path).await.unwrap();
+        } else {
+            there.scope(cache_runtime::invalidate(fails_once(key))).await.unwrap();
+        }
+        // Nor is it joined.
+        assert_eq!(here.scope(fails_once(key)).await, Ok(3));
+        assert_eq!(overtaken.await.unwrap(), Ok(2));
+        landed(&here).await;
+        assert_eq!(there.scope(async { hit!(fails_once(key)) }).await, Ok(3));
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_run_that_panics_runs_at_once() {
+    #[cache_result(ttl = 60)]
+    async fn panics(key: u32) -> u32 {
+        RUNS.run(key);
+        sleep(Duration::from_secs(1)).await;
+        panic!("as asked");
+    }
+    let server = Server::start().await;
+    let mut caches = Vec::new();
+    for _ in 0..6 {
+        caches.push(server.cache().await);
+    }
+    let key = fresh();
+    let begun = Instant::now();
+    let calls: Vec<_> = caches.iter().map(|cache| call(cache, panics(key))).collect();
+    for call in calls {
+        assert!(timeout(LONG, call).await.expect("nobody hangs").unwrap_err().is_panic());
+    }
+    assert!(begun.elapsed() < Duration::from_secs(4), "they queue: {:?}", begun.elapsed());
+    assert_eq!(RUNS.of(key), 6);
 }
 
 #[tokio::test]
@@ -425,4 +507,86 @@ async fn a_lease_lasts_as_long_as_its_function_and_no_longer() {
     let (value, outcome) = here.scope(observe(longer_than_its_lease(key))).await;
     assert_eq!((value, outcome.kind), (1, OutcomeKind::Waited));
     assert_eq!((owner.await.unwrap(), RUNS.of(key)), (1, 1));
+}
+
+#[cache_result(ttl = 1, jitter = 0, lease = "300ms")]
+async fn long(key: u32, ms: u64) -> u32 {
+    let run = RUNS.run(key);
+    sleep(Duration::from_millis(ms)).await;
+    run
+}
+
+#[tokio::test]
+async fn a_run_that_outlasts_its_lease_its_ttl_and_its_tokens_is_stored() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    let key = fresh();
+    let running = call(&cache, observe(long(key, 3000)));
+    eventually("it runs", || async { RUNS.of(key) > 0 }).await;
+    let tokens = server.keys().await.into_iter().filter(|key| key.contains(":~"));
+    for token in tokens {
+        assert_eq!(server.command::<u32>(&["PEXPIRE", &token, "800"]).await, 1);
+    }
+    assert!(running.await.unwrap().1.is_computed());
+    landed(&cache).await;
+    assert_eq!(cache.scope(async { hit!(long(key, 3000)) }).await, 1);
+}
+
+#[cache_result(ttl = 3600, lease = "2m")]
+async fn long_with_a_long_lease(key: u32) -> u32 {
+    let run = RUNS.run(key);
+    sleep(Duration::from_secs(65)).await;
+    run
+}
+
+#[tokio::test]
+async fn a_run_of_more_than_a_minute_is_stored() {
+    if std::env::var_os("CI_LONG").is_none() {
+        println!("skipped: it takes more than a minute, with CI_LONG=1");
+        return;
+    }
+    let (_server, caches) = both_stores().await;
+    let runs = caches.iter().map(|cache| {
+        cache.scope(async {
+            let (key, other) = (fresh(), fresh());
+            let calls = (observe(long(key, 65_000)), observe(long_with_a_long_lease(other)));
+            let (one, two) = tokio::join!(calls.0, calls.1);
+            assert!(one.1.is_computed() && two.1.is_computed(), "{one:?} {two:?}");
+            landed(cache).await;
+            assert_eq!((hit!(long(key, 65_000)), hit!(long_with_a_long_lease(other))), (1, 1));
+        })
+    });
+    join_all(runs).await;
+}
+
+#[tokio::test]
+async fn a_run_past_the_limit_is_not_stored_and_says_so() {
+    #[cache_result(ttl = 60, lease = "4s")]
+    async fn under_a_longer_lease(key: u32) -> u32 {
+        sleep(Duration::from_secs(2)).await;
+        key
+    }
+    let server = Server::start().await;
+    let limit = Duration::from_secs(1);
+    LazyLock::force(&LOG);
+    for config in [server.config(), patient(Config::in_memory())] {
+        let cache = Cache::new(config.max_run(limit));
+        cache
+            .scope(async {
+                assert!(observe(long(fresh(), 0)).await.1.is_computed(), "a short run is stored");
+                computed!(cache, under_a_longer_lease(7));
+                assert_eq!(hit!(under_a_longer_lease(7)), 7);
+                let key = fresh();
+                for run in 1..=2 {
+                    let (value, outcome) = observe(long(key, 2000)).await;
+                    assert_eq!((value, outcome.reason()), (run, Some(Reason::RunTooLong)));
+                    landed(&cache).await;
+                }
+            })
+            .await;
+    }
+    let lines = LOG.lines(Level::WARN, "CACHE_MAX_RUN_MS");
+    assert_eq!(lines.len(), 1, "once for the function: {lines:?}");
+    let words = ["waiting::long", "limit=1s", "took=2."];
+    assert!(words.iter().all(|word| lines[0].contains(word)), "{lines:?}");
 }

@@ -85,7 +85,7 @@ pub(crate) fn decode<S: Shape, R>(
                 None => Err("`Deserialize` panicked".into()),
             }
         }
-        Kind::None | Kind::Lease => Err(NOT_OURS.into()),
+        Kind::None | Kind::Lease | Kind::Unstored => Err(NOT_OURS.into()),
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use super::{Hit, Lead, Role, Search, Want};
 use crate::background;
 use crate::cache::Inner;
-use crate::entry::{EntryId, Owner, Token, Tokens};
+use crate::entry::{Entry, EntryId, Owner, Token, Tokens};
 use crate::flight::{Answer, Terms};
 use crate::outcome::Reason;
-use crate::right::{self, EXTENDED, Holding, Leaving, Right};
+use crate::right::{self, AHEAD, Holding, Leaving, Right};
 use crate::stats::Count;
 use crate::store::{Fault, Key};
 
@@ -60,11 +60,11 @@ impl Search {
             match (taken, right) {
                 (Ok(true), Some(right)) => {
                     let held = || weak.upgrade().is_some_and(|flight| flight.holds(id));
-                    right.extend(&inner.store, key, held).await;
+                    right.extend(&inner.store, key, inner.config.max_run, held).await;
                 }
                 // It may have been taken all the same: on the same lane this comes after it.
                 (Err(Fault::Timeout | Fault::Down | Fault::Refused(_)), Some(right)) => {
-                    right.give_up(inner, key, Leaving::TheValue, None).await;
+                    right.give_up(inner, key, Leaving::AsItWas, None).await;
                 }
                 _ => {}
             }
@@ -127,16 +127,24 @@ impl Search {
         Holding { inner, key: self.key.clone(), right: OnceLock::new() }
     }
 
-    pub(super) fn right_life(&self) -> Duration {
-        right::life(&self.inner().store, self.call.identity.lease())
+    /// As [`Search::holding`], for a run under what the call has itself read.
+    pub(super) fn holding_jointly(&self, entry: &Entry) -> Holding {
+        let holding = self.holding();
+        let _ = holding.right.set(Arc::new(Right::joint(entry)));
+        holding
     }
 
-    /// How long a token is made for: twice the longest run and the longest life of an entry, so
-    /// that it is seldom renewed.
+    pub(super) fn right_life(&self) -> Duration {
+        let inner = self.inner();
+        right::life(&inner.store, self.call.identity.lease(), inner.config.max_run)
+    }
+
+    /// How long a token is made for: twice the life of a right and that of an entry, so that it is
+    /// seldom renewed.
     pub(super) fn token_life(&self) -> Duration {
         let ttl = self.call.ttl.unwrap_or(self.inner().config.default_ttl);
         let entry = ttl.saturating_add(self.call.identity.window());
-        entry.saturating_add(EXTENDED).saturating_mul(2)
+        entry.saturating_add(self.right_life()).saturating_add(AHEAD).saturating_mul(2)
     }
 }
 

@@ -54,7 +54,21 @@ impl Search {
             Kind::Lease if self.inner().forsaken.has(entry.id) => dead(&entry),
             Kind::Lease => Look::Held(entry.id),
             Kind::Value | Kind::None => self.judge_value(entry),
+            Kind::Unstored => self.judge_mark(entry),
         }
+    }
+
+    /// The mark lets those run at once who read it in time; after that it only stands for them.
+    fn judge_mark(&mut self, mark: Entry) -> Look {
+        if !self.timed {
+            return Look::Untimed;
+        }
+        let in_time = self.left.is_none_or(|left| left > mark.window);
+        // A refresh began later than whatever runs under it.
+        if in_time && self.call.verb != Some(Verb::Refresh) {
+            return Look::Joint(mark);
+        }
+        Look::Free(Want::Lease(mark.seen()))
     }
 
     fn judge_value(&mut self, entry: Entry) -> Look {
@@ -82,6 +96,9 @@ impl Search {
         }
         if tolerated && age < self.call.identity.stale_if_error() {
             self.keep(entry.clone(), left);
+        }
+        if right::is_released(&entry, left) {
+            return Look::Joint(entry);
         }
         free_unless(claimed, entry, left)
     }

@@ -8,6 +8,7 @@ use crate::cache::Inner;
 use crate::entry::{Entry, Owner};
 use crate::key::CallId;
 use crate::outcome::{Outcome, OutcomeKind, Reason};
+use crate::right::Right;
 use crate::site::{Warning, known};
 use crate::stats::{Count, Counters};
 use crate::store::{Fault, Key};
@@ -164,6 +165,21 @@ impl Search {
                 let outcome = kind.as_str();
                 tracing::debug!(prefix, key, age, ?spent, ?waited, outcome, "cache hit");
             }
+        }
+    }
+
+    /// The right to store has lapsed before the function's end.
+    pub(crate) fn ran_too_long(&self, right: &Right) {
+        if self.call.identity.once(Warning::RunTooLong) {
+            let identity = self.call.identity;
+            tracing::warn!(
+                function = identity.path(),
+                prefix = identity.prefix,
+                took = ?right.age(),
+                limit = ?right.limit(self.inner().config.max_run),
+                "a run took longer than `CACHE_MAX_RUN_MS`, or `Config::max_run`, allows: its value \
+                 is not stored"
+            );
         }
     }
 

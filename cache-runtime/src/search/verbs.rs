@@ -128,6 +128,10 @@ impl Search {
                 Some(_) => Verdict::Join,
                 None => Verdict::Wait,
             },
+            Look::Joint(entry) => match self.inner().flights.with_lease(self.id, entry.id) {
+                Some(_) => Verdict::Join,
+                None => Verdict::Compute,
+            },
             Look::Without(reason) | Look::Alone(reason) => Verdict::Bypass(reason),
             Look::Free(_) | Look::Untimed => Verdict::Compute,
         };
@@ -141,6 +145,7 @@ fn stored(entry: &Entry, left: Option<Duration>) -> Stored {
             Kind::Lease => StoredKind::Lease,
             Kind::Value => StoredKind::Value,
             Kind::None => StoredKind::None,
+            Kind::Unstored => StoredKind::Unstored,
         },
         age: left.map(|left| entry.life.saturating_sub(left)),
         left,

@@ -63,6 +63,9 @@ pub enum StoredKind {
     Value,
     /// The `None` that the function returned, kept for its `none_ttl`.
     None,
+    /// No value: the function has run, and its result is not stored. For half a second all who call
+    /// run the function at once.
+    Unstored,
 }
 
 impl StoredKind {
@@ -72,6 +75,7 @@ impl StoredKind {
             Self::Lease => "lease",
             Self::Value => "value",
             Self::None => "none",
+            Self::Unstored => "unstored",
         }
     }
 }

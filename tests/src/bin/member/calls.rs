@@ -7,7 +7,10 @@ use integration_tests::{Calls, Function, Value};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::functions::{Item, counted, forgiving, local, nested, plain, refreshed, stale};
+use crate::functions::{
+    Item, counted, failing, finding, fleeting, forgiving, huge, local, nested, picky, plain,
+    refreshed, stale,
+};
 use crate::number;
 
 /// A call that is to be made.
@@ -37,6 +40,17 @@ impl Order {
             Function::Counted => observe(counted(item, ms)).await,
             Function::Refreshed => observe(refreshed(item, ms)).await,
             Function::Forgiving => observe(forgiving(item, ms, fails)).await,
+            Function::Failing => observe(failing(item, ms)).await,
+            Function::Finding => {
+                let (found, outcome) = observe(finding(item, ms)).await;
+                (found.and_then(|found| found.ok_or_else(|| "nothing".to_owned())), outcome)
+            }
+            Function::Picky => observe(picky(item, ms)).await,
+            Function::Fleeting => observe(fleeting(item, ms)).await,
+            Function::Huge => {
+                let (value, outcome) = observe(huge(item, ms)).await;
+                (value.map(|(value, _)| value), outcome)
+            }
         }
     }
 

@@ -109,6 +109,32 @@ pub(crate) async fn forgiving(item: u32, ms: u64, fails: bool) -> Result {
     if fails { Err("asked to fail".to_owned()) } else { Ok(value) }
 }
 
+#[cache_result(ttl = 60, prefix = "failing", skip(ms))]
+pub(crate) async fn failing(item: u32, ms: u64) -> Result {
+    Err(format!("run {} fails", run(item, ms).await.version))
+}
+
+#[cache_result(ttl = 60, prefix = "finding", skip(ms))]
+pub(crate) async fn finding(item: u32, ms: u64) -> std::result::Result<Option<Value>, String> {
+    run(item, ms).await;
+    Ok(None)
+}
+
+#[cache_result(ttl = 60, prefix = "picky", cache_if = |_| false, skip(ms))]
+pub(crate) async fn picky(item: u32, ms: u64) -> Result {
+    Ok(run(item, ms).await)
+}
+
+#[cache_result(ttl = |_| Duration::ZERO, prefix = "fleeting", skip(ms))]
+pub(crate) async fn fleeting(item: u32, ms: u64) -> Result {
+    Ok(run(item, ms).await)
+}
+
+#[cache_result(ttl = 60, prefix = "huge", skip(ms))]
+pub(crate) async fn huge(item: u32, ms: u64) -> std::result::Result<(Value, String), String> {
+    Ok((run(item, ms).await, "x".repeat(2 << 20)))
+}
+
 async fn read(item: Item, ms: u64) -> Value {
     let began = now();
     let version = database::version(item.number).await;

@@ -103,8 +103,8 @@ async fn carry_out(words: &[&str], answer: &Answer) {
             let call = calls::Order::new(function, item, ms);
             answer.tell(&call.together(number(count)).await);
         }
-        ["fail", function, item] => {
-            let call = calls::Order { fails: true, ..calls::Order::new(function, item, "0") };
+        ["fail", function, item, ms] => {
+            let call = calls::Order { fails: true, ..calls::Order::new(function, item, ms) };
             answer.tell(&call.together(1).await);
         }
         ["steady", function, item, ms, pause, calls] => {
