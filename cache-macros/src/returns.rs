@@ -71,8 +71,8 @@ impl Visit<'_> for Output<'_> {
     }
 
     fn visit_type_impl_trait(&mut self, ty: &TypeImplTrait) {
-        let message =
-            "name the type: a value read back from Redis has to be built without the function";
+        let message = "name the type: a value read back from Redis has to be built without the \
+                       function; of a response, cache the function that returns its data";
         self.errors.on(ty, message);
     }
 

@@ -20,6 +20,8 @@
 //! | 76..80 | checksum of the header and the tokens, but for itself |
 //! | 80.. | tokens that the entry depends on, 16 bytes each |
 //!
+//! The body of a value is `MessagePack`, in a form that it names itself (`returns/wire.rs`).
+//!
 //! Numbers are little-endian. Compare-and-set compares the bytes up to the id, which says it all;
 //! and those up to the claim mark where there is one. The top bit makes a claim mark so old that it
 //! has run out for a reader that does not know the bit.

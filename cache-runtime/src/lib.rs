@@ -50,7 +50,7 @@
 //!
 //! # Crate features
 //!
-//! - `axum`: functions may return `axum::Json<T>`.
+//! - `axum-08`: functions may return the `axum::Json<T>` of axum 0.8.
 //! - `tls`: `rediss://`, and `?ssl=true` with any other URL; 12 crates.
 //! - `tls-insecure`: `?ssl_cert_reqs=none`, which takes anybody for the server.
 //! - `sentinel`: `redis+sentinel://host:26379/mymaster/0`.

@@ -37,8 +37,8 @@ pub enum OutcomeKind {
     /// From the store, after waiting for another process's run of the function.
     Waited,
     /// From this call's own run, under the cache's eyes: a value went to the store, unless
-    /// `cache_if` or its size forbade it, or it was invalidated meanwhile; an error went to the caller
-    /// alone.
+    /// `cache_if`, its size or its type forbade it, or it was invalidated meanwhile; an error went to
+    /// the caller alone.
     Computed,
     /// From a run that the cache had no part in, or could not store.
     Bypassed(Reason),

@@ -97,7 +97,12 @@ impl<R> ShapeOfAny<R> for Returns<R> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be cached",
     label = "a cached function must return an owned, serializable value",
-    note = "derive `serde::Serialize` and `serde::Deserialize` for `{Self}`, or for the type in it"
+    note = "derive `serde::Serialize` and `serde::Deserialize` for `{Self}`, or for the type in it",
+    note = "an `axum::Json<T>` can be returned with the feature `axum-08` of `cache-runtime`, where it \
+            is of axum 0.8",
+    note = "any other response (`Html`, `(StatusCode, Json<T>)`, `HttpResponse`, `tonic::Response`) \
+            cannot be brought back: cache the function that returns the data, and build the response \
+            outside"
 )]
 pub trait CacheValue: Serialize + DeserializeOwned {}
 
@@ -112,8 +117,8 @@ pub trait Wrapper: Sized {
     fn wrap(inner: Self::Inner) -> Self;
 }
 
-#[cfg(feature = "axum")]
-impl<T: Serialize + DeserializeOwned> Wrapper for axum::Json<T> {
+#[cfg(feature = "axum-08")]
+impl<T: Serialize + DeserializeOwned> Wrapper for axum_08::Json<T> {
     type Inner = T;
     fn inner(&self) -> &T {
         &self.0

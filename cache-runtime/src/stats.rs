@@ -80,7 +80,7 @@ pub struct PrefixStats {
     pub populates_failed: u64,
     /// Entries found that could not be served: foreign, garbage, or of a changed type.
     pub dead: u64,
-    /// Values over `CACHE_MAX_VALUE`, or that could not be encoded.
+    /// Values over `CACHE_MAX_VALUE`, that could not be encoded, or that do not come back as they were.
     pub unstorable: u64,
     /// Invalidations of calls and of the prefix that succeeded.
     pub invalidations: u64,

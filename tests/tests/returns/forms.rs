@@ -128,6 +128,18 @@ impl Serialize for Id {
     }
 }
 
+struct SixteenBytes;
+
+impl Visitor<'_> for SixteenBytes {
+    type Value = Id;
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("sixteen bytes")
+    }
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Id, E> {
+        bytes.try_into().map(Id).map_err(E::custom)
+    }
+}
+
 impl<'de> Deserialize<'de> for Id {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
@@ -135,17 +147,7 @@ impl<'de> Deserialize<'de> for Id {
             let number: u128 = text.parse().map_err(serde::de::Error::custom)?;
             return Ok(Self(number.to_be_bytes()));
         }
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Id;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("sixteen bytes")
-            }
-            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Id, E> {
-                bytes.try_into().map(Id).map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
+        deserializer.deserialize_bytes(SixteenBytes)
     }
 }
 

@@ -132,13 +132,13 @@ fn types_that_cannot_be_stored() {
         (
             "impl Iterator<Item = u8>",
             expect![[r#"
-            name the type: a value read back from Redis has to be built without the function
+            name the type: a value read back from Redis has to be built without the function; of a response, cache the function that returns its data
         "#]],
         ),
         (
             "Result<Vec<impl Display>, E>",
             expect![[r#"
-            name the type: a value read back from Redis has to be built without the function
+            name the type: a value read back from Redis has to be built without the function; of a response, cache the function that returns its data
         "#]],
         ),
         ("Result<Cow<'static, str>, &'static str>", expect![[""]]),

@@ -134,7 +134,7 @@ fn a_list_that_begins_with_bytes_need_not_be_one_of_bytes() {
     list.push(Small::Text("x".into()));
     compact(&list);
     compact(&vec![(7_u8,); 20]);
-    compact(&vec![Some(7_u8), None].repeat(10));
+    compact(&[Some(7_u8), None].repeat(10));
     compact(&vec![i64::from(u8::MAX); 20]);
     compact(&(0..=200).collect::<HashSet<u8>>());
 }
@@ -242,7 +242,7 @@ fn the_size_of_what_is_too_large_is_told_up_to_twice_the_limit() {
         other => panic!("{other:?}"),
     };
     assert_eq!(size(&[200; 1500]), "1503");
-    assert!(size(&[200; 100_000]).starts_with("more than 2"));
+    assert!(size(&vec![200; 100_000]).starts_with("more than 2"));
     assert!(encode(&vec![200_u8; 997], 1000, Form::default(), equal).is_ok());
     assert_eq!(size(&[200; 998]), "1001");
     let text = "x".repeat(1500);

@@ -1,8 +1,11 @@
 //! Writes a value in one of its forms.
 
-use serde::ser::{self, Serialize, Serializer};
+mod parts;
+
+use serde::ser::{Serialize, Serializer};
 
 use super::{Error, Form, MARK, MAX_DEPTH, Size, Unencoded};
+use parts::{Fields, List};
 
 type Written = Result<(), Error>;
 
@@ -159,12 +162,7 @@ impl Writer {
             && self.trace.is_none()
             && !self.form.is_readable()
             && length.is_none_or(|length| length >= SHORTEST_BYTES);
-        let mut list =
-            List { begin: self.bytes.len(), length, count: 0, bytes: may_be_bytes, writer: self };
-        if !may_be_bytes {
-            list.put_length()?;
-        }
-        Ok(list)
+        List::begin(self, length, may_be_bytes)
     }
 
     fn fields(&mut self, length: Option<usize>) -> Result<Fields<'_>, Error> {
@@ -172,7 +170,7 @@ impl Writer {
         if let Some(length) = length {
             self.put(head(&MAP, length)?.bytes())?;
         }
-        Ok(Fields { begin: self.bytes.len(), length, count: 0, writer: self })
+        Ok(Fields::begin(self, length))
     }
 
     fn variant(&mut self, variant: &str) -> Written {
@@ -209,87 +207,6 @@ fn head(kind: &Heads, length: usize) -> Result<Head, Error> {
         (0..0x1_0000, _) => Head([two, c, d, 0, 0], 3),
         _ => Head([four, a, b, c, d], 5),
     })
-}
-
-/// A list that is being written. Nobody says in advance that it is one of bytes: it is taken for one
-/// until something else comes.
-pub(super) struct List<'a> {
-    writer: &'a mut Writer,
-    begin: usize,
-    length: Option<usize>,
-    count: usize,
-    /// So far all are bytes, and lie there as such.
-    bytes: bool,
-}
-
-impl List<'_> {
-    fn put_length(&mut self) -> Written {
-        self.length.map_or(Ok(()), |length| self.writer.put(head(&ARRAY, length)?.bytes()))
-    }
-
-    fn item<T: Serialize + ?Sized>(&mut self, item: &T) -> Written {
-        self.count += 1;
-        if !self.bytes {
-            return item.serialize(&mut *self.writer);
-        }
-        let from = self.writer.bytes.len();
-        self.writer.awaited = true;
-        item.serialize(&mut *self.writer)?;
-        if let Some(byte) = self.writer.byte.take() {
-            return self.writer.put(&[byte]);
-        }
-        let item = self.writer.bytes.split_off(from);
-        self.unpack()?;
-        self.writer.put(&item)
-    }
-
-    /// Bytes become a list of numbers.
-    fn unpack(&mut self) -> Written {
-        self.bytes = false;
-        let bytes = self.writer.bytes.split_off(self.begin);
-        self.put_length()?;
-        bytes.into_iter().try_for_each(|byte| self.writer.serialize_u8(byte))
-    }
-
-    fn finish(mut self) -> Written {
-        self.writer.leave();
-        if self.length.is_some_and(|length| length != self.count) {
-            return Err(Error::said("a list of another length than it said"));
-        }
-        if self.bytes && self.count < SHORTEST_BYTES {
-            self.unpack()?;
-        }
-        match (self.bytes, self.length) {
-            (true, _) => self.writer.insert(self.begin, head(&BIN, self.count)?.bytes()),
-            (false, None) => self.writer.insert(self.begin, head(&ARRAY, self.count)?.bytes()),
-            (false, Some(_)) => Ok(()),
-        }
-    }
-}
-
-/// A map or a struct that is being written.
-pub(super) struct Fields<'a> {
-    writer: &'a mut Writer,
-    begin: usize,
-    length: Option<usize>,
-    count: usize,
-}
-
-impl Fields<'_> {
-    fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Written {
-        self.count += 1;
-        self.writer.text(name)?;
-        value.serialize(&mut *self.writer)
-    }
-
-    fn finish(self) -> Written {
-        self.writer.leave();
-        match self.length {
-            None => self.writer.insert(self.begin, head(&MAP, self.count)?.bytes()),
-            Some(length) if length == self.count => Ok(()),
-            Some(_) => Err(Error::said("a map of another length than it said")),
-        }
-    }
 }
 
 macro_rules! numbers {
@@ -461,66 +378,5 @@ impl<'a> Serializer for &'a mut Writer {
     ) -> Result<Fields<'a>, Error> {
         self.variant(variant)?;
         self.fields(Some(length))
-    }
-}
-
-macro_rules! lists {
-    ($($of:ident::$method:ident;)*) => {$(
-        impl ser::$of for List<'_> {
-            type Ok = ();
-            type Error = Error;
-            fn $method<T: Serialize + ?Sized>(&mut self, item: &T) -> Written {
-                self.item(item)
-            }
-            fn end(self) -> Written {
-                self.finish()
-            }
-        }
-    )*};
-}
-
-lists! {
-    SerializeSeq::serialize_element;
-    SerializeTuple::serialize_element;
-    SerializeTupleStruct::serialize_field;
-    SerializeTupleVariant::serialize_field;
-}
-
-macro_rules! structs {
-    ($($of:ident),*) => {$(
-        impl ser::$of for Fields<'_> {
-            type Ok = ();
-            type Error = Error;
-            fn serialize_field<T: Serialize + ?Sized>(
-                &mut self,
-                name: &'static str,
-                value: &T,
-            ) -> Written {
-                self.field(name, value)
-            }
-            fn end(self) -> Written {
-                self.finish()
-            }
-        }
-    )*};
-}
-
-structs! { SerializeStruct, SerializeStructVariant }
-
-impl ser::SerializeMap for Fields<'_> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Written {
-        self.count += 1;
-        key.serialize(&mut *self.writer)
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Written {
-        value.serialize(&mut *self.writer)
-    }
-
-    fn end(self) -> Written {
-        self.finish()
     }
 }
