@@ -29,6 +29,7 @@ impl Coarse {
     }
 
     /// Counted from a moment of one's own, which may lie before the first of the clock's: hence wrapping.
+    #[inline]
     pub(crate) fn since(start: u64) -> Self {
         let ticks = Self::raw().wrapping_sub(start).cast_signed().max(0).cast_unsigned();
         Self(coarsetime::Duration::from_ticks(ticks).as_millis())
@@ -43,6 +44,7 @@ impl Coarse {
         now.wrapping_sub(since)
     }
 
+    #[inline]
     fn raw() -> u64 {
         coarsetime::Instant::now_without_cache_update().as_ticks()
     }

@@ -1,0 +1,57 @@
+//! A health endpoint.
+
+use axum::{Json, Router, routing::get};
+use cache_runtime::Cache;
+use serde_json::{Value, json};
+
+/// 200 whatever Redis does: without it the service is slower, not ill. An instance that is taken out
+/// because Redis is down makes an outage of a slow minute.
+async fn health() -> Json<Value> {
+    let cache = Cache::current();
+    let (health, stats) = (cache.health(), cache.stats());
+    let all = stats.total();
+    Json(json!({
+        "cache_enabled": cache.is_enabled(),
+        "store": health.status.as_str(),
+        "last_error": health.last_error,
+        "undelivered_invalidations": stats.undelivered,
+        "statistics": {
+            "hit_rate": all.hit_rate().map(|rate| (rate * 100.0).round()),
+            "total_requests": all.calls(),
+        },
+    }))
+}
+
+/// The service.
+pub fn router() -> Router {
+    Router::new().route("/health", get(health))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::Database;
+    use crate::testing::areas;
+
+    #[tokio::test]
+    async fn it_says_how_many_calls_were_hits() {
+        let (db, cache) = (Database::default(), Cache::in_memory());
+        cache
+            .scope(async {
+                areas(db.clone(), "buy".into()).await.unwrap();
+                cache.flush().await;
+                for _ in 0..3 {
+                    areas(db.clone(), "buy".into()).await.unwrap();
+                }
+                let Json(body) = health().await;
+                assert_eq!(body["statistics"], json!({ "hit_rate": 75.0, "total_requests": 4 }));
+                assert_eq!(
+                    (&body["cache_enabled"], &body["store"]),
+                    (&json!(true), &json!("memory"))
+                );
+                cache.disable();
+                assert_eq!(health().await.0["cache_enabled"], json!(false));
+            })
+            .await;
+    }
+}
