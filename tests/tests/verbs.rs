@@ -565,7 +565,7 @@ async fn warming_says_what_has_not_been_stored_and_why() {
         let twice = cache.warm([61, 61, 83, 83].map(|key| picky(key, 20))).await;
         assert_eq!((twice.stored, twice.present, twice.failed), (1, 1, 2), "{twice:?}");
         // What is invalidated while it is computed is not stored.
-        let (warmed, _) = tokio::join!(async { cache.warm([picky(62, 200)]).await }, async {
+        let (warmed, ()) = tokio::join!(async { cache.warm([picky(62, 200)]).await }, async {
             tokio::time::sleep(Duration::from_millis(50)).await;
             invalidate(picky(62, 200)).await.unwrap();
         });
@@ -590,7 +590,7 @@ async fn warming_is_send_when_its_calls_are_and_does_not_ask_for_it() {
     };
     assert_eq!(cache.warm([1, 2].map(of_one_thread)).await.stored, 2);
     // A closure that borrows, in a task.
-    let keys = vec![3, 4, 5];
+    let keys = [3, 4, 5];
     let warmed = tokio::spawn(async move { cache.warm(keys.iter().map(|key| number(*key))).await });
     assert_eq!(warmed.await.unwrap().stored, 3);
 }
