@@ -613,9 +613,13 @@ fn code(error: &redis::RedisError, text: &str) -> &'static str {
     matching.next().unwrap_or_default()
 }
 
-/// What a server has said, for logs and errors.
+/// What a server has said, in its own words, for logs and errors.
 pub(crate) fn told(error: &redis::RedisError) -> String {
-    without_arguments(error.to_string())
+    let text = match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        _ => error.to_string(),
+    };
+    without_arguments(text)
 }
 
 /// An unknown command is quoted back with its arguments, and those are keys.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::writes::hinted;
 use super::{Lanes, Sent, WRONG_TYPE};
 use crate::store::Breaker;
 
@@ -119,11 +120,15 @@ impl Lanes {
     }
 
     fn read_refused(&self, text: &str) {
+        let elsewhere = ["MOVED", "CROSSSLOT"].iter().any(|code| text.contains(code));
+        let hint =
+            if elsewhere { " (it is a node of a cluster: use `redis+cluster://`)" } else { "" };
+        let text = &format!("{text}{hint}");
         *lock(&self.health.refused) = Some(format!("redis refuses reads: {text}"));
         if self.health.reads.failure() {
             tracing::warn!(
                 server = %self.server,
-                error = text,
+                error = %text,
                 "redis refuses reads: cached functions run plainly until it answers them"
             );
         }

@@ -1,5 +1,6 @@
 //! Writes that a server refuses, while it answers reads.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -85,9 +86,10 @@ impl Writes {
     pub(super) fn pause_for(&self, time: Duration, why: &str) {
         let until = clock::millis() + time.as_millis() as u64;
         self.paused.fetch_max(until, Ordering::Relaxed);
+        let why = hinted(why);
         *lock(&self.why) = format!("redis refuses writes: {why}");
         if !self.refused.swap(true, Ordering::Relaxed) {
-            tracing::warn!(error = why, "redis refuses writes: nothing is populated for now");
+            tracing::warn!(error = %why, "redis refuses writes: nothing is populated for now");
         }
     }
 
@@ -119,6 +121,15 @@ pub(super) fn concerns_all(why: &str) -> bool {
     ALL.iter().chain(&ELSEWHERE).any(|word| why.contains(word))
 }
 
+/// The same, with what to do about it where that is known.
+pub(super) fn hinted(why: &str) -> Cow<'_, str> {
+    if ELSEWHERE.iter().any(|code| why.contains(code)) {
+        Cow::Owned(format!("{why} (it is a node of a cluster: use `redis+cluster://`)"))
+    } else {
+        Cow::Borrowed(why)
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -130,10 +141,10 @@ mod tests {
     #[test]
     fn a_refusal_about_a_key_or_a_value_concerns_one_function() {
         for why in [
-            "NOPERM: No permissions to access a key",
-            "NOPERM: this user has no permissions to access one of the keys used as arguments",
-            "ERR: max request size exceeded. Limit: 1048576 bytes, Actual: 2000000 bytes",
-            "ERR: value too large",
+            "NOPERM No permissions to access a key",
+            "NOPERM this user has no permissions to access one of the keys used as arguments",
+            "ERR max request size exceeded. Limit: 1048576 bytes, Actual: 2000000 bytes",
+            "ERR value too large",
         ] {
             let writes = Writes::default();
             writes.refuse("cache:~one", why);
@@ -147,13 +158,13 @@ mod tests {
     #[test]
     fn a_refusal_by_the_server_concerns_all_functions() {
         for why in [
-            "READONLY: You can't write against a read only replica.",
-            "OOM: command not allowed when used memory > 'maxmemory'.",
-            "ERR: Error running script (call to f_1): @user_script:1: -OOM command not allowed",
-            "MISCONF: Redis is configured to save RDB snapshots",
-            "NOREPLICAS: Not enough good replicas to write.",
-            "NOPERM: User app has no permissions to run the 'evalsha' command",
-            "ERR: unknown command 'EVALSHA'",
+            "READONLY You can't write against a read only replica.",
+            "OOM command not allowed when used memory > 'maxmemory'.",
+            "ERR Error running script (call to f_1): @user_script:1: -OOM command not allowed",
+            "MISCONF Redis is configured to save RDB snapshots",
+            "NOREPLICAS Not enough good replicas to write.",
+            "NOPERM User app has no permissions to run the 'evalsha' command",
+            "ERR unknown command 'EVALSHA'",
         ] {
             let writes = Writes::default();
             writes.refuse("cache:~one", why);
