@@ -527,7 +527,31 @@ async fn a_dead_server_is_noticed_while_nobody_calls() {
     eventually("and that it is back", || async { cache.health().status == Status::Up }).await;
 }
 
-/// Calls one function for a while; how many calls were served by the cache.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_vanishes_and_leaves_its_connections_open_is_down() {
+    let server = Server::start().await;
+    let proxy = Proxy::start(server.socket().display().to_string(), |_| Verdict::Pass).await;
+    let cache = Cache::new(Config::redis(&proxy.url()).unwrap().lanes(4));
+    for of in 0..20 {
+        hits_again(&cache, of).await;
+    }
+    proxy.forget();
+    proxy.lead_to("/nowhere");
+    // Those of one key use one lane; the others idle.
+    let down = || async {
+        let (_, outcome) = cache.scope(observe(number(1))).await;
+        assert!(outcome.is_bypassed(), "{outcome:?}");
+        cache.health().status == Status::Down
+    };
+    let begun = Instant::now();
+    eventually("its health says so", down).await;
+    assert!(begun.elapsed() < DEADLINE, "it took {:?}", begun.elapsed());
+    proxy.lead_to(server.socket().display().to_string());
+    hits_again(&cache, 1).await;
+    assert_eq!(cache.health().status, Status::Up);
+}
+
+/// Calls a function so often, over so many keys; how many calls hit.
 async fn hits_of(cache: &Cache, keys: u32, calls: u32) -> u32 {
     let mut hits = 0;
     for call in 0..calls {

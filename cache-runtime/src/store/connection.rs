@@ -455,7 +455,10 @@ impl Lanes {
         // again although writes are paused.
         if code == READ_ONLY && !self.writes.are_paused() {
             self.writes.pause(&text);
-            self.evict_all();
+            // An answer that comes late says nothing of where the others lead.
+            if self.still(LaneMark::of(lane)).is_some() {
+                self.evict_all();
+            }
         }
         if lost {
             self.fail(lane, &text);

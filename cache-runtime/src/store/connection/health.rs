@@ -120,15 +120,12 @@ impl Lanes {
     }
 
     fn read_refused(&self, text: &str) {
-        let elsewhere = ["MOVED", "CROSSSLOT"].iter().any(|code| text.contains(code));
-        let hint =
-            if elsewhere { " (it is a node of a cluster: use `redis+cluster://`)" } else { "" };
-        let text = &format!("{text}{hint}");
-        *lock(&self.health.refused) = Some(format!("redis refuses reads: {text}"));
+        let why = hinted(text);
+        *lock(&self.health.refused) = Some(format!("redis refuses reads: {why}"));
         if self.health.reads.failure() {
             tracing::warn!(
                 server = %self.server,
-                error = %text,
+                error = %why,
                 "redis refuses reads: cached functions run plainly until it answers them"
             );
         }
