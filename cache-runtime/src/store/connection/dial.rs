@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::io::tcp::socket2::TcpKeepalive;
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+use deadpool_redis::redis::{self, aio::MultiplexedConnection};
 use deadpool_redis::redis::{
-    self, AsyncConnectionConfig, ConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisResult,
-    Value,
+    AsyncConnectionConfig, ConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisResult, Value,
 };
 use deadpool_redis::{Connection, Manager, Pool, PoolConfig, Runtime, Timeouts};
 use tokio::runtime::Handle;
@@ -22,8 +22,9 @@ use crate::background;
 use crate::config::{Config, Part, Server};
 use crate::store::redis::{Asks, gather, watch};
 
-/// After so much silence the kernel asks whether a connection is there, and then so often.
-const KEEPALIVE: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(5)];
+/// After so much silence the kernel asks whether a connection is there. Lanes are asked sooner; what
+/// asks sentinels and nodes where the data is may be silent for longer.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// How many lanes there have been.
 static DIALLED: AtomicU64 = AtomicU64::new(0);
@@ -123,7 +124,7 @@ fn info(server: &Server, protocol: ProtocolVersion) -> RedisResult<ConnectionInf
         login = login.set_password(password);
     }
     let info = tls::place(server)?.set_redis_settings(login);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE[0]).with_interval(KEEPALIVE[1]);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
     let tcp = info.tcp_settings().clone().set_nodelay(true).set_keepalive(keepalive);
     Ok(info.set_tcp_settings(tcp))
 }
