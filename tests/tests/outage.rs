@@ -640,6 +640,12 @@ async fn demoted_behind_an_address(linked: bool, acl: Option<&str>) {
     new.command::<()>(&["REPLICAOF", "NO", "ONE"]).await;
     let port = if linked { new.port().to_string() } else { "1".to_owned() };
     old.command::<()>(&["REPLICAOF", "127.0.0.1", &port]).await;
+    if acl.is_none() {
+        // The address leads to it for a while, and nothing is read there.
+        let down = || async { reader.health().status == Status::Down };
+        eventually("it is left", down).await;
+        assert!(reader.health().last_error.unwrap().contains("replica"));
+    }
     proxy.lead_to(new.address());
     if acl.is_some() {
         // A write of its own finds it out.

@@ -66,8 +66,14 @@ impl Lanes {
 
     /// A command of a call was answered.
     pub(super) fn served(&self) {
-        if self.breaker.success() && self.health.is_lost() && self.any().is_some() {
+        if !self.breaker.success() || !self.health.is_lost() {
+            return;
+        }
+        if self.any_lane().is_some() {
             self.note(State::Up, "");
+        } else {
+            // It was on its way before the loss, and the next one counts.
+            self.breaker.trouble();
         }
     }
 

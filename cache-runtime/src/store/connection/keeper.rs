@@ -54,6 +54,7 @@ pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
             Err(error) => {
                 let pause = here.failed_to_dial(index, &error, &mut backoff);
                 here.slots[index].settled.send_replace(true);
+                drop(here);
                 pause
             }
         };

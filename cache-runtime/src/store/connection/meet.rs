@@ -97,35 +97,40 @@ impl Lanes {
     async fn meet_without(&self, index: usize, spared: u8) -> Result<Met, Ended> {
         let listens = index == self.listener();
         let object = self.connect(listens, spared).await?;
-        let mut steps = Steps {
-            connection: (*object).clone(),
-            began: Instant::now(),
-            limit: self.connect_timeout,
-        };
+        let connection = (*object).clone();
+        let mut steps = Steps { connection, began: Instant::now(), limit: self.connect_timeout };
+        let sent = Coarse::now();
+        match self.greet(&mut steps, listens, spared).await {
+            Ok(tells_role) => Ok(Met { object, connection: steps.connection, sent, tells_role }),
+            Err(ended) => {
+                // In the pool the next dial would find it, and not where the address leads to.
+                drop(Connection::take(object));
+                Err(ended)
+            }
+        }
+    }
+
+    /// Asks for everything that is needed; whether the server says if it is a master.
+    async fn greet(&self, steps: &mut Steps, listens: bool, spared: u8) -> Result<bool, Ended> {
         let db = self.server.access.db;
         if db != 0 {
             steps.need(&["SELECT", &db.to_string()]).await?;
         }
-        let sent = Coarse::now();
-        // The first command finds what connecting does not: a missing password, a loading server.
+        // It finds what connecting does not: a missing password, a loading server.
         steps.need(&["PING"]).await?;
         let asks_role = self.server.part != Part::Node && spared & ROLE == 0;
         let role = if asks_role { steps.ask(&["ROLE"], ROLE).await?.ok() } else { None };
         if role.as_ref().is_some_and(|role| self.is_demoted(role)) {
-            return Err(Ended::at(
-                "`ROLE`",
-                "the server is a replica, and no master any more",
-                NEEDED,
-            ));
+            let why = "the server is a replica, and no master any more";
+            return Err(Ended::at("`ROLE`", why, NEEDED));
         }
         if listens {
             // Not `NOLOOP`: it would silently untrack what this lane itself writes.
             steps.need(&["CLIENT", "TRACKING", "ON"]).await?;
         } else if spared & SCRIPT == 0 {
-            self.try_script(&mut steps).await?;
+            self.try_script(steps).await?;
         }
-        let tells_role = role.as_ref().and_then(is_master).is_some();
-        Ok(Met { object, connection: steps.connection, sent, tells_role })
+        Ok(role.as_ref().and_then(is_master).is_some())
     }
 
     async fn connect(&self, listens: bool, spared: u8) -> Result<Connection, Ended> {
