@@ -180,9 +180,6 @@ fn number(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
 /// A command that a server answers with an error.
 fn error_of(text: &str) -> Vec<u8> {
     let words = ["EVAL", "return redis.error_reply(ARGV[1])", "0", text];
-    let mut bytes = format!("*{}\r\n", words.len());
-    for word in words {
-        bytes.push_str(&format!("${}\r\n{word}\r\n", word.len()));
-    }
-    bytes.into_bytes()
+    let each = words.map(|word| format!("${}\r\n{word}\r\n", word.len()));
+    format!("*{}\r\n{}", words.len(), each.concat()).into_bytes()
 }
