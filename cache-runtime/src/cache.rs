@@ -85,7 +85,8 @@ pub struct Health {
     pub status: Status,
     /// Connections that are up.
     pub lanes: usize,
-    /// Why Redis is not used at the moment.
+    /// Why Redis, or one node of a cluster, is not used at the moment, or what it refuses: with the
+    /// step of the dial, or the server's own words.
     pub last_error: Option<String>,
 }
 
@@ -99,10 +100,14 @@ pub enum Status {
     Memory,
     /// Redis, which has not been asked yet.
     Untried,
-    /// Redis, which answers.
+    /// Redis, which serves calls.
     Up,
-    /// Redis, which does not; functions run plainly and it is redialled in the background.
+    /// Redis, which does not answer; functions run plainly and it is redialled in the background.
     Down,
+    /// Redis, which answers, and does not serve all calls: it refuses reads (functions run plainly) or
+    /// writes (what is stored is served, and nothing is populated), or some nodes of a cluster are down.
+    /// [`Health::last_error`] says which. One function whose keys or values are refused is no reason.
+    Degraded,
 }
 
 impl Status {
@@ -114,6 +119,7 @@ impl Status {
             Self::Untried => "untried",
             Self::Up => "up",
             Self::Down => "down",
+            Self::Degraded => "degraded",
         }
     }
 }
@@ -172,7 +178,7 @@ impl Cache {
         let dial = cache.0.config.connect_timeout;
         let patience = dial.saturating_mul(2).saturating_add(Duration::from_millis(100));
         let dialled = background::timeout(patience, pin!(redis.dialled())).await;
-        if dialled.is_ok() && redis.state() == State::Up {
+        if dialled.is_ok() && matches!(redis.state(), State::Up | State::Degraded) {
             return Ok(cache);
         }
         let why = redis.last_error().unwrap_or_else(|| "no answer in time".to_owned());
@@ -256,6 +262,10 @@ impl Cache {
     }
 
     /// How the store does, from what the last commands and probes showed; asks nothing.
+    ///
+    /// It follows calls: where they are served it is [`Status::Up`]. A connection that nobody uses is
+    /// asked every 2 s whether it is there, so that a loss is seen without a call too. A server that was
+    /// lost is up again once a call has been served, or none has failed for 2 s while it answers.
     pub fn health(&self) -> Health {
         let (status, lanes, last_error) = match &self.0.store {
             _ if !self.is_enabled() => (Status::Off, 0, None),
@@ -266,6 +276,7 @@ impl Cache {
                     State::Untried => Status::Untried,
                     State::Up => Status::Up,
                     State::Lost => Status::Down,
+                    State::Degraded => Status::Degraded,
                 };
                 (status, redis.live_lanes(), redis.last_error())
             }

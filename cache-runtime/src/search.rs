@@ -202,7 +202,7 @@ impl Search {
         let look = self.judge(found);
         if matches!(look, Look::Free(_) | Look::Joint(_)) {
             self.missed();
-            if self.inner().store.is_write_paused() {
+            if self.inner().store.is_write_paused(&self.key) {
                 return Look::Without(Reason::WritesRefused);
             }
         }

@@ -93,6 +93,11 @@ impl Key {
         self.all().skip(1)
     }
 
+    /// What tells the functions of one prefix from others: the name of their token.
+    pub(crate) fn function(&self) -> &str {
+        self.tokens().next().unwrap_or_default()
+    }
+
     /// The names of the entry and of all that it depends on.
     pub(crate) fn all(&self) -> impl ExactSizeIterator<Item = &str> {
         // Only text is ever written there.
@@ -381,11 +386,11 @@ impl Store {
         matches!(self, Self::Redis(_))
     }
 
-    /// Whether writes were refused a moment ago, and are not tried.
-    pub(crate) fn is_write_paused(&self) -> bool {
+    /// Whether such writes were refused a moment ago, and are not tried.
+    pub(crate) fn is_write_paused(&self, key: &Key) -> bool {
         match self {
             Self::Off | Self::Memory(_) => false,
-            Self::Redis(redis) => redis.is_write_paused(),
+            Self::Redis(redis) => redis.is_write_paused(key),
         }
     }
 

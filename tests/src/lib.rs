@@ -19,6 +19,7 @@ mod operations;
 mod ports;
 mod process;
 mod program;
+mod proxy;
 mod runs;
 mod sentinels;
 mod server;
@@ -38,6 +39,7 @@ pub use operations::{
     Bound, Calls, Function, Invalidation, Made, Operation, Read, State, Unit, Value,
 };
 pub use ports::free_port;
+pub use proxy::{Proxy, Verdict};
 pub use runs::{Runs, fresh, run};
 pub use sentinels::{Passwords, Sentinels};
 pub use server::Server;

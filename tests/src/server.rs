@@ -149,7 +149,7 @@ impl Server {
     /// How many commands clients have sent, not counting what these questions take.
     pub async fn commands(&self) -> u64 {
         let stats: String = self.command(&["INFO", "commandstats"]).await;
-        let asked = ["info", "client|setinfo", "hello", "select", "ping"];
+        let asked = ["info", "client|setinfo", "hello", "select", "ping", "role"];
         let calls = stats.lines().filter_map(|line| {
             let (command, calls) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
             let sent = !asked.contains(&command) && !SCRIPTED.contains(&command);

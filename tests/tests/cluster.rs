@@ -101,6 +101,34 @@ async fn works(config: Config) {
     assert_eq!(one.health().status, Status::Up);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_is_degraded_while_one_of_its_masters_is_dead() {
+    let mut cluster = ClusterServers::start().await;
+    let cache = Cache::new(config(&cluster).lanes(8));
+    cache.invalidate_tag("nobody").await.unwrap();
+    let keys: Vec<u32> = (0..30).map(|_| fresh()).collect();
+    let call_all = || async {
+        for key in &keys {
+            cache.scope(plain(*key)).await;
+        }
+    };
+    call_all().await;
+    assert_eq!(cache.health().status, Status::Up);
+    cluster.kill(0);
+    let degraded = || async {
+        call_all().await;
+        cache.health().status == Status::Degraded
+    };
+    eventually("one is dead", degraded).await;
+    assert!(cache.health().last_error.is_some());
+    cluster.wait_until_ok(0).await;
+    let up = || async {
+        call_all().await;
+        cache.health().status == Status::Up
+    };
+    eventually("its replica has taken over", up).await;
+}
+
 #[tokio::test]
 async fn what_one_cache_invalidates_on_any_master_is_gone_for_another_at_once() {
     let cluster = ClusterServers::start().await;

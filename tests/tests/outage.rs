@@ -1,13 +1,16 @@
 //! Redis is absent, killed, frozen, full or locked: the function simply runs.
 
 use std::future::Future;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use cache_runtime::{Cache, Config, Reason, Status, cache_result, invalidate, observe, put};
 use futures::future::join_all;
-use integration_tests::{Server, eventually, patient};
+use integration_tests::{Log, Node, Proxy, Server, Verdict, eventually, patient};
+use tokio::time::sleep;
+use tracing::Level;
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -440,4 +443,244 @@ async fn observing_asks_for_the_age_in_the_same_round_trip() {
             assert_eq!(server.calls("pttl").await, ages, "only who asks for it pays");
         })
         .await;
+}
+
+/// The log of this process, which all tests here share.
+fn log() -> &'static Log {
+    static LOG: OnceLock<Log> = OnceLock::new();
+    LOG.get_or_init(Log::install)
+}
+
+/// How often the loss of a server has been told.
+fn losses(server: &Server) -> usize {
+    let socket = server.socket().display().to_string();
+    let lines = log().lines(Level::WARN, "redis lost");
+    lines.iter().filter(|line| line.contains(&socket)).count()
+}
+
+/// What a process does first, which decides which of its lanes is the first.
+#[derive(Clone, Copy, Debug)]
+enum First {
+    Prefix,
+    Tag,
+    Call,
+    Clear,
+}
+
+async fn is_down_and_comes_back(first: First, of: u32) {
+    let mut server = Server::start().await;
+    log();
+    let cache = Cache::new(Config::redis(&server.url()).unwrap().lanes(8));
+    match first {
+        First::Prefix => cache.invalidate_prefix("number").await.unwrap(),
+        First::Tag => cache.invalidate_tag("number").await.unwrap(),
+        First::Call => cache.scope(invalidate(number(of + 1))).await.unwrap(),
+        First::Clear => drop(cache.clear().await.unwrap()),
+    }
+    for _ in 0..2 {
+        cache.scope(number(of)).await;
+    }
+    server.kill();
+    let begun = Instant::now();
+    while cache.health().status != Status::Down {
+        assert_eq!(cache.scope(number(of)).await, of * 2);
+        sleep(Duration::from_millis(10)).await;
+        assert!(begun.elapsed() < DEADLINE, "{first:?}, {of}: {:?}", cache.health());
+    }
+    for _ in 0..50 {
+        let (_, outcome) = cache.scope(observe(number(of))).await;
+        assert_eq!(outcome.reason(), Some(Reason::Unavailable));
+        assert_eq!(cache.health().status, Status::Down);
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(cache.health().last_error.is_some());
+    assert_eq!((losses(&server), cache.health().lanes), (1, 0), "{first:?}, {of}");
+    server.restart().await;
+    hits_again(&cache, of).await;
+    assert_eq!(cache.health().status, Status::Up);
+    assert_eq!(losses(&server), 1, "{first:?}, {of}");
+}
+
+#[tokio::test]
+async fn a_dead_server_is_down_whichever_lane_was_the_first() {
+    for first in [First::Prefix, First::Tag, First::Call, First::Clear] {
+        join_all((1..4).map(|of| is_down_and_comes_back(first, of))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_server_is_down_also_where_callers_drive_the_lanes() {
+    for first in [First::Prefix, First::Tag, First::Call, First::Clear] {
+        join_all((1..4).map(|of| is_down_and_comes_back(first, of))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_server_is_noticed_while_nobody_calls() {
+    let mut server = Server::start().await;
+    let cache = impatient(&server);
+    hits_again(&cache, 1).await;
+    server.kill();
+    let down = || async { cache.health().status == Status::Down };
+    eventually("its health says so", down).await;
+    server.restart().await;
+    eventually("and that it is back", || async { cache.health().status == Status::Up }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_vanishes_and_leaves_its_connections_open_is_down() {
+    let server = Server::start().await;
+    let proxy = Proxy::start(server.socket().display().to_string(), |_| Verdict::Pass).await;
+    let cache = Cache::new(Config::redis(&proxy.url()).unwrap().lanes(4));
+    for of in 0..20 {
+        hits_again(&cache, of).await;
+    }
+    proxy.forget();
+    proxy.lead_to("/nowhere");
+    // Those of one key use one lane; the others idle.
+    let down = || async {
+        let (_, outcome) = cache.scope(observe(number(1))).await;
+        assert!(outcome.is_bypassed(), "{outcome:?}");
+        cache.health().status == Status::Down
+    };
+    let begun = Instant::now();
+    eventually("its health says so", down).await;
+    assert!(begun.elapsed() < DEADLINE, "it took {:?}", begun.elapsed());
+    proxy.lead_to(server.socket().display().to_string());
+    hits_again(&cache, 1).await;
+    assert_eq!(cache.health().status, Status::Up);
+}
+
+/// Calls a function so often, over so many keys; how many calls hit.
+async fn hits_of(cache: &Cache, keys: u32, calls: u32) -> u32 {
+    let mut hits = 0;
+    for call in 0..calls {
+        let (_, outcome) = cache.scope(observe(number(call % keys))).await;
+        hits += u32::from(outcome.is_hit());
+        sleep(Duration::from_millis(5)).await;
+    }
+    hits
+}
+
+#[tokio::test]
+async fn calls_are_served_by_the_connections_that_a_server_allows() {
+    let server = Server::start().await;
+    let cache = Cache::new(patient(Config::redis(&server.url()).unwrap().lanes(8)));
+    // One lane is up, and there is room for no other.
+    cache.invalidate_prefix("number").await.unwrap();
+    let mut client = server.client().await;
+    let mut set = redis::cmd("CONFIG");
+    set.arg("SET").arg("maxclients").arg("2");
+    set.query_async::<()>(&mut client).await.unwrap();
+    hits_of(&cache, 20, 40).await;
+    cache.flush().await;
+    assert_eq!(hits_of(&cache, 20, 40).await, 40);
+    let health = cache.health();
+    assert_eq!((health.status, health.lanes), (Status::Up, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_die_at_the_first_command_are_dialled_less_and_less() {
+    let server = Server::start().await;
+    let cut = |words: &[String]| if words[0] == "MGET" { Verdict::HangUp } else { Verdict::Pass };
+    let proxy = Proxy::start(server.socket().display().to_string(), cut).await;
+    let cache = Cache::new(Config::redis(&proxy.url()).unwrap());
+    hits_of(&cache, 20, 200).await;
+    let (dials, begun) = (proxy.dials(), Instant::now());
+    while begun.elapsed() < Duration::from_secs(4) {
+        hits_of(&cache, 20, 10).await;
+        assert_eq!(cache.health().status, Status::Down, "after {:?}", begun.elapsed());
+    }
+    let dials = proxy.dials() - dials;
+    assert!((2..=20).contains(&dials), "{dials} dials in 4 s, of two lanes");
+    assert!(cache.health().last_error.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_was_forgotten_on_its_way_is_replaced_before_a_call_pays() {
+    let server = Server::start().await;
+    let proxy = Proxy::start(server.socket().display().to_string(), |_| Verdict::Pass).await;
+    let cache = Cache::new(Config::redis(&proxy.url()).unwrap());
+    for of in 0..20 {
+        hits_again(&cache, of).await;
+    }
+    let dials = proxy.dials();
+    proxy.forget();
+    eventually("both lanes are replaced", || async {
+        proxy.dials() >= dials + 2 && cache.health().lanes == 2
+    })
+    .await;
+    assert_eq!(hits_of(&cache, 20, 20).await, 20);
+}
+
+#[cache_result(ttl = 60, prefix = "held", local)]
+async fn held(key: u32) -> u64 {
+    integration_tests::run() + u64::from(key)
+}
+
+/// A server behind an address is demoted and keeps its clients, and the address leads to another.
+/// What that one is told is seen, also by a process that only reads.
+async fn demoted_behind_an_address(linked: bool, acl: Option<&str>) {
+    let (old, new) = (Node::alone().await, Node::alone().await);
+    if let Some(rule) = acl {
+        old.command::<()>(&["ACL", "SETUSER", "default", rule]).await;
+    }
+    let port = old.port().to_string();
+    new.command::<()>(&["REPLICAOF", "127.0.0.1", &port]).await;
+    let proxy = Proxy::start(old.address(), |_| Verdict::Pass).await;
+    let reader = Cache::new(patient(Config::redis(&proxy.url()).unwrap()));
+    let local = || async { observe(held(1)).await.1.is_local_hit() };
+    reader.scope(eventually("a copy is made", local)).await;
+    let before = reader.scope(held(1)).await;
+    hits_again(&reader, 7).await;
+    let key = reader.scope(integration_tests::key_of(held(1))).await;
+    let replicated = || async { new.command::<bool>(&["EXISTS", &key]).await };
+    eventually("it is replicated", replicated).await;
+
+    new.command::<()>(&["REPLICAOF", "NO", "ONE"]).await;
+    let port = if linked { new.port().to_string() } else { "1".to_owned() };
+    old.command::<()>(&["REPLICAOF", "127.0.0.1", &port]).await;
+    if acl.is_none() {
+        // The address leads to it for a while, and nothing is read there.
+        let down = || async { reader.health().status == Status::Down };
+        eventually("it is left", down).await;
+        assert!(reader.health().last_error.unwrap().contains("replica"));
+    }
+    proxy.lead_to(new.address());
+    if acl.is_some() {
+        // A write of its own finds it out.
+        let written = || async { observe(number(8)).await.1.is_hit() };
+        reader.scope(eventually("writes go on", written)).await;
+    }
+    let other =
+        Cache::connect(patient(Config::redis(&format!("redis://{}", new.address())).unwrap()));
+    other.await.unwrap().scope(invalidate(held(1))).await.unwrap();
+    let seen = || async { held(1).await != before };
+    reader.scope(eventually("the invalidation is seen", seen)).await;
+    eventually("no connection is left to it", || async {
+        let clients: String = old.command(&["CLIENT", "LIST", "TYPE", "normal"]).await;
+        clients.lines().count() == 1
+    })
+    .await;
+    eventually("copies are made again", || {
+        let reader = reader.clone();
+        async move { reader.scope(observe(held(1))).await.1.is_local_hit() }
+    })
+    .await;
+    assert_eq!(reader.health().status, Status::Up);
+}
+
+#[tokio::test]
+async fn a_demoted_server_that_keeps_its_clients_is_left_without_a_write() {
+    demoted_behind_an_address(true, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demoted_server_that_is_cut_off_is_left_without_a_write() {
+    demoted_behind_an_address(false, None).await;
+}
+
+#[tokio::test]
+async fn a_demoted_server_that_does_not_tell_its_role_is_left_by_all_lanes_at_a_refused_write() {
+    demoted_behind_an_address(false, Some("-role")).await;
 }

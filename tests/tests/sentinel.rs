@@ -127,6 +127,26 @@ async fn a_master_that_is_killed_is_replaced_and_delays_nobody() {
     assert_eq!(cache.health().status, Status::Up);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_is_killed_is_down_whichever_lane_was_the_first() {
+    let mut servers = Sentinels::start().await;
+    let cache = Cache::new(config(&servers).lanes(8));
+    cache.invalidate_prefix("areas").await.unwrap();
+    for _ in 0..2 {
+        call(&cache, 1).await;
+    }
+    let killed = servers.kill_master().await;
+    let mut down = false;
+    while servers.try_master().await.is_none_or(|master| master == killed) {
+        call(&cache, 1).await;
+        down |= cache.health().status == Status::Down;
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(down, "{:?}", cache.health());
+    hits_again(&cache, 1).await;
+    assert_eq!(cache.health().status, Status::Up);
+}
+
 #[tokio::test]
 async fn a_master_that_is_frozen_is_replaced_and_delays_nobody() {
     let servers = Sentinels::start().await;

@@ -85,7 +85,7 @@ impl Search {
     pub(crate) fn begin_claim(&mut self, hit: &Hit) -> Option<Lead> {
         let left = hit.refresh?;
         let inner = self.inner().clone();
-        if inner.store.is_write_paused() {
+        if inner.store.is_write_paused(&self.key) {
             return None;
         }
         let lead = inner.flights.lead_if_idle(self.id, || self.holding())?;

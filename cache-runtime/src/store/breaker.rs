@@ -1,7 +1,8 @@
 //! Stops asking a server that does not answer.
 //!
 //! Opens after 5 failures in a row, or 10 among the last 20 commands of 10 seconds. While it is
-//! open a call costs one atomic load; probes close it again.
+//! open a call costs one atomic load; probes close it again. The first failure after that opens it
+//! anew: a server may answer probes and nothing else.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,9 @@ use std::time::{Duration, Instant};
 const IN_A_ROW: u32 = 5;
 const WINDOW: usize = 20;
 const SPAN: Duration = Duration::from_secs(10);
+
+/// For so long no call has failed where probes may be believed.
+const QUIET: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub(crate) struct Breaker {
@@ -24,6 +28,7 @@ pub(crate) struct Breaker {
 struct Recent {
     in_a_row: u32,
     outcomes: VecDeque<(Instant, bool)>,
+    failed: Option<Instant>,
 }
 
 impl Breaker {
@@ -31,13 +36,28 @@ impl Breaker {
         self.open.load(Ordering::Acquire)
     }
 
-    pub(crate) fn success(&self) {
-        if self.troubled.load(Ordering::Relaxed) {
-            let calm = self.with(|recent| recent.push(true, Instant::now()));
-            if calm {
-                self.troubled.store(false, Ordering::Relaxed);
-            }
+    /// Counts a success; whether there was a failure lately.
+    pub(crate) fn success(&self) -> bool {
+        let troubled = self.troubled.load(Ordering::Relaxed);
+        if troubled && self.with(|recent| recent.push(true, Instant::now())) {
+            self.troubled.store(false, Ordering::Relaxed);
         }
+        troubled
+    }
+
+    /// Has the next success tell.
+    pub(crate) fn trouble(&self) {
+        self.troubled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether no failure is left to remember.
+    pub(crate) fn is_calm(&self) -> bool {
+        !self.troubled.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing has failed for a moment.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.with(|recent| recent.failed.is_none_or(|at| at.elapsed() >= QUIET))
     }
 
     /// Counts a failure; true where it opens the breaker.
@@ -51,8 +71,10 @@ impl Breaker {
     }
 
     pub(crate) fn close(&self) {
-        self.with(|recent| *recent = Recent::default());
-        self.troubled.store(false, Ordering::Relaxed);
+        self.with(|recent| {
+            recent.in_a_row = IN_A_ROW - 1;
+            recent.outcomes.clear();
+        });
         self.open.store(false, Ordering::Release);
     }
 
@@ -65,6 +87,9 @@ impl Recent {
     /// Notes an outcome; true where no failure is left to remember.
     fn push(&mut self, ok: bool, now: Instant) -> bool {
         self.in_a_row = if ok { 0 } else { self.in_a_row + 1 };
+        if !ok {
+            self.failed = Some(now);
+        }
         if self.outcomes.len() == WINDOW {
             self.outcomes.pop_front();
         }
@@ -100,6 +125,20 @@ mod tests {
         assert!(!breaker.failure(), "it opens once");
         breaker.close();
         assert!(!breaker.is_open());
+    }
+
+    #[test]
+    fn after_a_probe_one_failure_opens_it_and_a_success_makes_it_five_again() {
+        let breaker = Breaker::default();
+        for _ in 0..5 {
+            breaker.failure();
+        }
+        breaker.close();
+        assert!(breaker.failure() && !breaker.is_quiet());
+        breaker.close();
+        assert!(breaker.success(), "it tells of the trouble before it");
+        assert!(breaker.is_calm() && !breaker.success());
+        assert!(!breaker.failure());
     }
 
     #[test]

@@ -2,23 +2,28 @@
 //!
 //! A lane is one object of the deadpool-redis pool, held for as long as it works; all calls share
 //! its multiplexed connection. Checking an object out for each call would cost a second round trip
-//! and forbid pipelining. A key always uses the same lane, so what is sent for it arrives in order.
-//! A lane that fails, or times out three times in a row, is taken out and redialled by its keeper.
+//! and forbid pipelining. A key always uses the same lane, so what is sent for it arrives in order;
+//! where that lane is missing another stands in for it, and the order across the two is no more relied
+//! on than that across a redial. A lane that fails, or times out three times in a row, is taken out and
+//! redialled by its keeper.
 //! One more lane listens: whatever must hear of changes reads through it, and nothing else does.
 
 mod dial;
 pub(crate) mod epoch;
+mod health;
+mod heartbeat;
 mod home;
 mod keeper;
 mod listening;
+mod meet;
 mod tls;
 mod writes;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwapOption, Guard};
 use deadpool_redis::Pool;
@@ -35,9 +40,13 @@ use crate::near::Marks;
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(crate) use dial::aside;
 pub(crate) use epoch::Epoch;
+use health::Health;
+pub(crate) use health::State;
 use home::{Anchor, Home};
+use keeper::Backoff;
 pub(crate) use listening::Ears;
 pub(crate) use listening::Listening;
+use meet::Spared;
 use writes::Writes;
 
 /// Timeouts in a row after which a lane is taken out: it may be a black hole.
@@ -64,9 +73,14 @@ pub(crate) struct Lane {
     index: usize,
     /// Of all lanes that there have been.
     number: u64,
+    born: Instant,
     connection: MultiplexedConnection,
     strikes: AtomicU32,
     gone: Arc<Notify>,
+    /// Why its connection came to an end, where it did.
+    why: OnceLock<String>,
+    /// The server says whether it is a master.
+    tells_role: bool,
     /// What is to be read together.
     pub(crate) asks: Arc<Asks>,
     /// Reads that wait for an answer.
@@ -114,13 +128,14 @@ impl Drop for Lane {
 /// Tells a lane from the one that took its place, without keeping it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LaneMark {
+    index: usize,
     number: u64,
     private: bool,
 }
 
 impl LaneMark {
     pub(crate) fn of(lane: &Lane) -> Self {
-        Self { number: lane.number, private: lane.is_private() }
+        Self { index: lane.index, number: lane.number, private: lane.is_private() }
     }
 }
 
@@ -139,8 +154,13 @@ pub(crate) struct Lanes {
     slots: Box<[Slot]>,
     /// Pools that speak RESP3 and RESP2; the second serves proxies that refuse `HELLO`.
     pools: [Pool; 2],
-    resp2: AtomicBool,
     listening: Pool,
+    /// What dials do without.
+    spared: Spared,
+    /// A key of ours on which scripts are tried.
+    trial: String,
+    /// It has been a master: as a replica it is not what its address is meant for.
+    mastered: AtomicBool,
     home: Home,
     ears: Arc<Ears>,
     /// When it was last asked what the lane that listens has answered, in milliseconds of [`Coarse`].
@@ -153,13 +173,14 @@ pub(crate) struct Lanes {
     /// What a call gives to a command at most: its own timeout, or the budget.
     patience: Duration,
     pub(crate) breaker: Breaker,
+    /// Between probes; it grows until a call is served.
+    probing: Mutex<Backoff>,
+    health: Health,
     pub(crate) writes: Writes,
     /// A lane was taken out: the others may be dead as well, and not know it while nobody calls.
     suspicion: Arc<Notify>,
-    state: AtomicU8,
     /// Nobody is to use it any more.
     retired: AtomicBool,
-    last_error: Mutex<Option<String>>,
 }
 
 struct Slot {
@@ -174,13 +195,6 @@ struct Slot {
     wanted: Arc<Notify>,
     /// Dialled on the private runtime next time: where it was driven before, it did not get on.
     privately: AtomicBool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum State {
-    Untried = 0,
-    Up = 1,
-    Lost = 2,
 }
 
 impl Lanes {
@@ -214,16 +228,18 @@ impl Lanes {
             cluster,
             deaf: AtomicBool::new(server.access.resp2),
             pools: [pool(ProtocolVersion::RESP3)?, pool(ProtocolVersion::RESP2)?],
-            resp2: AtomicBool::new(server.access.resp2),
+            spared: Spared::default(),
+            trial: format!("{}:~", config.namespace),
+            mastered: AtomicBool::new(server.part == Part::Master),
             connect_timeout: config.connect_timeout,
             timeout: config.timeout,
             patience: config.timeout.min(config.budget),
             breaker: Breaker::default(),
+            probing: Mutex::new(Backoff::new()),
+            health: Health::default(),
             writes: Writes::default(),
             suspicion: Arc::default(),
-            state: AtomicU8::new(State::Untried as u8),
             retired: AtomicBool::new(false),
-            last_error: Mutex::default(),
         })
     }
 
@@ -233,14 +249,19 @@ impl Lanes {
         if bulk { shared } else { (hash % shared as u64) as usize }
     }
 
-    /// The lane of a slot, if it is up.
+    /// The lane of a slot if it is up, or one that stands in for it: the server may allow no more
+    /// connections. For the one that listens there is no other.
     pub(crate) fn lane(&self, slot: usize) -> Option<Arc<Lane>> {
-        if self.breaker.is_open() { None } else { self.slots[slot].lane.load_full() }
+        Guard::into_inner(self.peek(slot))
     }
 
     /// As [`Lanes::lane`], for a moment only.
     pub(crate) fn peek(&self, slot: usize) -> Guard<Option<Arc<Lane>>> {
-        if self.breaker.is_open() { Guard::from_inner(None) } else { self.slots[slot].lane.load() }
+        if self.breaker.is_open() {
+            return Guard::from_inner(None);
+        }
+        let lane = self.slots[slot].lane.load();
+        if lane.is_none() && slot != self.listener() { Guard::from_inner(self.any()) } else { lane }
     }
 
     /// Any lane that is up.
@@ -276,6 +297,7 @@ impl Lanes {
         if !self.slots[slot].started.swap(true, Ordering::AcqRel)
             && background::spawn(keeper::keep(Arc::downgrade(self), slot)).is_none()
         {
+            self.lost("the system has refused the thread that drives connections");
             self.slots[slot].settled.send_replace(true);
         }
     }
@@ -321,7 +343,7 @@ impl Lanes {
     pub(crate) fn is_down(&self) -> bool {
         self.breaker.is_open()
             || self.is_retired()
-            || (self.state() == State::Lost && self.any().is_none())
+            || (self.health.is_lost() && self.any().is_none())
     }
 
     /// Notes whether the lane that listens can do so.
@@ -363,7 +385,7 @@ impl Lanes {
                     if lane.strikes.load(Ordering::Relaxed) != 0 {
                         lane.strikes.store(0, Ordering::Relaxed);
                     }
-                    self.breaker.success();
+                    self.served();
                     Ok(value)
                 }
                 Err(error) => Err(self.failed(lane, calls, &error)),
@@ -372,8 +394,8 @@ impl Lanes {
     }
 
     /// A call has had no answer in time from a lane, which may be gone by now.
-    pub(crate) fn missed(self: &Arc<Self>, slot: usize, mark: LaneMark) {
-        if let Some(lane) = self.still(slot, mark) {
+    pub(crate) fn missed(self: &Arc<Self>, mark: LaneMark) {
+        if let Some(lane) = self.still(mark) {
             self.strike(&lane, 1);
         }
         if mark.private {
@@ -389,8 +411,8 @@ impl Lanes {
     }
 
     /// The lane, unless there is another in its place by now.
-    fn still(&self, slot: usize, mark: LaneMark) -> Option<Arc<Lane>> {
-        self.slots[slot].lane.load_full().filter(|lane| LaneMark::of(lane) == mark)
+    fn still(&self, mark: LaneMark) -> Option<Arc<Lane>> {
+        self.slots[mark.index].lane.load_full().filter(|lane| LaneMark::of(lane) == mark)
     }
 
     /// So many calls have had no answer in time.
@@ -411,7 +433,11 @@ impl Lanes {
     /// It may be a black hole, or whatever drives it may be: next time that is another.
     fn strike_out(&self, lane: &Arc<Lane>) {
         self.slots[lane.index].privately.store(lane.anchor.is_some(), Ordering::Relaxed);
-        self.evict(lane);
+        if lane.is_private() {
+            self.fail(lane, TIMEOUTS);
+        } else {
+            self.evict(lane);
+        }
     }
 
     fn failed(self: &Arc<Self>, lane: &Arc<Lane>, calls: u32, error: &redis::RedisError) -> Sent {
@@ -419,19 +445,23 @@ impl Lanes {
         let code = code(error, &text);
         let lost = error.is_unrecoverable_error() || error.is_io_error();
         if lost && !lane.is_private() {
-            // Perhaps the end of its runtime and not of the server, which the next dial shows.
+            // Perhaps the end of its runtime and not of the server, which its keeper finds out.
+            let _ = lane.why.set(text);
             self.leave(lane);
             return Sent::Down;
         }
         // The master has moved, and its name may already lead to the next one. Where a replica was
         // meant, the pause of all writes bounds the redials: also those of what is tried again and
         // again although writes are paused.
-        let moved = code == READ_ONLY && !self.writes.are_paused();
-        if moved {
+        if code == READ_ONLY && !self.writes.are_paused() {
             self.writes.pause(&text);
+            // An answer that comes late says nothing of where the others lead.
+            if self.still(LaneMark::of(lane)).is_some() {
+                self.evict_all();
+            }
         }
-        if lost || moved {
-            self.evict(lane);
+        if lost {
+            self.fail(lane, &text);
         }
         if code == CLUSTER_DOWN && self.server.part == Part::Node {
             // The node answers, and a probe would find nothing wrong.
@@ -454,8 +484,22 @@ impl Lanes {
         // Each of the calls has had its failure.
         if (0..calls).any(|_| self.breaker.failure()) {
             self.ears.wake_all();
-            self.note(State::Lost, why);
+            self.lost(why);
             background::spawn(keeper::probe(Arc::downgrade(self)));
+        }
+    }
+
+    /// Takes a lane out whose connection has come to an end.
+    fn fail(&self, lane: &Arc<Lane>, why: &str) {
+        let _ = lane.why.set(why.to_owned());
+        self.evict(lane);
+    }
+
+    /// The server is not the one that its address is meant for, though it answers: none of its
+    /// connections is used any more, that which listens least of all.
+    fn evict_all(&self) {
+        for lane in self.slots.iter().filter_map(|slot| slot.lane.load_full()) {
+            self.evict(&lane);
         }
     }
 
@@ -480,52 +524,6 @@ impl Lanes {
         taken
     }
 
-    /// Pings a lane, and takes it out where it does not answer.
-    async fn check(&self, lane: &Arc<Lane>) -> bool {
-        let mut connection = lane.connection();
-        let sent = Coarse::now();
-        let ping = self.heartbeat(lane.index);
-        let reply = connection.send_packed_command(&ping);
-        let answer = tokio::time::timeout(self.timeout, reply).await;
-        let strikes = match answer.map(|reply| reply.and_then(Value::extract_error)) {
-            Ok(Ok(answer)) => {
-                lane.strikes.store(0, Ordering::Relaxed);
-                self.can_hear(lane.index, true);
-                self.heard(lane.index, sent, &answer);
-                return true;
-            }
-            // An ACL or a proxy that tells nobody of the cluster: all but the copies can do without.
-            Ok(Err(error)) if self.asks_for_the_cluster(lane.index) && is_answer(&error) => {
-                self.can_hear(lane.index, false);
-                return true;
-            }
-            Ok(Err(_)) => {
-                self.evict(lane);
-                return false;
-            }
-            Err(_) => lane.strikes.fetch_add(1, Ordering::Relaxed) + 1,
-        };
-        if strikes >= STRIKES {
-            self.strike_out(lane);
-        }
-        false
-    }
-
-    /// What a lane is asked to see whether it is there. A node that listens also says whether it still
-    /// has what it is thought to have.
-    fn heartbeat(&self, slot: usize) -> redis::Cmd {
-        if self.asks_for_the_cluster(slot) {
-            let mut info = redis::cmd("CLUSTER");
-            info.arg("INFO");
-            return info;
-        }
-        redis::cmd("PING")
-    }
-
-    fn asks_for_the_cluster(&self, slot: usize) -> bool {
-        slot == self.listener() && self.server.part == Part::Node
-    }
-
     /// The lane has answered the heartbeat of `sent`: announcements come before replies.
     fn heard(&self, slot: usize, sent: Coarse, answer: &Value) {
         let counts = self.server.part != Part::Node || self.cluster.is_that_of(answer);
@@ -539,42 +537,12 @@ impl Lanes {
         Coarse::at_millis(self.heard.load(Ordering::Acquire))
     }
 
-    pub(crate) fn state(&self) -> State {
-        match self.state.load(Ordering::Relaxed) {
-            1 => State::Up,
-            2 => State::Lost,
-            _ => State::Untried,
-        }
-    }
-
-    pub(crate) fn last_error(&self) -> Option<String> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     pub(crate) fn live(&self) -> usize {
         self.slots[..self.listener()].iter().filter(|slot| slot.lane.load().is_some()).count()
     }
 
-    /// One line for each change of state, none for its repetition.
-    fn note(&self, state: State, why: &str) {
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) =
-            (state == State::Lost).then(|| why.to_owned());
-        let before = self.state.swap(state as u8, Ordering::Relaxed);
-        if before == state as u8 {
-            return;
-        }
-        let server = &self.server;
-        match state {
-            State::Up if before == State::Lost as u8 => {
-                tracing::info!(%server, "redis recovered");
-            }
-            State::Up => tracing::info!(%server, "redis connected"),
-            _ => tracing::warn!(
-                %server,
-                error = why,
-                "redis lost: cached functions run plainly until it is back"
-            ),
-        }
+    fn probing(&self) -> MutexGuard<'_, Backoff> {
+        self.probing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -648,9 +616,13 @@ fn code(error: &redis::RedisError, text: &str) -> &'static str {
     matching.next().unwrap_or_default()
 }
 
-/// What a server has said, for logs and errors.
+/// What a server has said, in its own words, for logs and errors.
 pub(crate) fn told(error: &redis::RedisError) -> String {
-    without_arguments(error.to_string())
+    let text = match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        _ => error.to_string(),
+    };
+    without_arguments(text)
 }
 
 /// An unknown command is quoted back with its arguments, and those are keys.

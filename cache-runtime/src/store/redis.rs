@@ -142,7 +142,7 @@ impl Redis {
         let slot = if how == Read::Tracked { lanes.listener() } else { slot(&lanes, key) };
         match ask(&lanes, slot, key, timed, limit) {
             Ok(Asked::Together(mark, answered)) => {
-                let mut together = Together { lanes, slot, mark, answered };
+                let mut together = Together { lanes, mark, answered };
                 if limit >= reads::EXACT {
                     return Reading::Together(together);
                 }
@@ -178,7 +178,7 @@ impl Redis {
     ) -> Result<Tokens, Fault> {
         let mut seeds = Vec::new();
         for name in key.tokens().zip(known).filter(|(_, token)| token.is_none()).map(|(n, _)| n) {
-            if self.servers.are_writes_paused(name) {
+            if self.servers.are_writes_paused(key.function(), name) {
                 return Err(Fault::ReadOnly);
             }
             let fresh = EntryId::fresh().ok_or(Fault::Down)?;
@@ -193,12 +193,17 @@ impl Redis {
         let mut made = names.into_iter().zip(replies);
         let tokens = known.iter().map(|token| match token {
             Some(token) => Ok(*token),
-            None => made.next().map_or(Err(Fault::Down), |(name, made)| self.made(name, made)),
+            None => made.next().map_or(Err(Fault::Down), |(name, made)| self.made(key, name, made)),
         });
         tokens.collect()
     }
 
-    fn made(&self, name: &str, replies: Result<Vec<Value>, Sent>) -> Result<Token, Fault> {
+    fn made(
+        &self,
+        key: &Key,
+        name: &str,
+        replies: Result<Vec<Value>, Sent>,
+    ) -> Result<Token, Fault> {
         match replies {
             Ok(mut replies) => match replies.pop() {
                 Some(Value::BulkString(bytes)) => Ok(Token::of(&bytes)),
@@ -207,7 +212,7 @@ impl Redis {
                 other => Err(unexpected(&other.unwrap_or(Value::Nil))),
             },
             Err(Sent::Error { code, text }) if code != WRONG_TYPE => {
-                self.servers.pause_writes(name, &text);
+                self.servers.refuse_write(key.function(), name, &text);
                 Err(Fault::ReadOnly)
             }
             Err(sent) => Err(fault(sent)),
@@ -285,9 +290,9 @@ impl Redis {
         Ok((lane, InFlight::enter(&self.in_flight, self.most).ok_or(Sent::Busy)?))
     }
 
-    /// Whether no write at all would be tried.
-    pub(crate) fn is_write_paused(&self) -> bool {
-        self.servers.one().is_some_and(|lanes| lanes.writes.are_paused())
+    /// Whether no write to a key would be tried.
+    pub(crate) fn is_write_paused(&self, key: &Key) -> bool {
+        self.servers.are_writes_paused(key.function(), key.entry())
     }
 }
 
@@ -322,7 +327,7 @@ async fn read_alone(
     let lane = &reading.0;
     let mut connection = lane.connection();
     let reply = pin!(batch.send(&mut connection));
-    let found = batch.answers(lanes.send(lane, limit, 1, reply).await?)?;
+    let found = batch.answers(lanes.learn(lanes.send(lane, limit, 1, reply).await)?)?;
     Ok(found.into_iter().next().unwrap_or_default())
 }
 
@@ -335,7 +340,6 @@ enum Asked {
 /// A read that goes out with others.
 pub(crate) struct Together<'a> {
     lanes: Lent<'a>,
-    slot: usize,
     mark: LaneMark,
     answered: Answered,
 }
@@ -343,7 +347,7 @@ pub(crate) struct Together<'a> {
 impl Together<'_> {
     /// No answer in time.
     fn missed(&self) -> Sent {
-        self.lanes.missed(self.slot, self.mark);
+        self.lanes.missed(self.mark);
         Sent::Timeout
     }
 }

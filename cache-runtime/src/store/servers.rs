@@ -133,20 +133,20 @@ impl Servers {
         }
     }
 
-    /// Whether writes to a name were refused a moment ago.
-    pub(crate) fn are_writes_paused(&self, name: &str) -> bool {
-        self.of(name).is_some_and(|lanes| lanes.writes.are_paused())
+    /// Whether writes of a function, or all, were refused a moment ago where a name lies.
+    pub(crate) fn are_writes_paused(&self, function: &str, name: &str) -> bool {
+        self.of(name).is_some_and(|lanes| lanes.writes.are_paused_for(function))
     }
 
-    pub(crate) fn pause_writes(&self, name: &str, why: &str) {
+    pub(crate) fn refuse_write(&self, function: &str, name: &str, why: &str) {
         if let Some(lanes) = self.of(name) {
-            lanes.writes.pause(why);
+            lanes.writes.refuse(function, why);
         }
     }
 
-    pub(crate) fn writes_go_on(&self, name: &str) {
+    pub(crate) fn writes_go_on(&self, function: &str, name: &str) {
         if let Some(lanes) = self.of(name) {
-            lanes.writes.go_on();
+            lanes.writes.go_on(function);
         }
     }
 
@@ -208,9 +208,14 @@ impl Servers {
         if let Self::One(lanes) = self {
             return lanes.state();
         }
-        let states: Vec<State> = self.all().iter().map(|lanes| lanes.state()).collect();
-        if states.contains(&State::Up) {
+        let mut states: Vec<State> = self.all().iter().map(|lanes| lanes.state()).collect();
+        // What has not been asked says nothing.
+        states.retain(|state| *state != State::Untried);
+        let serves = |state: &State| matches!(state, State::Up | State::Degraded);
+        if !states.is_empty() && states.iter().all(|state| *state == State::Up) {
             State::Up
+        } else if states.iter().any(serves) {
+            State::Degraded
         } else if self.last_error().is_some() {
             State::Lost
         } else {

@@ -1,28 +1,35 @@
 //! Making one lane.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::io::tcp::socket2::TcpKeepalive;
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+use deadpool_redis::redis::{self, aio::MultiplexedConnection};
 use deadpool_redis::redis::{
-    self, AsyncConnectionConfig, ConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisResult,
-    Value,
+    AsyncConnectionConfig, ConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisResult, Value,
 };
-use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, Timeouts};
+use deadpool_redis::{Connection, Manager, Pool, PoolConfig, Runtime, Timeouts};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::{Anchor, Ears, Lane, Lanes, tls, told};
+use super::{Anchor, Ears, Lane, Lanes, tls};
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+use super::{meet, told};
 use crate::background;
-use crate::clock::Coarse;
 use crate::config::{Config, Part, Server};
-use crate::store::redis::{Asks, COMPARE_AND_SET, gather, watch};
+use crate::store::redis::{Asks, gather, watch};
+
+/// After so much silence the kernel asks whether a connection is there. Lanes are asked sooner; what
+/// asks sentinels and nodes where the data is may be silent for longer.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// How many lanes there have been.
 static DIALLED: AtomicU64 = AtomicU64::new(0);
 
-type Dialled = Result<(Connection, Arc<Lane>), String>;
+pub(super) type Dialled = Result<(Connection, Arc<Lane>), String>;
 
 impl Lanes {
     /// Dials on the runtime that is to drive the connection.
@@ -48,37 +55,13 @@ impl Lanes {
     }
 
     async fn dial(self: Arc<Self>, index: usize, home: Option<Handle>) -> Dialled {
-        let listens = index == self.listener();
-        let object = if listens {
-            self.listening.get().await.map_err(why)?
-        } else {
-            self.dial_in_any_protocol().await.map_err(why)?
-        };
-        let mut connection: MultiplexedConnection = (*object).clone();
-        let sent = Coarse::now();
-        // The first command finds what connecting does not: a missing password, a loading server.
-        let hello = async {
-            ask(&mut connection, &["PING"]).await?;
-            if self.server.part == Part::Master {
-                be_a_master(&mut connection).await?;
-            }
-            if listens {
-                // Not `NOLOOP`: it would silently untrack what this lane itself writes.
-                return ask(&mut connection, &["CLIENT", "TRACKING", "ON"]).await;
-            }
-            // Refused by some ACLs and proxies; the writes then find that out for themselves.
-            let _ = ask(&mut connection, &["SCRIPT", "LOAD", COMPARE_AND_SET]).await;
-            Ok(())
-        };
-        tokio::time::timeout(self.connect_timeout, hello)
-            .await
-            .map_err(|_| "the server accepts connections and does not answer".to_owned())??;
-        if listens {
+        let met = self.meet(index).await?;
+        if index == self.listener() {
             // Whoever takes a lane out does this too, but may be late with it.
             self.ears.everything();
         }
         if self.server.part != Part::Node {
-            self.heard(index, sent, &Value::Nil);
+            self.heard(index, met.sent, &Value::Nil);
         }
         let asks = Asks::new();
         let gone = Arc::new(Notify::new());
@@ -86,62 +69,20 @@ impl Lanes {
         let lane = Arc::new(Lane {
             index,
             number: DIALLED.fetch_add(1, Ordering::Relaxed),
-            connection,
+            born: Instant::now(),
+            connection: met.connection,
             strikes: AtomicU32::new(0),
             gone,
+            why: OnceLock::new(),
+            tells_role: met.tells_role,
             asks: asks.clone(),
             reading: AtomicUsize::new(0),
             anchor,
         });
         background::spawn(watch(asks.clone()));
         tokio::spawn(gather(Arc::downgrade(&self), Arc::downgrade(&lane), asks));
-        Ok((object, lane))
+        Ok((met.object, lane))
     }
-
-    async fn dial_in_any_protocol(&self) -> Result<Connection, PoolError> {
-        let resp2 = self.resp2.load(Ordering::Relaxed);
-        let dialled = self.pools[usize::from(resp2)].get().await;
-        match dialled {
-            Err(PoolError::Backend(error)) if !resp2 && refuses_hello(&error) => {
-                let dialled = self.pools[1].get().await;
-                self.resp2.store(dialled.is_ok(), Ordering::Relaxed);
-                dialled
-            }
-            dialled => dialled,
-        }
-    }
-}
-
-async fn ask(connection: &mut MultiplexedConnection, words: &[&str]) -> Result<(), String> {
-    let mut command = redis::cmd(words[0]);
-    command.arg(&words[1..]);
-    let reply = connection.send_packed_command(&command).await;
-    reply.and_then(Value::extract_error).map(drop).map_err(|error| told(&error))
-}
-
-/// Refuses a replica: the sentinels may name one that is about to be promoted, or no master any more.
-async fn be_a_master(connection: &mut MultiplexedConnection) -> Result<(), String> {
-    // An ACL may forbid the question; then the writes find out.
-    let role = connection.send_packed_command(&redis::cmd("ROLE")).await;
-    let Ok(Value::Array(role)) = role else { return Ok(()) };
-    match role.first() {
-        Some(Value::BulkString(role)) if role != b"master" => Err("it is no master".to_owned()),
-        _ => Ok(()),
-    }
-}
-
-fn why(error: PoolError) -> String {
-    match error {
-        PoolError::Backend(error) => told(&error),
-        PoolError::Timeout(_) => "the connection was not made in time".to_owned(),
-        error => error.to_string(),
-    }
-}
-
-fn refuses_hello(error: &redis::RedisError) -> bool {
-    let auth = matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM" | "LOADING"))
-        || error.kind() == redis::ErrorKind::AuthenticationFailed;
-    !auth && !error.is_io_error() && !error.is_timeout()
 }
 
 pub(super) fn pool(
@@ -172,7 +113,10 @@ pub(super) fn pool(
 
 fn info(server: &Server, protocol: ProtocolVersion) -> RedisResult<ConnectionInfo> {
     let access = &server.access;
-    let mut login = RedisConnectionInfo::default().set_db(access.db).set_protocol(protocol);
+    // The database is chosen later, so that it is known which step has failed; and without
+    // `CLIENT SETINFO`, at which some proxies hang up.
+    let login = RedisConnectionInfo::default().set_protocol(protocol);
+    let mut login = login.set_skip_set_lib_name();
     if let Some(username) = &access.username {
         login = login.set_username(username);
     }
@@ -180,7 +124,8 @@ fn info(server: &Server, protocol: ProtocolVersion) -> RedisResult<ConnectionInf
         login = login.set_password(password);
     }
     let info = tls::place(server)?.set_redis_settings(login);
-    let tcp = info.tcp_settings().clone().set_nodelay(true);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+    let tcp = info.tcp_settings().clone().set_nodelay(true).set_keepalive(keepalive);
     Ok(info.set_tcp_settings(tcp))
 }
 
@@ -215,7 +160,9 @@ pub(crate) async fn aside(
     };
     let first = dial(!server.access.resp2).await;
     let (dialled, resp3) = match first {
-        Err(error) if !server.access.resp2 && refuses_hello(&error) => (dial(false).await, false),
+        Err(error) if !server.access.resp2 && meet::refuses_hello(&error) => {
+            (dial(false).await, false)
+        }
         first => (first, !server.access.resp2),
     };
     dialled.map(|connection| (connection, resp3)).map_err(|error| told(&error))

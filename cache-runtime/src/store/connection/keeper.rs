@@ -1,6 +1,5 @@
 //! Background tasks: redialling lanes, and probing while the breaker is open.
 
-use std::future::pending;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -8,7 +7,8 @@ use std::time::Duration;
 use deadpool_redis::Connection;
 use futures_util::future::{Either, FutureExt, select};
 
-use super::{Lane, Lanes, State};
+use super::dial::Dialled;
+use super::{Lane, Lanes};
 use crate::entry::EntryId;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(25);
@@ -24,50 +24,97 @@ const UNWANTED: Duration = Duration::from_millis(250);
 /// How often a server that does not announce changes is asked to.
 const DEAF: Duration = Duration::from_secs(60);
 
+/// How often a lane that does not listen is asked whether it is there: nobody may use it for long.
+const PULSE: Duration = Duration::from_secs(2);
+
+/// For how long a dial may take, after which calls have lost the server if they have no other lane.
+const LATE: Duration = Duration::from_millis(250);
+
 /// Dials a slot's lane, for ever anew, until the cache is gone.
 pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
     let mut backoff = Backoff::new();
     loop {
         let Some(here) = in_use(&lanes) else { return };
-        let dialled = here.dial_at_home(index).await;
-        match dialled {
+        let pause = match dialled(&here, index).await {
             Ok((object, lane)) => {
-                backoff = Backoff::new();
                 here.slots[index].lane.store(Some(lane.clone()));
                 if here.is_retired() {
                     here.retire();
                     return;
                 }
-                if !here.breaker.is_open() {
-                    here.note(State::Up, "");
-                }
+                here.answers();
                 here.slots[index].settled.send_replace(true);
                 here.can_hear(index, true);
                 drop(here);
                 watch_over(&lanes, &lane).await;
                 // A dead connection must not go back to the pool.
                 drop(Connection::take(object));
-                if !lane.is_driven() {
-                    wanted(&lanes, lane).await;
-                }
+                ended(&lanes, lane, &mut backoff).await
             }
             Err(error) => {
-                let pause = if here.any().is_none() {
-                    here.note(State::Lost, &error);
-                    backoff.next()
-                } else if index == here.listener() && backoff.is_long() {
-                    // The server answers others: it is not down, it does not do this.
-                    here.can_hear(index, false);
-                    DEAF
-                } else {
-                    backoff.next()
-                };
+                let pause = here.failed_to_dial(index, &error, &mut backoff);
                 here.slots[index].settled.send_replace(true);
                 drop(here);
-                tokio::time::sleep(pause).await;
+                pause
             }
+        };
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
         }
     }
+}
+
+/// Dials, and says in time where calls have nothing else meanwhile.
+async fn dialled(here: &Arc<Lanes>, index: usize) -> Dialled {
+    let mut dial = pin!(here.dial_at_home(index));
+    if let Ok(dialled) = tokio::time::timeout(LATE, dial.as_mut()).await {
+        return dialled;
+    }
+    if here.health.is_up() && here.any().is_none() {
+        here.lost("no connection is left, and another is not made at once");
+    }
+    dial.await
+}
+
+impl Lanes {
+    /// How long to wait before the next dial of a slot.
+    fn failed_to_dial(&self, index: usize, error: &str, backoff: &mut Backoff) -> Duration {
+        if self.any().is_none() {
+            self.lost(error);
+        } else if index == self.listener() && backoff.is_long() {
+            // The server answers others: it is not down, it does not do this.
+            self.can_hear(index, false);
+            return DEAF;
+        } else {
+            // The others may be dead as well, and not know it.
+            self.suspicion.notify_waiters();
+        }
+        backoff.next()
+    }
+}
+
+/// How long to wait before the next dial of a lane that has been taken out. One that has not lived for
+/// long counts as a dial that has failed.
+async fn ended(lanes: &Weak<Lanes>, lane: Arc<Lane>, backoff: &mut Backoff) -> Duration {
+    if !lane.is_driven() {
+        wanted(lanes, lane).await;
+        return Duration::ZERO;
+    }
+    let (Some(here), Some(why)) = (in_use(lanes), lane.why.get()) else { return Duration::ZERO };
+    if !lane.is_private() {
+        // Its runtime is there, so it was the server's doing.
+        here.failure(1, why);
+    }
+    if lane.born.elapsed() >= BACKOFF_MAX {
+        backoff.restart();
+        return Duration::ZERO;
+    }
+    if here.any().is_none() {
+        here.lost(why);
+    }
+    // Nobody is to wait for the pause.
+    here.slots[lane.index].settled.send_replace(true);
+    backoff.next()
 }
 
 /// Waits until somebody needs the lane, whose runtime is to drive it then; but not for long: what
@@ -99,44 +146,54 @@ async fn watch_over(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
         drop(here);
         let again = doubtful;
         let heartbeat = async {
-            if again {
-                // Whoever calls may use another lane: it is taken out or cleared now.
-            } else if beats {
-                tokio::time::sleep(HEARTBEAT).await;
-            } else {
-                pending::<()>().await;
+            // Whoever calls may use another lane: one in doubt is taken out or cleared now.
+            if !again {
+                tokio::time::sleep(if beats { HEARTBEAT } else { PULSE }).await;
             }
         };
         let (suspicion, heartbeat) = (pin!(suspicion), pin!(heartbeat));
-        if let Either::Left(_) = select(gone.as_mut(), select(suspicion, heartbeat)).await {
-            return;
-        }
+        let suspected = match select(gone.as_mut(), select(suspicion, heartbeat)).await {
+            Either::Left(_) => return,
+            Either::Right((Either::Left(_), _)) => true,
+            Either::Right(_) => false,
+        };
         let Some(here) = in_use(lanes) else { return };
-        doubtful = !here.check(lane).await;
+        if suspected || beats || again {
+            doubtful = !here.check(lane).await;
+        } else {
+            here.pulse(lane).await;
+        }
     }
 }
 
 /// Pings while the breaker is open, and closes it at the first answer.
 pub(super) async fn probe(lanes: Weak<Lanes>) {
-    let mut backoff = Backoff::new();
     loop {
-        tokio::time::sleep(backoff.next()).await;
+        let Some(here) = in_use(&lanes) else { return };
+        // It goes on where the last one ended, unless a call has been served since.
+        let pause = here.probing().next();
+        drop(here);
+        tokio::time::sleep(pause).await;
         let Some(here) = in_use(&lanes) else { return };
         let Some(lane) = here.any() else { continue };
         if here.check(&lane).await {
             here.breaker.close();
-            here.note(State::Up, "");
+            here.answers();
             return;
         }
     }
 }
 
 /// Doubles from 25 ms to 1 s, each time shortened by up to half so that processes spread out.
-struct Backoff(Duration);
+pub(super) struct Backoff(Duration);
 
 impl Backoff {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(BACKOFF_MIN)
+    }
+
+    pub(super) fn restart(&mut self) {
+        *self = Self::new();
     }
 
     fn is_long(&self) -> bool {

@@ -16,8 +16,8 @@ pub(super) struct Errand<'a> {
     pub(super) commands: Pipeline,
     hash: u64,
     bulk: bool,
-    /// Over the lane that listens.
-    tracked: bool,
+    /// Of what only reads: whether it goes over the lane that listens.
+    tracked: Option<bool>,
 }
 
 impl<'a> Errand<'a> {
@@ -29,23 +29,32 @@ impl<'a> Errand<'a> {
     /// About one of the tokens of an entry.
     pub(super) fn of_token(key: &Key, name: &'a str) -> Self {
         let (hash, bulk) = (key.hash, key.bulk);
-        Self { name, commands: redis::pipe(), hash, bulk, tracked: false }
+        Self { name, commands: redis::pipe(), hash, bulk, tracked: None }
     }
 
     /// About any name.
     #[cfg(feature = "cluster")]
     pub(super) fn of(name: &'a str) -> Self {
-        Self { name, commands: redis::pipe(), hash: 0, bulk: false, tracked: false }
+        Self { name, commands: redis::pipe(), hash: 0, bulk: false, tracked: None }
     }
 
-    /// So that changes of what it reads are heard.
+    /// Only reads; where it is tracked, so that changes of what it reads are heard.
     #[cfg(feature = "cluster")]
-    pub(super) fn tracked(self, tracked: bool) -> Self {
-        Self { tracked, ..self }
+    pub(super) fn reading(self, tracked: bool) -> Self {
+        Self { tracked: Some(tracked), ..self }
+    }
+
+    #[cfg(feature = "cluster")]
+    pub(super) fn reads(&self) -> bool {
+        self.tracked.is_some()
     }
 
     pub(super) fn slot(&self, lanes: &Lanes) -> usize {
-        if self.tracked { lanes.listener() } else { lanes.slot_of(self.hash, self.bulk) }
+        if self.tracked == Some(true) {
+            lanes.listener()
+        } else {
+            lanes.slot_of(self.hash, self.bulk)
+        }
     }
 }
 

@@ -58,7 +58,7 @@ impl Redis {
         how: Read,
         limit: Duration,
     ) -> Result<(Option<bytes::Bytes>, Option<Duration>), Sent> {
-        let mut read = Errand::of_entry(key).tracked(how == Read::Tracked);
+        let mut read = Errand::of_entry(key).reading(how == Read::Tracked);
         if how != Read::Plain {
             // First: then the age can only be overestimated.
             read.commands.cmd("PTTL").arg(key.entry());
@@ -89,7 +89,7 @@ impl Redis {
         let reads: Vec<_> = key
             .tokens()
             .map(|name| {
-                let mut read = Errand::of_token(key, name).tracked(how == Read::Tracked);
+                let mut read = Errand::of_token(key, name).reading(how == Read::Tracked);
                 read.commands.cmd("GET").arg(name);
                 read
             })
@@ -221,7 +221,7 @@ impl Redis {
             // Its replica may have taken over.
             cluster.doubt();
         }
-        replies
+        if errand.reads() { lanes.learn(replies) } else { replies }
     }
 }
 

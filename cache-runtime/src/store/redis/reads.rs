@@ -371,6 +371,8 @@ async fn read(lanes: &Arc<Lanes>, lane: &Arc<Lane>, asks: &[Ask]) -> Result<Vec<
     // Each has a deadline of its own, and counts it where it is missed.
     let limit = limits.max().unwrap_or_default();
     let mut connection = lane.connection();
-    let reply = lanes.send(lane, limit, 0, pin!(batch.send(&mut connection))).await?;
+    let reply = lanes.send(lane, limit, 0, pin!(batch.send(&mut connection))).await;
+    // Of several that are refused together each is asked for again.
+    let reply = if asks.len() == 1 || reply.is_ok() { lanes.learn(reply)? } else { reply? };
     batch.answers(reply)
 }

@@ -52,7 +52,7 @@ impl Redis {
     }
 
     /// Sends the script, behind the question for the lifetimes of the tokens where they are wanted, in
-    /// one round trip; a second one where Redis has forgotten it. Whether it has written, and the
+    /// one round trip; a second one where Redis has forgotten it, or takes none by its digest. Whether it has written, and the
     /// lifetimes.
     async fn script(
         &self,
@@ -64,7 +64,7 @@ impl Redis {
     ) -> Result<(bool, Vec<Option<i64>>), Fault> {
         // Deleting frees memory, and is not what was refused.
         let frees = matches!(write, Write::Delete);
-        if !frees && self.servers.are_writes_paused(key.entry()) {
+        if !frees && self.servers.are_writes_paused(key.function(), key.entry()) {
             return Err(Fault::ReadOnly);
         }
         let began = Instant::now();
@@ -73,7 +73,9 @@ impl Redis {
             asks.chain([with_script(key, seen, write, how)]).collect()
         };
         let mut replies = self.run_all(errands(["EVALSHA", script_hash()]), limit).await;
-        if let Some(Err(Sent::Error { code: "NOSCRIPT", .. })) = replies.last() {
+        if let Some(Err(Sent::Error { code, text })) = replies.last()
+            && (*code == "NOSCRIPT" || text.to_lowercase().contains("evalsha"))
+        {
             let left = limit.saturating_sub(began.elapsed());
             replies = self.run_all(errands(["EVAL", COMPARE_AND_SET]), left).await;
         }
@@ -87,14 +89,14 @@ impl Redis {
                     other => return Err(unexpected(other.unwrap_or(&Value::Nil))),
                 };
                 if !frees && written {
-                    self.servers.writes_go_on(key.entry());
+                    self.servers.writes_go_on(key.function(), key.entry());
                 }
                 Ok((written, replies.into_iter().map(left).collect()))
             }
             Err(Sent::Error { code, text }) if code != WRONG_TYPE => {
                 // What frees is tried again and again, and says nothing new.
                 if !frees {
-                    self.servers.pause_writes(key.entry(), &text);
+                    self.servers.refuse_write(key.function(), key.entry(), &text);
                 }
                 Err(Fault::ReadOnly)
             }
