@@ -1,18 +1,24 @@
 //! Settings, and how they are read from the environment.
 
+mod credentials;
 mod deployment;
+mod source;
 mod url;
 mod vars;
 
 use std::fmt;
+use std::future::Future;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+pub use credentials::Credentials;
+use credentials::Provider;
 #[cfg(feature = "sentinel")]
 pub(crate) use deployment::Sentinel;
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-no-provider")]
 pub(crate) use deployment::Tls;
-pub(crate) use deployment::{Address, Deployment, Part, Server, Topology};
+pub(crate) use deployment::{Access, Address, Deployment, Part, Server, Topology};
+pub(crate) use source::Source;
 use vars::{Vars, clamp_lanes};
 
 /// Settings of a [`Cache`](crate::Cache).
@@ -229,29 +235,68 @@ impl Config {
         self
     }
 
+    /// Asks `credentials` for the user and the password before each dial, in place of those of the URL
+    /// and the variables: for passwords that are rotated, and for tokens that expire. The servers that
+    /// hold the data are meant; sentinels keep the login that the settings give them.
+    ///
+    /// The future is polled within a tokio runtime with timers and I/O, on a thread of this crate, and
+    /// dropped at the end of [`Config::connect_timeout`]. One is asked at a time for each server;
+    /// dials that wait for it take its answer. A connection that is up keeps the login that it was made
+    /// with.
+    ///
+    /// # Errors
+    ///
+    /// Where `credentials` fails, the dial fails, and is tried again; functions run plainly meanwhile.
+    /// The text of the error is logged and shown by [`Cache::health`](crate::Cache::health), so it must
+    /// contain no secret. The credentials are never shown.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cache_runtime::{Config, Credentials};
+    ///
+    /// # async fn fetch_token() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// let config = Config::redis("redis://cache.internal:6379")?
+    ///     .credentials(|| async { Ok::<_, std::io::Error>(Credentials::new("app", fetch_token().await?)) });
+    /// # Ok::<(), cache_runtime::Error>(())
+    /// ```
+    #[must_use]
+    pub fn credentials<F, A, E>(mut self, credentials: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = std::result::Result<Credentials, E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        if let Backend::Redis(deployment) = &mut self.backend {
+            deployment.access.provider = Some(Provider::new(credentials));
+        }
+        self
+    }
+
     /// Authorities in PEM that have to have signed the server's certificate, instead of the system's;
     /// of use where the URL asks for TLS. What is no PEM is an error of
     /// [`Cache::connect`](crate::Cache::connect).
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-no-provider")]
     #[must_use]
     pub fn tls_ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
         if let Some(tls) = self.tls() {
-            tls.ca = Some(pem.into().into());
+            tls.ca = Some(Source::Given(pem.into().into()));
         }
         self
     }
 
     /// Our certificate and its key in PEM, for a server that asks who we are; as [`Config::tls_ca`].
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-no-provider")]
     #[must_use]
     pub fn tls_client(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         if let Some(tls) = self.tls() {
-            tls.client = Some([certificate.into().into(), key.into().into()]);
+            let given = |pem: Vec<u8>| Source::Given(pem.into());
+            tls.client = Some([given(certificate.into()), given(key.into())]);
         }
         self
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-no-provider")]
     fn tls(&mut self) -> Option<&mut Tls> {
         match &mut self.backend {
             Backend::Redis(deployment) => deployment.access.tls.as_mut(),

@@ -91,7 +91,7 @@ mod write;
 pub use cache::{Cache, Clear, Cleared, Health, Progress, Status, Warm, Warmed, Warming, init};
 pub use cache_macros::{cache_invalidate, cache_result};
 pub use call::IntoTtl;
-pub use config::Config;
+pub use config::{Config, Credentials};
 pub use error::Error;
 pub use outcome::{Outcome, OutcomeKind, Reason};
 pub use stats::{PrefixStats, Stats};

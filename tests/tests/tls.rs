@@ -1,6 +1,7 @@
 //! Redis over TLS: whose certificates are taken, and what becomes of calls where none is.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cache_runtime::{Cache, Config, Error, Reason, Status, cache_result, invalidate, observe};
@@ -217,4 +218,84 @@ async fn a_server_with_tls_that_is_frozen_is_found_again() {
     assert!(begun.elapsed() < DEADLINE, "it took {:?}", begun.elapsed());
     server.thaw();
     eventually("it hits again", hits).await;
+}
+
+/// Runs one test of this file again in a process of its own, with these variables.
+fn alone(test: &str, variables: &[(&str, &str)]) {
+    let mut process = Command::new(std::env::current_exe().unwrap());
+    process.args([test, "--exact", "--nocapture"]).envs(variables.iter().copied());
+    let output = process.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+}
+
+/// The URL that [`alone`] was given, where this is the process that it has started.
+const TLS_URL: &str = "TLS_URL";
+
+#[tokio::test]
+async fn the_provider_of_cryptography_of_the_process_is_left_to_the_application() {
+    const NAME: &str = "the_provider_of_cryptography_of_the_process_is_left_to_the_application";
+    let Ok(url) = std::env::var(TLS_URL) else {
+        for query in ["?", "?ssl_cert_reqs=none&"] {
+            let server = TlsServer::start().await;
+            let ca = server.authority().ca().display().to_string();
+            alone(NAME, &[(TLS_URL, &format!("{}{query}ssl_ca_certs={ca}", server.url()))]);
+        }
+        return;
+    };
+    let config = || Config::redis(&url).unwrap();
+    works(config()).await;
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none(), "there is a default");
+    rustls::crypto::ring::default_provider().install_default().unwrap();
+    works(config()).await;
+}
+
+/// Where rustls looks for the authorities of the system, in place of the usual folders.
+const SYSTEM: &str = "SSL_CERT_FILE";
+
+#[tokio::test]
+async fn the_authorities_of_the_system_are_read_once() {
+    const NAME: &str = "the_authorities_of_the_system_are_read_once";
+    let Ok(url) = std::env::var(TLS_URL) else {
+        let server = TlsServer::start().await;
+        let ca = server.authority().ca();
+        let system = ca.with_file_name("system.pem");
+        // One of them is damaged: that is no reason to do without the others.
+        let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let both = std::fs::read_to_string(&ca).unwrap() + damaged;
+        std::fs::write(&system, both).unwrap();
+        alone(NAME, &[(TLS_URL, &server.url()), (SYSTEM, &system.display().to_string())]);
+        return;
+    };
+    let config = || Config::redis(&url).unwrap();
+    works(config()).await;
+    std::fs::remove_file(std::env::var(SYSTEM).unwrap()).unwrap();
+    works(config()).await;
+}
+
+#[tokio::test]
+async fn the_authorities_of_the_system_are_not_read_beside_others() {
+    const NAME: &str = "the_authorities_of_the_system_are_not_read_beside_others";
+    let Ok(url) = std::env::var(TLS_URL) else {
+        let server = TlsServer::start().await;
+        let ca = server.authority().ca();
+        let url = format!("{}?ssl_ca_certs={}", server.url(), ca.display());
+        let absent = ca.with_file_name("absent.pem").display().to_string();
+        alone(NAME, &[(TLS_URL, &url), (SYSTEM, &absent)]);
+        return;
+    };
+    works(Config::redis(&url).unwrap()).await;
+}
+
+#[tokio::test]
+async fn authorities_of_the_system_that_cannot_be_read_to_the_end_hold_nobody_up() {
+    const NAME: &str = "authorities_of_the_system_that_cannot_be_read_to_the_end_hold_nobody_up";
+    let Ok(url) = std::env::var(TLS_URL) else {
+        let server = TlsServer::start().await;
+        let pipe = server.authority().ca().with_file_name("pipe").display().to_string();
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        alone(NAME, &[(TLS_URL, &server.url()), (SYSTEM, &pipe)]);
+        return;
+    };
+    is_an_outage(Config::redis(&url).unwrap()).await;
 }

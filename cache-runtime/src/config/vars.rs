@@ -1,9 +1,9 @@
 //! The environment.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::deployment::{Access, Address, Deployment, Topology};
+use super::deployment::{Access, Address, Deployment, Sentinel, Topology};
+use super::source::Source;
 use super::{Backend, Local, url};
 use crate::error::{Error, Result};
 
@@ -47,14 +47,14 @@ impl Vars<'_> {
     pub(super) fn backend(&self) -> Result<(Backend, bool)> {
         if let Some(url) = self.text("REDIS_URL") {
             let backend = url::parse(&url).map_err(|p| Error::config("REDIS_URL", p))?;
-            return Ok((self.with_files(self.with_sentinel(backend))?, false));
+            return Ok((self.completed(backend, "REDIS_URL")?, false));
         }
         if let Some(host) = self.text("REDIS_HOST") {
-            return Ok((self.with_files(self.parts(&host)?)?, false));
+            return Ok((self.parts(&host)?, false));
         }
         let on = self.switch("REDIS_ENABLED")?.or(self.switch("ENABLE_REDIS_CACHE")?);
         if on.is_some() {
-            return Ok((self.with_files(self.parts("127.0.0.1")?)?, false));
+            return Ok((self.parts("127.0.0.1")?, false));
         }
         Ok((Backend::Memory, true))
     }
@@ -63,7 +63,7 @@ impl Vars<'_> {
         if host.contains("://") || host.contains('@') {
             let url = if host.contains("://") { host.into() } else { format!("redis://{host}") };
             let backend = url::parse(&url).map_err(|p| Error::config("REDIS_HOST", p))?;
-            return Ok(self.with_credentials(self.with_sentinel(backend)));
+            return self.completed(backend, "REDIS_HOST");
         }
         // The host may bring its port, as in a list of brokers; an IPv6 address has more colons.
         let with_port = host.matches(':').count() == 1 || host.starts_with('[');
@@ -77,43 +77,70 @@ impl Vars<'_> {
             .map_err(|_| Error::config("REDIS_DB", "no server has that many databases"))?;
         let access = Access { db: db.into(), ..Access::default() };
         let deployment = Deployment::standalone(Address::Tcp(host, port), access);
-        Ok(self.with_credentials(Backend::Redis(Box::new(deployment))))
+        self.completed(Backend::Redis(Box::new(deployment)), "REDIS_HOST")
     }
 
-    /// Adds `REDIS_USERNAME` and `REDIS_PASSWORD`, taken literally, where the URL has none.
-    fn with_credentials(&self, backend: Backend) -> Backend {
-        let Backend::Redis(mut deployment) = backend else { return backend };
-        let access = &mut deployment.access;
-        if access.password.is_none() {
-            access.username = self.text("REDIS_USERNAME").or(access.username.take());
-            access.password = self.secret("REDIS_PASSWORD");
+    /// Adds the logins and certificates of variables to what `place` says.
+    fn completed(&self, backend: Backend, place: &str) -> Result<Backend> {
+        let Backend::Redis(mut deployment) = backend else { return Ok(backend) };
+        self.add_login(&mut deployment.access, place)?;
+        if let Topology::Sentinel(sentinel) = &mut deployment.topology {
+            self.add_sentinel(sentinel)?;
         }
-        Backend::Redis(deployment)
+        self.add_files(&mut deployment.access)?;
+        Ok(Backend::Redis(deployment))
+    }
+
+    /// Adds `REDIS_USERNAME` and `REDIS_PASSWORD`, taken literally, where `place` has none.
+    fn add_login(&self, access: &mut Access, place: &str) -> Result<()> {
+        if access.username.is_none() {
+            access.username = self.text("REDIS_USERNAME");
+        }
+        let password = self.password("REDIS_PASSWORD", "REDIS_PASSWORD_FILE")?;
+        if access.password.is_some() && password.is_some() {
+            tracing::warn!("the password in {place} is used, and the one beside it is not");
+        }
+        access.password = access.password.take().or(password);
+        Ok(())
     }
 
     /// Adds the login of the sentinels, where the URL has none.
-    fn with_sentinel(&self, backend: Backend) -> Backend {
-        let Backend::Redis(mut deployment) = backend else { return backend };
-        if let Topology::Sentinel(sentinel) = &mut deployment.topology
-            && sentinel.password.is_none()
-        {
-            sentinel.username = self.text("REDIS_SENTINEL_USERNAME").or(sentinel.username.take());
-            sentinel.password = self.secret("REDIS_SENTINEL_PASSWORD");
+    fn add_sentinel(&self, sentinel: &mut Sentinel) -> Result<()> {
+        let names = ["REDIS_SENTINEL_PASSWORD", "REDIS_SENTINEL_PASSWORD_FILE"];
+        if sentinel.username.is_none() {
+            sentinel.username = self.text("REDIS_SENTINEL_USERNAME");
         }
-        Backend::Redis(deployment)
+        let password = self.password(names[0], names[1])?;
+        sentinel.password = sentinel.password.take().or(password);
+        Ok(())
+    }
+
+    /// A password, or the file that it is in.
+    fn password(&self, literal: &str, file: &str) -> Result<Option<Source>> {
+        match (self.secret(literal), self.text(file)) {
+            (Some(_), Some(_)) => Err(Error::config(
+                file,
+                format_args!("{literal} is set too: leave one of them out"),
+            )),
+            (Some(secret), None) => Ok(Some(Source::text(secret))),
+            (None, Some(path)) => {
+                Source::secret(path).map(Some).map_err(|problem| Error::config(file, problem))
+            }
+            (None, None) => Ok(None),
+        }
     }
 
     /// Adds the certificates, where the connection has use for them.
-    fn with_files(&self, backend: Backend) -> Result<Backend> {
-        let Backend::Redis(mut deployment) = backend else { return Ok(backend) };
-        let ca = self.file("REDIS_TLS_CA")?;
-        let client = match (self.file("REDIS_TLS_CERT")?, self.file("REDIS_TLS_KEY")?) {
+    fn add_files(&self, access: &mut Access) -> Result<()> {
+        let ca = self.certificates("REDIS_TLS_CA")?;
+        let pair = (self.certificates("REDIS_TLS_CERT")?, self.certificates("REDIS_TLS_KEY")?);
+        let client = match pair {
             (Some(certificate), Some(key)) => Some([certificate, key]),
             (None, None) => None,
             (None, _) => return Err(Error::config("REDIS_TLS_CERT", "belongs to REDIS_TLS_KEY")),
             (_, None) => return Err(Error::config("REDIS_TLS_KEY", "belongs to REDIS_TLS_CERT")),
         };
-        match &mut deployment.access.tls {
+        match &mut access.tls {
             Some(tls) => {
                 tls.ca = tls.ca.take().or(ca);
                 tls.client = tls.client.take().or(client);
@@ -124,12 +151,12 @@ impl Vars<'_> {
             ),
             None => {}
         }
-        Ok(Backend::Redis(deployment))
+        Ok(())
     }
 
-    fn file(&self, name: &str) -> Result<Option<Arc<[u8]>>> {
+    fn certificates(&self, name: &str) -> Result<Option<Source>> {
         let Some(path) = self.text(name) else { return Ok(None) };
-        url::read(&path).map(Some).map_err(|problem| Error::config(name, problem))
+        Source::pem(path).map(Some).map_err(|problem| Error::config(name, problem))
     }
 
     /// Literal: quotes and blanks may belong to it.

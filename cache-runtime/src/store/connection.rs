@@ -6,11 +6,13 @@
 //! A lane that fails, or times out three times in a row, is taken out and redialled by its keeper.
 //! One more lane listens: whatever must hear of changes reads through it, and nothing else does.
 
+mod connect;
 mod dial;
 pub(crate) mod epoch;
 mod home;
 mod keeper;
 mod listening;
+#[cfg(feature = "tls-no-provider")]
 mod tls;
 mod writes;
 
@@ -21,7 +23,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
-use deadpool_redis::Pool;
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{self, ProtocolVersion, RedisResult, Value};
 use tokio::sync::{Notify, watch};
@@ -32,6 +33,9 @@ use crate::background;
 use crate::clock::{self, Coarse};
 use crate::config::{Config, Part, Server};
 use crate::near::Marks;
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+pub(crate) use connect::Connector;
+use dial::Pool;
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(crate) use dial::aside;
 pub(crate) use epoch::Epoch;
@@ -65,6 +69,8 @@ pub(crate) struct Lane {
     /// Of all lanes that there have been.
     number: u64,
     connection: MultiplexedConnection,
+    /// Keeps the connection driven for as long as somebody uses the lane.
+    _link: connect::Link,
     strikes: AtomicU32,
     gone: Arc<Notify>,
     /// What is to be read together.
@@ -195,7 +201,8 @@ impl Lanes {
         ears: Arc<Ears>,
         cluster: Arc<Epoch>,
     ) -> Result<Self, String> {
-        let pool = |protocol| dial::pool(server, config, protocol, None);
+        let connector = connect::Connector::new(server, config)?;
+        let pool = |protocol| dial::pool(&connector, config, protocol, None);
         let slot = || Slot {
             lane: ArcSwapOption::empty(),
             started: AtomicBool::new(false),
@@ -207,7 +214,7 @@ impl Lanes {
         Ok(Self {
             server: server.clone(),
             slots: (0..config.pool_size + 2).map(|_| slot()).collect(),
-            listening: dial::pool(server, config, ProtocolVersion::RESP3, Some(ears.clone()))?,
+            listening: dial::pool(&connector, config, ProtocolVersion::RESP3, Some(ears.clone()))?,
             home: Home::default(),
             ears,
             heard: AtomicU64::new(0),

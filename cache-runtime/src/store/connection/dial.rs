@@ -4,23 +4,31 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use deadpool::Runtime;
+use deadpool::managed::{
+    self, Metrics, PoolConfig, PoolError, RecycleError, RecycleResult, Timeouts,
+};
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{
-    self, AsyncConnectionConfig, ConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisResult,
-    Value,
+    self, AsyncConnectionConfig, ProtocolVersion, RedisError, RedisResult, Value,
 };
-use deadpool_redis::{Connection, Manager, Pool, PoolConfig, PoolError, Runtime, Timeouts};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::{Anchor, Ears, Lane, Lanes, tls, told};
+use super::connect::{Connector, Link};
+use super::{Anchor, Ears, Lane, Lanes, told};
 use crate::background;
 use crate::clock::Coarse;
-use crate::config::{Config, Part, Server};
+use crate::config::{Config, Part};
 use crate::store::redis::{Asks, COMPARE_AND_SET, gather, watch};
 
 /// How many lanes there have been.
 static DIALLED: AtomicU64 = AtomicU64::new(0);
+
+pub(super) type Pool = managed::Pool<Dialler>;
+
+/// One of a pool, for a lane.
+pub(super) type Connection = managed::Object<Dialler>;
 
 type Dialled = Result<(Connection, Arc<Lane>), String>;
 
@@ -54,7 +62,8 @@ impl Lanes {
         } else {
             self.dial_in_any_protocol().await.map_err(why)?
         };
-        let mut connection: MultiplexedConnection = (*object).clone();
+        let link = Link::clone(&object);
+        let mut connection = link.connection();
         let sent = Coarse::now();
         // The first command finds what connecting does not: a missing password, a loading server.
         let hello = async {
@@ -87,6 +96,7 @@ impl Lanes {
             index,
             number: DIALLED.fetch_add(1, Ordering::Relaxed),
             connection,
+            _link: link,
             strikes: AtomicU32::new(0),
             gone,
             asks: asks.clone(),
@@ -98,7 +108,7 @@ impl Lanes {
         Ok((object, lane))
     }
 
-    async fn dial_in_any_protocol(&self) -> Result<Connection, PoolError> {
+    async fn dial_in_any_protocol(&self) -> Result<Connection, PoolError<RedisError>> {
         let resp2 = self.resp2.load(Ordering::Relaxed);
         let dialled = self.pools[usize::from(resp2)].get().await;
         match dialled {
@@ -130,7 +140,7 @@ async fn be_a_master(connection: &mut MultiplexedConnection) -> Result<(), Strin
     }
 }
 
-fn why(error: PoolError) -> String {
+fn why(error: PoolError<RedisError>) -> String {
     match error {
         PoolError::Backend(error) => told(&error),
         PoolError::Timeout(_) => "the connection was not made in time".to_owned(),
@@ -145,7 +155,7 @@ fn refuses_hello(error: &redis::RedisError) -> bool {
 }
 
 pub(super) fn pool(
-    server: &Server,
+    connector: &Arc<Connector>,
     config: &Config,
     protocol: ProtocolVersion,
     ears: Option<Arc<Ears>>,
@@ -157,7 +167,6 @@ pub(super) fn pool(
         }),
         None => options(config),
     };
-    let manager = info(server, protocol).and_then(|info| Manager::new_with_config(info, options));
     let timeouts = Timeouts {
         wait: Some(config.connect_timeout),
         create: Some(config.connect_timeout),
@@ -165,23 +174,29 @@ pub(super) fn pool(
     };
     // One more than the lanes: bulk work has a connection of its own.
     let sizes = PoolConfig { max_size: config.pool_size + 1, timeouts, ..PoolConfig::default() };
-    let manager = manager.map_err(|error| error.to_string())?;
-    let builder = Pool::builder(manager).config(sizes).runtime(Runtime::Tokio1);
+    let dialler = Dialler { connector: connector.clone(), protocol, options };
+    let builder = Pool::builder(dialler).config(sizes).runtime(Runtime::Tokio1);
     builder.build().map_err(|error| error.to_string())
 }
 
-fn info(server: &Server, protocol: ProtocolVersion) -> RedisResult<ConnectionInfo> {
-    let access = &server.access;
-    let mut login = RedisConnectionInfo::default().set_db(access.db).set_protocol(protocol);
-    if let Some(username) = &access.username {
-        login = login.set_username(username);
+/// Makes the connections of a pool.
+pub(super) struct Dialler {
+    connector: Arc<Connector>,
+    protocol: ProtocolVersion,
+    options: AsyncConnectionConfig,
+}
+
+impl managed::Manager for Dialler {
+    type Type = Link;
+    type Error = RedisError;
+
+    async fn create(&self) -> RedisResult<Link> {
+        self.connector.connect(self.protocol, self.options.clone()).await
     }
-    if let Some(password) = &access.password {
-        login = login.set_password(password);
+
+    async fn recycle(&self, _: &mut Link, _: &Metrics) -> RecycleResult<RedisError> {
+        Err(RecycleError::message("a lane that was left is not used again"))
     }
-    let info = tls::place(server)?.set_redis_settings(login);
-    let tcp = info.tcp_settings().clone().set_nodelay(true);
-    Ok(info.set_tcp_settings(tcp))
 }
 
 fn options(config: &Config) -> AsyncConnectionConfig {
@@ -196,10 +211,10 @@ fn options(config: &Config) -> AsyncConnectionConfig {
 /// there are none.
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(crate) async fn aside(
-    server: &Server,
+    connector: &Connector,
     config: &Config,
     pushed: impl Fn() + Clone + Send + Sync + 'static,
-) -> Result<(MultiplexedConnection, bool), String> {
+) -> Result<(Link, bool), String> {
     let dial = async |resp3| {
         let protocol = if resp3 { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
         let mut options = options(config);
@@ -210,13 +225,13 @@ pub(crate) async fn aside(
                 Ok::<_, Infallible>(())
             });
         }
-        let client = redis::Client::open(info(server, protocol)?)?;
-        client.get_multiplexed_async_connection_with_config(&options).await
+        connector.connect(protocol, options).await
     };
-    let first = dial(!server.access.resp2).await;
+    let resp2 = connector.server().access.resp2;
+    let first = dial(!resp2).await;
     let (dialled, resp3) = match first {
-        Err(error) if !server.access.resp2 && refuses_hello(&error) => (dial(false).await, false),
-        first => (first, !server.access.resp2),
+        Err(error) if !resp2 && refuses_hello(&error) => (dial(false).await, false),
+        first => (first, !resp2),
     };
-    dialled.map(|connection| (connection, resp3)).map_err(|error| told(&error))
+    dialled.map(|link| (link, resp3)).map_err(|error| told(&error))
 }

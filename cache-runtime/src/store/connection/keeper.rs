@@ -5,9 +5,9 @@ use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use deadpool_redis::Connection;
 use futures_util::future::{Either, FutureExt, select};
 
+use super::dial::Connection;
 use super::{Lane, Lanes, State};
 use crate::entry::EntryId;
 

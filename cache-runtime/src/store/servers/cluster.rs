@@ -21,7 +21,7 @@ use crate::background;
 use crate::config::{Address, Config, Deployment};
 use crate::near::Marks;
 use crate::store::Key;
-use crate::store::connection::{Ears, Epoch, Lanes, Listening, aside, told};
+use crate::store::connection::{Connector, Ears, Epoch, Lanes, Listening, aside, told};
 
 /// How often it is seen whether a node is down.
 const LOOK: Duration = Duration::from_millis(250);
@@ -345,11 +345,15 @@ impl Cluster {
     async fn ask_one(&self, address: &Address, lanes: Option<Arc<Lanes>>) -> Result<View, String> {
         let limit = self.config.connect_timeout;
         let ask = async {
-            let connection = match lanes.and_then(|lanes| lanes.connection()) {
-                Some(connection) => connection,
-                None => aside(&self.deployment.at(address.clone()), &self.config, || {}).await?.0,
+            let link;
+            let known = lanes.and_then(|lanes| lanes.connection());
+            let mut connection = if let Some(connection) = known {
+                connection
+            } else {
+                let connector = Connector::new(&self.deployment.at(address.clone()), &self.config)?;
+                link = aside(&connector, &self.config, || {}).await?.0;
+                link.connection()
             };
-            let mut connection = connection;
             let mut both = redis::pipe();
             both.cmd("CLUSTER").arg("SLOTS").cmd("CLUSTER").arg("INFO");
             let replies = connection.send_packed_commands(&both, 0, 2).await;

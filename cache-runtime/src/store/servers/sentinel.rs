@@ -18,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use crate::background;
 use crate::config::{Address, Config, Deployment, Sentinel};
 use crate::near::Marks;
-use crate::store::connection::{Lanes, aside, told};
+use crate::store::connection::{Connector, Lanes, aside, told};
 
 /// How often a sentinel is asked that announces changes, and one that does not.
 const EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(250)];
@@ -33,6 +33,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct Master {
     deployment: Deployment,
     sentinel: Sentinel,
+    /// To each of the sentinels.
+    connectors: Vec<Arc<Connector>>,
     config: Config,
     marks: Arc<Marks>,
     current: ArcSwapOption<Known>,
@@ -84,12 +86,18 @@ impl Master {
         config: &Config,
         marks: &Arc<Marks>,
     ) -> Result<Arc<Self>, String> {
-        let count = deployment.addresses.len();
+        let connectors = deployment
+            .addresses
+            .iter()
+            .map(|address| Connector::new(&deployment.sentinel(sentinel, address.clone()), config));
+        let connectors = connectors.collect::<Result<Vec<_>, _>>()?;
+        let count = connectors.len();
         // What is wrong with a certificate is to be known now.
         Lanes::new(&deployment.at(deployment.addresses[0].clone()), config, marks.clone())?;
         Ok(Arc::new(Self {
             deployment: deployment.clone(),
             sentinel: sentinel.clone(),
+            connectors,
             config: config.clone(),
             marks: marks.clone(),
             current: ArcSwapOption::empty(),
@@ -218,20 +226,20 @@ fn wanted(master: &Weak<Master>) -> Option<Arc<Master>> {
 async fn attend(master: Weak<Master>, place: usize) {
     loop {
         let Some(here) = wanted(&master) else { return };
-        let server =
-            here.deployment.sentinel(&here.sentinel, here.deployment.addresses[place].clone());
         let (config, name) = (here.config.clone(), here.sentinel.master.clone());
+        let connector = here.connectors[place].clone();
         drop(here);
         let changed = Arc::new(Notify::new());
         let told = changed.clone();
-        let dial = aside(&server, &config, move || told.notify_one());
+        let dial = aside(&connector, &config, move || told.notify_one());
         let why = match tokio::time::timeout(config.connect_timeout.saturating_mul(2), dial).await {
-            Ok(Ok((mut connection, resp3))) => {
+            Ok(Ok((link, resp3))) => {
+                let mut connection = link.connection();
                 let limit = config.connect_timeout;
                 let announces = resp3 && subscribe(&mut connection, limit).await;
                 let every = EVERY[usize::from(!announces)];
                 loop {
-                    match ask(&mut connection, &name, &server.address, limit).await {
+                    match ask(&mut connection, &name, &connector.server().address, limit).await {
                         Ok((epoch, address)) => {
                             let Some(here) = wanted(&master) else { return };
                             here.report(place, epoch, address);

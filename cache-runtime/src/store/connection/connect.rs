@@ -1,0 +1,231 @@
+//! Making one connection: where the server is, by the certificates and with the login of the moment.
+//!
+//! What blocks (the resolver of the system, files, the application's callback for credentials) has a
+//! thread of its own, one for each server: a resolver that hangs may neither keep the thread that drives
+//! everything, nor fill up a pool of threads while dials are tried again and again.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::{
+    AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisResult,
+};
+use futures_util::future::select_ok;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
+
+#[cfg(feature = "tls-no-provider")]
+use super::tls;
+use crate::background;
+use crate::config::{Access, Address, Config, Server, Source};
+
+/// The way to one server.
+pub(crate) struct Connector {
+    server: Server,
+    /// How long a dial may take.
+    limit: Duration,
+    /// Whether it has to be looked for again at each dial.
+    changes: bool,
+    found: Arc<Mutex<Option<Found>>>,
+}
+
+/// What a dial needs.
+#[derive(Clone)]
+struct Found {
+    at: Instant,
+    addresses: Vec<SocketAddr>,
+    username: Option<String>,
+    password: Option<String>,
+    #[cfg(feature = "tls-no-provider")]
+    tls: Option<tls::Client>,
+}
+
+/// A connection, and the task that drives it: it ends with the last clone.
+#[derive(Clone)]
+pub(crate) struct Link {
+    connection: MultiplexedConnection,
+    _driver: Arc<Driver>,
+}
+
+struct Driver(AbortHandle);
+
+trait Stream: AsyncRead + AsyncWrite + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
+
+impl Connector {
+    /// The error says what is wrong with the certificates.
+    #[cfg_attr(not(feature = "tls-no-provider"), expect(clippy::unnecessary_wraps))]
+    pub(crate) fn new(server: &Server, config: &Config) -> Result<Arc<Self>, String> {
+        #[cfg(feature = "tls-no-provider")]
+        if let Some(tls) = &server.access.tls {
+            tls::Client::check(tls)?;
+        }
+        Ok(Arc::new(Self {
+            server: server.clone(),
+            limit: config.connect_timeout,
+            changes: is_a_name(&server.address) || server.access.may_change(),
+            found: Arc::default(),
+        }))
+    }
+
+    #[cfg(any(feature = "cluster", feature = "sentinel"))]
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Dials on the runtime of whoever calls this.
+    pub(crate) async fn connect(
+        &self,
+        protocol: ProtocolVersion,
+        options: AsyncConnectionConfig,
+    ) -> RedisResult<Link> {
+        let dial = async {
+            let found = self.found().await?;
+            let stream = self.stream(&found).await?;
+            let info = found.info(self.server.access.db, protocol);
+            let made = MultiplexedConnection::new_with_config(&info, stream, options).await;
+            made.map(|(connection, driver)| {
+                let driver = Driver(tokio::spawn(driver).abort_handle());
+                Link { connection, _driver: Arc::new(driver) }
+            })
+        };
+        let late =
+            || io::Error::new(io::ErrorKind::TimedOut, "the connection was not made in time");
+        tokio::time::timeout(self.limit, dial).await.map_err(|_| late())?
+    }
+
+    /// Whoever waits while somebody else looks takes what that has found.
+    async fn found(&self) -> io::Result<Found> {
+        let asked = Instant::now();
+        let mut held = self.found.clone().lock_owned().await;
+        if let Some(found) = held.as_ref().filter(|found| !self.changes || found.at >= asked) {
+            return Ok(found.clone());
+        }
+        let (server, limit) = (self.server.clone(), self.limit);
+        let look = move || {
+            let found = Found::now(&server, limit, held.as_ref())?;
+            *held = Some(found.clone());
+            Ok(found)
+        };
+        match background::blocking(look) {
+            Some(looking) => looking.await.map_err(|_| panicked())?,
+            None => Err(io::Error::other("the system refuses a thread")),
+        }
+    }
+
+    async fn stream(&self, found: &Found) -> io::Result<Pin<Box<dyn Stream>>> {
+        match &self.server.address {
+            #[cfg(unix)]
+            Address::Unix(path) => Ok(Box::pin(tokio::net::UnixStream::connect(path).await?)),
+            #[cfg(not(unix))]
+            Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            Address::Tcp(host, _) => {
+                // A name may have addresses of which some do not answer.
+                let dials = found.addresses.iter().map(|at| Box::pin(found.reach(host, *at)));
+                select_ok(dials).await.map(|(stream, _)| stream)
+            }
+        }
+    }
+}
+
+impl Found {
+    /// Looks, and blocks.
+    fn now(server: &Server, limit: Duration, before: Option<&Self>) -> io::Result<Self> {
+        #[cfg(not(feature = "tls-no-provider"))]
+        let _ = before;
+        let addresses: Vec<_> = match &server.address {
+            Address::Unix(_) => Vec::new(),
+            Address::Tcp(host, port) => (host.as_str(), *port).to_socket_addrs()?.collect(),
+        };
+        if addresses.is_empty() && matches!(server.address, Address::Tcp(..)) {
+            return Err(io::Error::other(format!("the name of {} has no address", server.address)));
+        }
+        let (username, password) = login(&server.access, limit).map_err(io::Error::other)?;
+        #[cfg(feature = "tls-no-provider")]
+        let tls =
+            server.access.tls.as_ref().map(|tls| {
+                tls::Client::current(tls, before.and_then(|before| before.tls.as_ref()))
+            });
+        Ok(Self {
+            addresses,
+            username,
+            password,
+            #[cfg(feature = "tls-no-provider")]
+            tls: tls.transpose().map_err(io::Error::other)?,
+            at: Instant::now(),
+        })
+    }
+
+    fn info(&self, db: i64, protocol: ProtocolVersion) -> RedisConnectionInfo {
+        let mut info = RedisConnectionInfo::default().set_db(db).set_protocol(protocol);
+        if let Some(username) = &self.username {
+            info = info.set_username(username);
+        }
+        if let Some(password) = &self.password {
+            info = info.set_password(password);
+        }
+        info
+    }
+
+    #[cfg_attr(not(feature = "tls-no-provider"), expect(unused_variables))]
+    async fn reach(&self, host: &str, at: SocketAddr) -> io::Result<Pin<Box<dyn Stream>>> {
+        let stream = TcpStream::connect(at).await?;
+        stream.set_nodelay(true)?;
+        #[cfg(feature = "tls-no-provider")]
+        if let Some(tls) = &self.tls {
+            return Ok(Box::pin(tls.meet(host, stream).await?));
+        }
+        Ok(Box::pin(stream))
+    }
+}
+
+/// The user and the password of the moment. Blocks.
+fn login(access: &Access, limit: Duration) -> Result<(Option<String>, Option<String>), String> {
+    let Some(provider) = &access.provider else {
+        let password = access.password.as_ref().map(Source::password);
+        return Ok((access.username.clone(), password.transpose()?));
+    };
+    let asked = async { tokio::time::timeout(limit, provider.ask()).await };
+    let credentials = match background::handle().map(|handle| handle.block_on(asked)) {
+        Some(Ok(credentials)) => credentials.map_err(|why| format!("no credentials: {why}"))?,
+        _ => return Err("no credentials: they were not given in time".to_owned()),
+    };
+    let (username, password) = credentials.into_parts();
+    Ok((username, Some(password)))
+}
+
+fn is_a_name(address: &Address) -> bool {
+    matches!(address, Address::Tcp(host, _) if host.parse::<std::net::IpAddr>().is_err())
+}
+
+fn panicked() -> io::Error {
+    io::Error::other("no credentials: the callback of `Config::credentials` has panicked")
+}
+
+impl Link {
+    pub(crate) fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
+    }
+}
+
+impl Deref for Link {
+    type Target = MultiplexedConnection;
+
+    fn deref(&self) -> &MultiplexedConnection {
+        &self.connection
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
