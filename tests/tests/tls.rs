@@ -87,6 +87,12 @@ async fn a_server_is_trusted_by_the_authority_of_its_certificate() {
 }
 
 #[tokio::test]
+async fn a_server_may_speak_tls_1_2_alone() {
+    let server = TlsServer::start_with_tls_1_2().await;
+    works(settings(&server.url(), Some(&server.authority().ca()), None)).await;
+}
+
+#[tokio::test]
 async fn a_server_of_an_unknown_authority_is_refused_with_an_error_that_says_so() {
     let server = TlsServer::start().await;
     let stranger = Authority::new();
@@ -124,6 +130,25 @@ async fn certificates_may_come_from_the_code() {
     let odd = config.tls_client(certificate, "no key");
     assert!(Cache::connect(odd.clone()).await.unwrap_err().is_config());
     assert_eq!(Cache::new(odd).health().status, Status::Off);
+}
+
+#[tokio::test]
+async fn certificates_that_are_renewed_in_their_files_are_used_at_the_next_dial() {
+    let mut server = TlsServer::start_for_known_clients().await;
+    let (ca, client) = (server.authority().ca(), server.authority().client());
+    let cache = Cache::connect(patient(settings(&server.url(), Some(&ca), Some(&client)))).await;
+    let cache = cache.unwrap();
+    let key = fresh();
+    cache.scope(async { stored!(cache, area(key)) }).await;
+    let renewed = Authority::new();
+    let folder = ca.parent().unwrap();
+    for file in std::fs::read_dir(renewed.ca().parent().unwrap()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+    }
+    server.restart().await;
+    let hits = || async { cache.scope(observe(text(7))).await.1.is_hit() };
+    eventually("it hits again", hits).await;
 }
 
 #[tokio::test]
