@@ -35,6 +35,8 @@ use crate::config::{Config, Part, Server};
 use crate::near::Marks;
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(crate) use connect::Connector;
+#[cfg(feature = "cluster")]
+pub(crate) use connect::Link;
 use dial::Pool;
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(crate) use dial::aside;
@@ -611,10 +613,11 @@ impl Drop for Lanes {
 }
 
 impl Lanes {
-    /// A connection that is up, for questions beside the calls.
+    /// A connection that is up, for questions beside the calls: where it only listens, that one.
     #[cfg(feature = "cluster")]
     pub(crate) fn connection(&self) -> Option<MultiplexedConnection> {
-        self.any_lane().map(|lane| lane.connection())
+        let listener = || self.lane(self.listener());
+        self.any_lane().or_else(listener).map(|lane| lane.connection())
     }
 
     pub(crate) fn is_retired(&self) -> bool {

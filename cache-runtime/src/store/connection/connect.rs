@@ -9,6 +9,8 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
@@ -31,6 +33,9 @@ pub(crate) struct Connector {
     server: Server,
     /// How long a dial may take.
     limit: Duration,
+    /// Spoken where connections beside the lanes are made; those that refuse `HELLO` are not asked twice.
+    #[cfg(any(feature = "cluster", feature = "sentinel"))]
+    pub(super) resp2: AtomicBool,
     /// Whether it has to be looked for again at each dial.
     changes: bool,
     found: Arc<Mutex<Option<Found>>>,
@@ -71,6 +76,8 @@ impl Connector {
         Ok(Arc::new(Self {
             server: server.clone(),
             limit: config.connect_timeout,
+            #[cfg(any(feature = "cluster", feature = "sentinel"))]
+            resp2: AtomicBool::new(server.access.resp2),
             changes: is_a_name(&server.address) || server.access.may_change(),
             found: Arc::default(),
         }))

@@ -161,11 +161,11 @@ pub(super) fn pool(
     ears: Option<Arc<Ears>>,
 ) -> Result<Pool, String> {
     let options = match ears {
-        Some(ears) => options(config).set_push_sender(move |push| {
+        Some(ears) => options().set_push_sender(move |push| {
             ears.push(&push);
             Ok::<_, Infallible>(())
         }),
-        None => options(config),
+        None => options(),
     };
     let timeouts = Timeouts {
         wait: Some(config.connect_timeout),
@@ -199,12 +199,9 @@ impl managed::Manager for Dialler {
     }
 }
 
-fn options(config: &Config) -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(config.connect_timeout))
-        // Deadlines are ours: they differ from call to call, and run on the private clock.
-        .set_response_timeout(None)
-        .set_pipeline_buffer_size(1024)
+/// Deadlines are ours: they differ from call to call, and run on the private clock.
+fn options() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(1024)
 }
 
 /// A connection outside the lanes, to ask where the data is; `pushed` is called for each push. In RESP2
@@ -212,12 +209,11 @@ fn options(config: &Config) -> AsyncConnectionConfig {
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(crate) async fn aside(
     connector: &Connector,
-    config: &Config,
     pushed: impl Fn() + Clone + Send + Sync + 'static,
 ) -> Result<(Link, bool), String> {
     let dial = async |resp3| {
         let protocol = if resp3 { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
-        let mut options = options(config);
+        let mut options = options();
         if resp3 {
             let pushed = pushed.clone();
             options = options.set_push_sender(move |_| {
@@ -227,11 +223,14 @@ pub(crate) async fn aside(
         }
         connector.connect(protocol, options).await
     };
-    let resp2 = connector.server().access.resp2;
+    let resp2 = connector.resp2.load(Ordering::Relaxed);
     let first = dial(!resp2).await;
     let (dialled, resp3) = match first {
         Err(error) if !resp2 && refuses_hello(&error) => (dial(false).await, false),
         first => (first, !resp2),
     };
+    if !resp3 && dialled.is_ok() {
+        connector.resp2.store(true, Ordering::Relaxed);
+    }
     dialled.map(|link| (link, resp3)).map_err(|error| told(&error))
 }

@@ -231,7 +231,7 @@ async fn attend(master: Weak<Master>, place: usize) {
         drop(here);
         let changed = Arc::new(Notify::new());
         let told = changed.clone();
-        let dial = aside(&connector, &config, move || told.notify_one());
+        let dial = aside(&connector, move || told.notify_one());
         let why = match tokio::time::timeout(config.connect_timeout.saturating_mul(2), dial).await {
             Ok(Ok((link, resp3))) => {
                 let mut connection = link.connection();
