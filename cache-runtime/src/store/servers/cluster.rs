@@ -1,6 +1,6 @@
 //! The nodes of a cluster, and which of them has what.
 //!
-//! Any node that answers is asked for the whole; where they differ, the highest epoch counts. They are
+//! Any node can be asked for the whole (`survey.rs`); where they differ, the highest epoch counts. They are
 //! asked anew when a node sends a command on to another or does not answer one, and again and again
 //! while one of them is down: its replica may have taken over. A client for clusters would do this too, but hides which
 //! node is meant: one that is frozen would hold up the calls that concern the others.
