@@ -130,6 +130,9 @@ fn log_in(access: &mut Access, login: Option<&str>) {
 }
 
 fn unix(rest: &str) -> Result<Deployment, String> {
+    if !cfg!(unix) {
+        return Err("this system has no sockets in files: write `redis://host:6379/0`".to_owned());
+    }
     // As some clients write it: `unix://user:password@/run/redis.sock`.
     // It ends as late as it can, so that nothing of a password is taken for a path.
     let place = rest.split('?').next().unwrap_or_default();
@@ -278,6 +281,12 @@ mod tests {
     /// What the refusal of a URL names, if it is refused.
     fn refused(url: &str) -> Option<String> {
         super::parse(url).err()
+    }
+
+    #[test]
+    fn a_socket_is_refused_where_the_system_has_none() {
+        let refused = refused("unix:///run/redis.sock");
+        assert_eq!(refused.is_none(), cfg!(unix), "{refused:?}");
     }
 
     #[test]

@@ -236,3 +236,41 @@ impl Drop for Driver {
         self.0.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::config::{Backend, Credentials};
+
+    #[tokio::test]
+    async fn one_looks_at_a_time_however_often_it_is_dialled_and_whoever_waits_takes_the_answer() {
+        let counts = [0; 3].map(|zero| Arc::new(AtomicUsize::new(zero)));
+        let [looking, most, looks] = counts.clone();
+        let config = Config::redis("redis://127.0.0.1:1").expect("a well-formed URL");
+        let config = config.credentials(move || {
+            most.fetch_max(looking.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            looks.fetch_add(1, Ordering::SeqCst);
+            // As a resolver that hangs.
+            std::thread::sleep(Duration::from_millis(300));
+            looking.fetch_sub(1, Ordering::SeqCst);
+            async { Ok::<_, Infallible>(Credentials::password("any")) }
+        });
+        let config = config.connect_timeout(Duration::from_millis(50));
+        let Backend::Redis(deployment) = &config.backend else { panic!("it is a server") };
+        let server = deployment.at(deployment.addresses[0].clone());
+        let connector = Connector::new(&server, &config).expect("a connector");
+        let dial = || connector.connect(ProtocolVersion::RESP3, AsyncConnectionConfig::new());
+        for _ in 0..10 {
+            let dialled = join_all((0..20).map(|_| dial())).await;
+            assert!(dialled.iter().all(Result::is_err));
+        }
+        let [_, most, looks] = counts.map(|count| count.load(Ordering::SeqCst));
+        assert_eq!(most, 1, "so many have looked at a time");
+        assert!(looks <= 4, "{looks} of 200 dials have looked");
+    }
+}
