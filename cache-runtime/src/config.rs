@@ -2,6 +2,8 @@
 
 mod credentials;
 mod deployment;
+mod duration;
+mod origin;
 mod source;
 mod url;
 mod vars;
@@ -18,6 +20,7 @@ pub(crate) use deployment::Sentinel;
 #[cfg(feature = "tls-no-provider")]
 pub(crate) use deployment::Tls;
 pub(crate) use deployment::{Access, Address, Deployment, Part, Server, Topology};
+pub(crate) use origin::Origin;
 pub(crate) use source::Source;
 use vars::{Vars, clamp_lanes};
 
@@ -56,8 +59,8 @@ pub struct Config {
     pub(crate) local_bytes: usize,
     pub(crate) slow: Duration,
     pub(crate) log_interval: Duration,
-    /// True where nothing was set at all: worth a warning, since replicas will not share entries.
-    pub(crate) unset: bool,
+    /// What has decided on the backend.
+    pub(crate) origin: Origin,
 }
 
 /// Which functions keep copies in this process, and for how long at most.
@@ -115,7 +118,7 @@ impl Default for Config {
             local_bytes: 64 << 20,
             slow: Duration::from_millis(50),
             log_interval: Duration::ZERO,
-            unset: false,
+            origin: Origin::Code,
         }
     }
 }
@@ -153,14 +156,15 @@ impl Config {
     /// [`Error::is_config`], whose text names the variable and what is wrong with it.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let vars = Vars(&lookup);
-        if vars.switched_off()? {
-            return Ok(Self { backend: Backend::Off, ..Self::default() });
+        if let Some(by) = vars.switched_off()? {
+            let origin = Origin::Variable(by);
+            return Ok(Self { backend: Backend::Off, origin, ..Self::default() });
         }
-        let (backend, unset) = vars.backend()?;
+        let (backend, origin) = vars.backend()?;
         let default = Self::default();
         Ok(Self {
             backend,
-            unset,
+            origin,
             default_ttl: vars.seconds("REDIS_DEFAULT_TTL", default.default_ttl)?,
             pool_size: vars.lanes("REDIS_POOL_SIZE", default.pool_size)?,
             connect_timeout: vars.millis("REDIS_CONNECT_TIMEOUT_MS", default.connect_timeout)?,
@@ -173,7 +177,7 @@ impl Config {
             local: vars.local("CACHE_LOCAL")?,
             local_bytes: vars.bytes("CACHE_LOCAL_BYTES", default.local_bytes)?,
             slow: vars.millis("CACHE_SLOW_MS", default.slow)?,
-            log_interval: Duration::from_secs(vars.number("CACHE_LOG_INTERVAL", 0)?),
+            log_interval: vars.seconds_or_never("CACHE_LOG_INTERVAL", default.log_interval)?,
             wait: default.wait,
         })
     }

@@ -87,13 +87,17 @@ impl Ears {
     /// Has all who listen look for themselves.
     pub(crate) fn wake_all(&self) {
         let changes: Vec<_> = self.listeners().values().flatten().cloned().collect();
-        changes.iter().for_each(|change| change.notify_one());
+        for change in &changes {
+            change.notify_one();
+        }
     }
 
     /// Wakers are the executor's code, which must not be run under the lock.
     fn wake(&self, name: &str) {
         let changes = self.listeners().get(name).cloned();
-        changes.iter().flatten().for_each(|change| change.notify_one());
+        for change in changes.iter().flatten() {
+            change.notify_one();
+        }
     }
 
     fn listeners(&self) -> MutexGuard<'_, HashMap<Box<str>, Vec<Arc<Notify>>>> {
