@@ -131,7 +131,7 @@ mod tests {
         assert!(are_the_same(&[one.clone(), two.clone()], &then));
         assert!(are_the_same(&[two.clone(), one.clone()], &then));
         assert!(!are_the_same(&[one.clone(), three.clone()], &then));
-        assert!(!are_the_same(&[one.clone()], &then));
+        assert!(!are_the_same(std::slice::from_ref(&one), &then));
         assert!(!are_the_same(&[one, two, three], &then));
     }
 }
