@@ -49,11 +49,16 @@ pub(crate) fn spawn_begun(work: impl Future<Output = ()> + Send + 'static) {
     }
 }
 
+/// Runs what blocks on a thread of its own; `None` where there is none.
+pub(crate) fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<JoinHandle<T>> {
+    handle().map(|handle| handle.spawn_blocking(work))
+}
+
 /// Drops what may take its time away from the thread that drives everything.
 pub(crate) fn drop_elsewhere(value: impl Send + 'static) {
-    if let Some(handle) = handle() {
-        handle.spawn_blocking(move || drop(value));
-    }
+    blocking(move || drop(value));
 }
 
 /// Time ran out.

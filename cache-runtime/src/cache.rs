@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::config::{self, Backend, Config};
+use crate::config::{self, Backend, Config, Origin};
 use crate::error::{Error, Kind, Result};
 use crate::flight::Flights;
 use crate::key::Buffer;
@@ -153,14 +153,8 @@ impl Cache {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let config = Config::from_lookup(lookup).unwrap_or_else(|error| {
             tracing::error!(%error, "the cache is off: a setting is wrong");
-            Config { backend: Backend::Off, ..Config::default() }
+            Config { backend: Backend::Off, origin: Origin::Mistake, ..Config::default() }
         });
-        if config.unset {
-            tracing::warn!(
-                "neither REDIS_URL nor REDIS_HOST is set: values are kept in this process, and \
-                 other processes do not share them"
-            );
-        }
         Self::new(config)
     }
 
@@ -173,6 +167,7 @@ impl Cache {
     pub async fn connect(config: Config) -> Result<Self> {
         let marks = Arc::new(Marks::new(config.local_bytes));
         let store = store(&config, &marks).map_err(|problem| Error::new(Kind::Config, problem))?;
+        config.announce();
         let cache = Self::over(store, config, marks);
         let Store::Redis(redis) = &cache.0.store else { return Ok(cache) };
         let dial = cache.0.config.connect_timeout;
@@ -189,7 +184,11 @@ impl Cache {
     /// that is none, is one error line in the log and a cache that is off.
     pub fn new(config: Config) -> Self {
         let marks = Arc::new(Marks::new(config.local_bytes));
-        let store = store(&config, &marks).unwrap_or_else(|problem| {
+        let store = store(&config, &marks);
+        if store.is_ok() {
+            config.announce();
+        }
+        let store = store.unwrap_or_else(|problem| {
             tracing::error!(problem, "the cache is off: a setting is wrong");
             Store::Off
         });

@@ -1,18 +1,27 @@
 //! Settings, and how they are read from the environment.
 
+mod credentials;
 mod deployment;
+mod duration;
+mod origin;
+mod source;
 mod url;
 mod vars;
 
 use std::fmt;
+use std::future::Future;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+pub use credentials::Credentials;
+use credentials::Provider;
 #[cfg(feature = "sentinel")]
 pub(crate) use deployment::Sentinel;
-#[cfg(feature = "tls")]
+#[cfg(feature = "tls-no-provider")]
 pub(crate) use deployment::Tls;
-pub(crate) use deployment::{Address, Deployment, Part, Server, Topology};
+pub(crate) use deployment::{Access, Address, Deployment, Part, Server, Topology};
+pub(crate) use origin::Origin;
+pub(crate) use source::Source;
 use vars::{Vars, clamp_lanes};
 
 /// Settings of a [`Cache`](crate::Cache).
@@ -50,8 +59,8 @@ pub struct Config {
     pub(crate) local_bytes: usize,
     pub(crate) slow: Duration,
     pub(crate) log_interval: Duration,
-    /// True where nothing was set at all: worth a warning, since replicas will not share entries.
-    pub(crate) unset: bool,
+    /// What has decided on the backend.
+    pub(crate) origin: Origin,
 }
 
 /// Which functions keep copies in this process, and for how long at most.
@@ -109,7 +118,7 @@ impl Default for Config {
             local_bytes: 64 << 20,
             slow: Duration::from_millis(50),
             log_interval: Duration::ZERO,
-            unset: false,
+            origin: Origin::Code,
         }
     }
 }
@@ -147,14 +156,15 @@ impl Config {
     /// [`Error::is_config`], whose text names the variable and what is wrong with it.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let vars = Vars(&lookup);
-        if vars.switched_off()? {
-            return Ok(Self { backend: Backend::Off, ..Self::default() });
+        if let Some(by) = vars.switched_off()? {
+            let origin = Origin::Variable(by);
+            return Ok(Self { backend: Backend::Off, origin, ..Self::default() });
         }
-        let (backend, unset) = vars.backend()?;
+        let (backend, origin) = vars.backend()?;
         let default = Self::default();
         Ok(Self {
             backend,
-            unset,
+            origin,
             default_ttl: vars.seconds("REDIS_DEFAULT_TTL", default.default_ttl)?,
             pool_size: vars.lanes("REDIS_POOL_SIZE", default.pool_size)?,
             connect_timeout: vars.millis("REDIS_CONNECT_TIMEOUT_MS", default.connect_timeout)?,
@@ -167,7 +177,7 @@ impl Config {
             local: vars.local("CACHE_LOCAL")?,
             local_bytes: vars.bytes("CACHE_LOCAL_BYTES", default.local_bytes)?,
             slow: vars.millis("CACHE_SLOW_MS", default.slow)?,
-            log_interval: Duration::from_secs(vars.number("CACHE_LOG_INTERVAL", 0)?),
+            log_interval: vars.seconds_or_never("CACHE_LOG_INTERVAL", default.log_interval)?,
             wait: default.wait,
         })
     }
@@ -229,29 +239,68 @@ impl Config {
         self
     }
 
+    /// Asks `credentials` for the user and the password before each dial, in place of those of the URL
+    /// and the variables: for passwords that are rotated, and for tokens that expire. The servers that
+    /// hold the data are meant; sentinels keep the login that the settings give them.
+    ///
+    /// The future is polled within a tokio runtime with timers and I/O, on a thread of this crate, and
+    /// dropped at the end of [`Config::connect_timeout`]. One is asked at a time for each server;
+    /// dials that wait for it take its answer. A connection that is up keeps the login that it was made
+    /// with.
+    ///
+    /// # Errors
+    ///
+    /// Where `credentials` fails, the dial fails, and is tried again; functions run plainly meanwhile.
+    /// The text of the error is logged and shown by [`Cache::health`](crate::Cache::health), so it must
+    /// contain no secret. The credentials are never shown.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cache_runtime::{Config, Credentials};
+    ///
+    /// # async fn fetch_token() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// let config = Config::redis("redis://cache.internal:6379")?
+    ///     .credentials(|| async { Ok::<_, std::io::Error>(Credentials::new("app", fetch_token().await?)) });
+    /// # Ok::<(), cache_runtime::Error>(())
+    /// ```
+    #[must_use]
+    pub fn credentials<F, A, E>(mut self, credentials: F) -> Self
+    where
+        F: Fn() -> A + Send + Sync + 'static,
+        A: Future<Output = std::result::Result<Credentials, E>> + Send + 'static,
+        E: fmt::Display,
+    {
+        if let Backend::Redis(deployment) = &mut self.backend {
+            deployment.access.provider = Some(Provider::new(credentials));
+        }
+        self
+    }
+
     /// Authorities in PEM that have to have signed the server's certificate, instead of the system's;
     /// of use where the URL asks for TLS. What is no PEM is an error of
     /// [`Cache::connect`](crate::Cache::connect).
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-no-provider")]
     #[must_use]
     pub fn tls_ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
         if let Some(tls) = self.tls() {
-            tls.ca = Some(pem.into().into());
+            tls.ca = Some(Source::Given(pem.into().into()));
         }
         self
     }
 
     /// Our certificate and its key in PEM, for a server that asks who we are; as [`Config::tls_ca`].
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-no-provider")]
     #[must_use]
     pub fn tls_client(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         if let Some(tls) = self.tls() {
-            tls.client = Some([certificate.into().into(), key.into().into()]);
+            let given = |pem: Vec<u8>| Source::Given(pem.into());
+            tls.client = Some([given(certificate.into()), given(key.into())]);
         }
         self
     }
 
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "tls-no-provider")]
     fn tls(&mut self) -> Option<&mut Tls> {
         match &mut self.backend {
             Backend::Redis(deployment) => deployment.access.tls.as_mut(),

@@ -51,7 +51,9 @@
 //! # Crate features
 //!
 //! - `axum-08`: functions may return the `axum::Json<T>` of axum 0.8.
-//! - `tls`: `rediss://`, and `?ssl=true` with any other URL; 12 crates.
+//! - `tls`: `rediss://`, and `?ssl=true` with any other URL; rustls with its provider ring; 12 crates.
+//! - `tls-no-provider`: the same with the default provider that the application has installed in
+//!   rustls, for programs that use another one than ring.
 //! - `tls-insecure`: `?ssl_cert_reqs=none`, which takes anybody for the server.
 //! - `sentinel`: `redis+sentinel://host:26379/mymaster/0`.
 //! - `cluster`: `redis+cluster://host:6379`, and `?cluster=true`; 2 crates.
@@ -91,7 +93,7 @@ mod write;
 pub use cache::{Cache, Clear, Cleared, Health, Progress, Status, Warm, Warmed, Warming, init};
 pub use cache_macros::{cache_invalidate, cache_result};
 pub use call::IntoTtl;
-pub use config::Config;
+pub use config::{Config, Credentials};
 pub use error::Error;
 pub use outcome::{Outcome, OutcomeKind, Reason};
 pub use stats::{PrefixStats, Stats};
@@ -130,3 +132,7 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/coherence.md")]
 struct Coherence;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/credentials.md")]
+struct LoggingIn;

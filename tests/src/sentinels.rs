@@ -170,6 +170,22 @@ impl Sentinels {
         self.watchers[sentinel].kill();
     }
 
+    /// Has the sentinels that run forget everything, as new ones would that were told of this master.
+    ///
+    /// # Panics
+    ///
+    /// Where one of them does not answer.
+    pub async fn begin_anew(&self, master: usize) {
+        let port = self.nodes[master].port().to_string();
+        let orders: [&[&str]; 2] =
+            [&["REMOVE", NAME], &["MONITOR", NAME, "127.0.0.1", port.as_str(), "2"]];
+        for order in orders {
+            for sentinel in self.watchers.iter().filter(|sentinel| sentinel.runs()) {
+                sentinel.command::<()>(&[&["SENTINEL"], order].concat()).await;
+            }
+        }
+    }
+
     /// Orders a failover; the old master lives on, and calls itself one until it is told otherwise.
     ///
     /// # Panics

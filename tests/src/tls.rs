@@ -1,6 +1,6 @@
 //! A redis-server that speaks TLS alone.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::node::{Access, Kind};
@@ -32,6 +32,15 @@ impl TlsServer {
         Self::start_with(&["--tls-auth-clients", "yes"]).await
     }
 
+    /// Starts one that speaks no later version than TLS 1.2.
+    ///
+    /// # Panics
+    ///
+    /// As [`TlsServer::start`].
+    pub async fn start_with_tls_1_2() -> Self {
+        Self::start_with(&["--tls-auth-clients", "no", "--tls-protocols", "TLSv1.2"]).await
+    }
+
     async fn start_with(options: &[&str]) -> Self {
         let authority = Arc::new(Authority::new());
         let access = Access { authority: Some(authority.clone()), password: None };
@@ -55,5 +64,11 @@ impl Deref for TlsServer {
 
     fn deref(&self) -> &Node {
         &self.node
+    }
+}
+
+impl DerefMut for TlsServer {
+    fn deref_mut(&mut self) -> &mut Node {
+        &mut self.node
     }
 }

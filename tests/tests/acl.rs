@@ -1,14 +1,18 @@
 //! Users with few rights: what the cache needs, and what becomes of it where it has less.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use cache_runtime::{
-    Cache, Config, Reason, Status, cache_result, invalidate, observe, peek, put, refresh,
+    Cache, Config, Credentials, Reason, Status, cache_result, invalidate, observe, peek, put,
+    refresh,
 };
 use futures::future::join_all;
 use integration_tests::{
-    Node, computed, configured, eventually, fresh, hit, key_of, patient, run, stored,
+    ClusterServers, Node, Sentinels, computed, configured, eventually, fresh, hit, key_of, patient,
+    run, stored,
 };
 use tokio::time::{sleep, timeout};
 
@@ -251,5 +255,129 @@ async fn a_name_and_a_password_from_variables_are_taken_literally() {
         cache.scope(async { stored!(cache, area(key)) }).await;
         let clients: String = server.command(&["CLIENT", "LIST"]).await;
         assert!(clients.contains(&format!("user={user} ")), "{clients}");
+    }
+}
+
+/// Gives a user a new password everywhere, and ends what was made with the one before.
+async fn rotate(nodes: &[Node], password: &str) {
+    for node in nodes {
+        let set =
+            ["ACL", "SETUSER", "app", "reset", "on", &format!(">{password}"), "~*", "&*", "+@all"];
+        node.command::<()>(&set).await;
+        node.command::<i64>(&["CLIENT", "KILL", "USER", "app"]).await;
+    }
+}
+
+/// Lanes come back after each change of a password, whichever way it is found.
+async fn follows_rotations(nodes: &[Node], url: &str) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap().to_owned();
+    let current = Arc::new(Mutex::new(String::new()));
+    let change = async |password: &str| {
+        std::fs::write(&path, format!("{password}\n")).unwrap();
+        password.clone_into(&mut current.lock().unwrap());
+        rotate(nodes, password).await;
+    };
+    change("first").await;
+    let by_file =
+        [("REDIS_URL", url), ("REDIS_USERNAME", "app"), ("REDIS_PASSWORD_FILE", path.as_str())];
+    let told = current.clone();
+    let by_callback = Config::redis(url).unwrap().credentials(move || {
+        let password = told.lock().unwrap().clone();
+        async { Ok::<_, Infallible>(Credentials::new("app", password)) }
+    });
+    for config in [configured(&by_file).unwrap(), by_callback] {
+        let cache = Cache::connect(patient(config.clone())).await.unwrap();
+        let key = fresh();
+        cache.scope(async { stored!(cache, area(key)) }).await;
+        for password in ["second", "third"] {
+            change(password).await;
+            let again = || async {
+                let key = fresh();
+                cache.scope(area(key)).await;
+                cache.flush().await;
+                cache.scope(observe(area(key))).await.1.is_hit()
+            };
+            timeout(DEADLINE, eventually("it hits again", again)).await.unwrap();
+        }
+        assert_eq!(cache.health().status, Status::Up);
+        let shown = format!("{cache:?} {config:?} {:?}", cache.health());
+        assert!(!shown.contains("third") && !shown.contains("app"), "{shown}");
+        change("first").await;
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_rotated_is_found_at_the_next_dial() {
+    let server = [Node::alone().await];
+    follows_rotations(&server, &format!("redis://{}", server[0].address())).await;
+    // The host is a name, which is looked up at each dial.
+    follows_rotations(&server, &format!("redis://localhost:{}", server[0].port())).await;
+}
+
+#[tokio::test]
+async fn a_password_that_is_rotated_is_found_behind_sentinels() {
+    let servers = Sentinels::start().await;
+    follows_rotations(servers.nodes(), &servers.url()).await;
+}
+
+#[tokio::test]
+async fn a_password_that_is_rotated_is_found_in_a_cluster() {
+    let cluster = ClusterServers::start().await;
+    follows_rotations(cluster.nodes(), &cluster.url()).await;
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_had_are_an_outage_that_says_so_and_ends() {
+    let server = Node::alone().await;
+    let url = format!("redis://{}", server.address());
+    let mode = Arc::new(AtomicU32::new(0));
+    for (number, why) in
+        [(1, "the vault is sealed"), (2, "panicked"), (3, "in time"), (4, "in time")]
+    {
+        mode.store(number, Ordering::SeqCst);
+        let asked = mode.clone();
+        let config = Config::redis(&url).unwrap().credentials(move || {
+            let mode = asked.load(Ordering::SeqCst);
+            async move {
+                match mode {
+                    1 => return Err("the vault is sealed"),
+                    2 => panic!("the callback panics"),
+                    3 => std::future::pending().await,
+                    // A client that blocks its thread.
+                    4 => std::thread::sleep(Duration::from_secs(3)),
+                    _ => {}
+                }
+                Ok(Credentials::password("any"))
+            }
+        });
+        let begun = Instant::now();
+        let error = Cache::connect(config.clone()).await.unwrap_err();
+        assert!(error.is_unavailable() && error.to_string().contains(why), "{number}: {error}");
+        assert!(begun.elapsed() < DEADLINE, "it took {:?}", begun.elapsed());
+        let cache = Cache::new(config);
+        let (value, outcome) = timeout(DEADLINE, cache.scope(observe(double(2)))).await.unwrap();
+        assert!(value == 4 && outcome.is_bypassed(), "{number}: {outcome:?}");
+        // The user `default` of this server takes any password.
+        mode.store(0, Ordering::SeqCst);
+        let hits = || async { cache.scope(observe(double(2))).await.1.is_hit() };
+        timeout(DEADLINE, eventually("it hits", hits)).await.unwrap();
+    }
+}
+
+#[test]
+fn a_file_of_a_password_is_refused_by_the_name_of_its_variable() {
+    let url = ("REDIS_URL", "redis://h");
+    let file = "REDIS_PASSWORD_FILE";
+    for (variables, told) in [
+        ([url, (file, "/nowhere"), url], "REDIS_PASSWORD_FILE: `/nowhere` cannot be read"),
+        (
+            [url, (file, "/dev/null"), url],
+            "REDIS_PASSWORD_FILE: `/dev/null` cannot be read: it is no file",
+        ),
+        ([url, (file, "/nowhere"), ("REDIS_PASSWORD", "x")], "REDIS_PASSWORD is set too"),
+    ] {
+        let error = configured(&variables).unwrap_err();
+        assert!(error.is_config() && error.to_string().contains(told), "{error}");
     }
 }

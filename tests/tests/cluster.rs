@@ -517,3 +517,33 @@ async fn a_cluster_that_is_absent_is_an_outage() {
     assert!(begun.elapsed() < 2 * DEADLINE, "it took {:?}", begun.elapsed());
     assert_eq!(cache.health().status, Status::Down);
 }
+
+/// How many connections all nodes have taken so far.
+async fn connections(cluster: &ClusterServers) -> u64 {
+    let counts = cluster.nodes().iter().map(async |node| {
+        let stats: String = node.command(&["INFO", "stats"]).await;
+        let count = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+        count.unwrap().trim().parse::<u64>().unwrap()
+    });
+    join_all(counts).await.into_iter().sum()
+}
+
+#[tokio::test]
+async fn a_sound_cluster_is_not_dialled_again_and_again() {
+    let cluster = ClusterServers::start().await;
+    let cache = Cache::connect(patient(config(&cluster))).await.unwrap();
+    // Copies are kept from here on, and the map is asked for every second.
+    for node in 0..3 {
+        let key = cache.scope(async { key_on!(cluster, node, |key| copied(key)) }).await;
+        let copy = || async { cache.scope(observe(copied(key))).await.1.is_local_hit() };
+        eventually("a copy is made", copy).await;
+    }
+    sleep(Duration::from_secs(2)).await;
+    let asked = async || cluster.commands_of(0, &["cluster|slots"]).await;
+    let (before, asked_before) = (connections(&cluster).await, asked().await);
+    sleep(Duration::from_secs(5)).await;
+    let (after, asked_after) = (connections(&cluster).await, asked().await);
+    // The second count makes one to each node, and so do those of the commands to the first.
+    assert!(after - before <= 8, "{} connections in 5 s", after - before);
+    assert!(asked_after > asked_before, "the map is not asked for any more");
+}

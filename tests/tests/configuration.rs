@@ -183,6 +183,27 @@ fn numbers_are_read_and_bounded() {
 }
 
 #[test]
+fn times_are_read_as_in_attributes_or_in_the_unit_of_their_variable() {
+    for (name, value, shown) in [
+        ("REDIS_DEFAULT_TTL", "1h", "default_ttl: 3600s"),
+        ("REDIS_DEFAULT_TTL", "\"1h30m\"", "default_ttl: 5400s"),
+        ("REDIS_DEFAULT_TTL", "500ms", "default_ttl: 500ms"),
+        ("REDIS_DEFAULT_TTL", "90", "default_ttl: 90s"),
+        ("REDIS_CONNECT_TIMEOUT_MS", "2s", "connect_timeout: 2s"),
+        ("REDIS_TIMEOUT_MS", "250ms", " timeout: 250ms"),
+        ("REDIS_TIMEOUT_MS", "250", " timeout: 250ms"),
+        ("CACHE_BUDGET_MS", "1s500ms", "budget: 1.5s"),
+        ("CACHE_LOCAL", "1m30s", "local: All(90s)"),
+    ] {
+        let config = format!("{:?}", read(&[(name, value)]).unwrap());
+        assert!(config.contains(shown), "{name}={value}: {config}");
+    }
+    for (name, value) in [("CACHE_SLOW_MS", "1s"), ("CACHE_LOG_INTERVAL", "5m")] {
+        read(&[(name, value)]).unwrap();
+    }
+}
+
+#[test]
 fn a_wrong_value_is_refused_by_the_name_of_its_variable() {
     for (name, value) in [
         ("REDIS_ENABLED", "maybe"),
@@ -198,14 +219,15 @@ fn a_wrong_value_is_refused_by_the_name_of_its_variable() {
         ("REDIS_URL", "unix://"),
         ("REDIS_HOST", "redis://h:port"),
         ("REDIS_DEFAULT_TTL", "0"),
-        ("REDIS_DEFAULT_TTL", "1h"),
+        ("REDIS_DEFAULT_TTL", "1.5h"),
+        ("REDIS_DEFAULT_TTL", "0ms"),
         ("REDIS_DEFAULT_TTL", "-1"),
         ("REDIS_DEFAULT_TTL", "99999999999999999999"),
         ("REDIS_POOL_SIZE", "0"),
         ("REDIS_POOL_SIZE", "two"),
         ("REDIS_CONNECT_TIMEOUT_MS", "1.5"),
         ("REDIS_TIMEOUT_MS", "0"),
-        ("CACHE_BUDGET_MS", "100ms"),
+        ("CACHE_BUDGET_MS", "100 ms"),
         ("CACHE_MAX_VALUE", "1MiB"),
         ("CACHE_COMPRESS_ABOVE", "0"),
         ("CACHE_LOCAL_BYTES", "x"),
@@ -445,6 +467,16 @@ async fn a_password_logs_in_however_it_is_given() {
         if !secret.contains("%41") {
             cases.push(url(format!("redis://alice:{secret}@{host}:{port}/0")));
         }
+        let plain = format!("redis://{host}:{port}/0");
+        for place in ["REDIS_URL", "REDIS_HOST"] {
+            let beside = [(place, plain.as_str()), ("REDIS_PASSWORD", secret)];
+            cases.push(read(&beside).unwrap());
+            cases.push(read(&[&beside[..], &[("REDIS_USERNAME", "alice")]].concat()).unwrap());
+        }
+        let named = format!("redis://alice@{host}:{port}/0");
+        cases.push(read(&[("REDIS_URL", &named), ("REDIS_PASSWORD", secret)]).unwrap());
+        let with_password = format!("redis://:{}@{host}:{port}", escaped(secret));
+        cases.push(read(&[("REDIS_URL", &with_password), ("REDIS_PASSWORD", "another")]).unwrap());
         let in_host = format!("redis://{host}:{port}/0");
         cases.push(read(&[("REDIS_HOST", &in_host), ("REDIS_PASSWORD", secret)]).unwrap());
         for (number, config) in cases.into_iter().enumerate() {

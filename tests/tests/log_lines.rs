@@ -18,6 +18,9 @@ async fn states_are_told_once_and_arguments_never() {
     let url = format!("{}?pass=hunter2", server.url());
     let cache = Cache::connect(Config::redis(&url).unwrap()).await.unwrap();
     let told = |text: &str| log.lines(Level::INFO, text).len();
+    let begun = log.lines(Level::INFO, "keeps its values in redis");
+    assert!(begun.len() == 1 && begun[0].contains("namespace=\"cache\""), "{begun:?}");
+    assert!(begun[0].contains("server=unix://"), "{begun:?}");
 
     cache
         .scope(async {
@@ -85,6 +88,7 @@ async fn states_are_told_once_and_arguments_never() {
     assert_eq!(log.lines(Level::ERROR, "REDIS_URL").len(), 1);
     assert_eq!(log.lines(Level::TRACE, "hunter2"), Vec::<String>::new());
     rates(&log).await;
+    every_way_to_begin_says_where_values_go(&log).await;
 }
 
 #[cache_result(ttl = 60, prefix = "busy")]
@@ -152,6 +156,45 @@ async fn rates(log: &Log) {
     cache.scope(busy(1)).await;
     eventually("there is another", || async { lines().len() == 2 }).await;
     assert!(has("calls=1 ") && has("bypassed_because=\"off 1\""), "{:#?}", lines());
+}
+
+/// One line each, of this level and with this text.
+async fn every_way_to_begin_says_where_values_go(log: &Log) {
+    let config = |variables: &[(&str, &str)]| configured(variables).unwrap();
+    let asked = [
+        (Level::WARN, "neither REDIS_URL nor REDIS_HOST is set", config(&[])),
+        (
+            Level::WARN,
+            "neither REDIS_URL nor REDIS_HOST is set",
+            config(&[("CACHE_NAMESPACE", "x")]),
+        ),
+        (Level::INFO, "by=\"REDIS_ENABLED\"", config(&[("REDIS_ENABLED", "false")])),
+        (Level::INFO, "by=\"ENABLE_REDIS_CACHE\"", config(&[("ENABLE_REDIS_CACHE", "no")])),
+        (Level::INFO, "by=\"REDIS_URL\"", config(&[("REDIS_URL", "memory://")])),
+        (Level::DEBUG, "values in this process", Config::in_memory()),
+    ];
+    let lines = |level, text: &str| log.lines(level, text).len();
+    // Whatever operators see of where values go.
+    let seen = || [Level::WARN, Level::INFO].map(|level| lines(level, "the cache "));
+    for (level, text, config) in asked {
+        for connects in [true, false] {
+            let (told, [warnings, infos]) = (lines(level, text), seen());
+            if connects {
+                drop(Cache::connect(config.clone()).await.unwrap());
+            } else {
+                drop(Cache::new(config.clone()));
+            }
+            assert!(lines(level, text) > told, "{text}");
+            let more = |of: Level| usize::from(level <= of);
+            let expected = [warnings + more(Level::WARN), infos + more(Level::INFO)];
+            assert_eq!(seen(), expected, "{text}");
+        }
+    }
+    let [warnings, infos] = seen();
+    drop((Cache::in_memory(), Cache::disabled()));
+    assert_eq!(seen(), [warnings, infos], "what the program asks for is no news");
+    drop(Cache::from_lookup(|_| None));
+    assert_eq!(seen(), [warnings + 1, infos + 1]);
 }
 
 async fn key(cache: &Cache) -> String {

@@ -336,3 +336,27 @@ async fn an_invalidation_after_a_failover_is_seen_by_other_caches_and_their_copi
     sleep(MARGIN).await;
     assert_ne!(other.scope(copied(key)).await, copy);
 }
+
+#[tokio::test]
+async fn sentinels_that_begin_anew_are_believed_in_the_end_though_one_is_gone_for_good() {
+    let mut servers = Sentinels::start().await;
+    let [cache] = connected(config(&servers)).await;
+    servers.failover_by_command().await;
+    let old = servers.wait_for_another_master(0).await;
+    hits(&cache, 1).await;
+    servers.kill_sentinel(0);
+    // What is deployed in their place knows of no failover, and of another master.
+    let new = 3 - old;
+    servers.nodes()[new].command::<()>(&["REPLICAOF", "NO", "ONE"]).await;
+    servers.begin_anew(new).await;
+    // As a replica it was written to.
+    let before = servers.commands_of(new, &WRITES).await;
+    let begun = Instant::now();
+    while servers.commands_of(new, &WRITES).await == before {
+        call(&cache, fresh()).await;
+        assert!(begun.elapsed() < 6 * DEADLINE, "the sentinels are not believed");
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert!(begun.elapsed() > DEADLINE, "an earlier epoch was believed at once");
+    hits_again(&cache, 1).await;
+}

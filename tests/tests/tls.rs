@@ -1,6 +1,7 @@
 //! Redis over TLS: whose certificates are taken, and what becomes of calls where none is.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use cache_runtime::{Cache, Config, Error, Reason, Status, cache_result, invalidate, observe};
@@ -86,6 +87,12 @@ async fn a_server_is_trusted_by_the_authority_of_its_certificate() {
 }
 
 #[tokio::test]
+async fn a_server_may_speak_tls_1_2_alone() {
+    let server = TlsServer::start_with_tls_1_2().await;
+    works(settings(&server.url(), Some(&server.authority().ca()), None)).await;
+}
+
+#[tokio::test]
 async fn a_server_of_an_unknown_authority_is_refused_with_an_error_that_says_so() {
     let server = TlsServer::start().await;
     let stranger = Authority::new();
@@ -123,6 +130,25 @@ async fn certificates_may_come_from_the_code() {
     let odd = config.tls_client(certificate, "no key");
     assert!(Cache::connect(odd.clone()).await.unwrap_err().is_config());
     assert_eq!(Cache::new(odd).health().status, Status::Off);
+}
+
+#[tokio::test]
+async fn certificates_that_are_renewed_in_their_files_are_used_at_the_next_dial() {
+    let mut server = TlsServer::start_for_known_clients().await;
+    let (ca, client) = (server.authority().ca(), server.authority().client());
+    let cache = Cache::connect(patient(settings(&server.url(), Some(&ca), Some(&client)))).await;
+    let cache = cache.unwrap();
+    let key = fresh();
+    cache.scope(async { stored!(cache, area(key)) }).await;
+    let renewed = Authority::new();
+    let folder = ca.parent().unwrap();
+    for file in std::fs::read_dir(renewed.ca().parent().unwrap()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+    }
+    server.restart().await;
+    let hits = || async { cache.scope(observe(text(7))).await.1.is_hit() };
+    eventually("it hits again", hits).await;
 }
 
 #[tokio::test]
@@ -217,4 +243,84 @@ async fn a_server_with_tls_that_is_frozen_is_found_again() {
     assert!(begun.elapsed() < DEADLINE, "it took {:?}", begun.elapsed());
     server.thaw();
     eventually("it hits again", hits).await;
+}
+
+/// Runs one test of this file again in a process of its own, with these variables.
+fn alone(test: &str, variables: &[(&str, &str)]) {
+    let mut process = Command::new(std::env::current_exe().unwrap());
+    process.args([test, "--exact", "--nocapture"]).envs(variables.iter().copied());
+    let output = process.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+}
+
+/// The URL that [`alone`] was given, where this is the process that it has started.
+const TLS_URL: &str = "TLS_URL";
+
+#[tokio::test]
+async fn the_provider_of_cryptography_of_the_process_is_left_to_the_application() {
+    const NAME: &str = "the_provider_of_cryptography_of_the_process_is_left_to_the_application";
+    let Ok(url) = std::env::var(TLS_URL) else {
+        for query in ["?", "?ssl_cert_reqs=none&"] {
+            let server = TlsServer::start().await;
+            let ca = server.authority().ca().display().to_string();
+            alone(NAME, &[(TLS_URL, &format!("{}{query}ssl_ca_certs={ca}", server.url()))]);
+        }
+        return;
+    };
+    let config = || Config::redis(&url).unwrap();
+    works(config()).await;
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none(), "there is a default");
+    rustls::crypto::ring::default_provider().install_default().unwrap();
+    works(config()).await;
+}
+
+/// Where rustls looks for the authorities of the system, in place of the usual folders.
+const SYSTEM: &str = "SSL_CERT_FILE";
+
+#[tokio::test]
+async fn the_authorities_of_the_system_are_read_once() {
+    const NAME: &str = "the_authorities_of_the_system_are_read_once";
+    let Ok(url) = std::env::var(TLS_URL) else {
+        let server = TlsServer::start().await;
+        let ca = server.authority().ca();
+        let system = ca.with_file_name("system.pem");
+        // One of them is damaged: that is no reason to do without the others.
+        let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let both = std::fs::read_to_string(&ca).unwrap() + damaged;
+        std::fs::write(&system, both).unwrap();
+        alone(NAME, &[(TLS_URL, &server.url()), (SYSTEM, &system.display().to_string())]);
+        return;
+    };
+    let config = || Config::redis(&url).unwrap();
+    works(config()).await;
+    std::fs::remove_file(std::env::var(SYSTEM).unwrap()).unwrap();
+    works(config()).await;
+}
+
+#[tokio::test]
+async fn the_authorities_of_the_system_are_not_read_beside_others() {
+    const NAME: &str = "the_authorities_of_the_system_are_not_read_beside_others";
+    let Ok(url) = std::env::var(TLS_URL) else {
+        let server = TlsServer::start().await;
+        let ca = server.authority().ca();
+        let url = format!("{}?ssl_ca_certs={}", server.url(), ca.display());
+        let absent = ca.with_file_name("absent.pem").display().to_string();
+        alone(NAME, &[(TLS_URL, &url), (SYSTEM, &absent)]);
+        return;
+    };
+    works(Config::redis(&url).unwrap()).await;
+}
+
+#[tokio::test]
+async fn authorities_of_the_system_that_cannot_be_read_to_the_end_hold_nobody_up() {
+    const NAME: &str = "authorities_of_the_system_that_cannot_be_read_to_the_end_hold_nobody_up";
+    let Ok(url) = std::env::var(TLS_URL) else {
+        let server = TlsServer::start().await;
+        let pipe = server.authority().ca().with_file_name("pipe").display().to_string();
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        alone(NAME, &[(TLS_URL, &server.url()), (SYSTEM, &pipe)]);
+        return;
+    };
+    is_an_outage(Config::redis(&url).unwrap()).await;
 }

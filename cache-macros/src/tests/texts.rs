@@ -64,3 +64,13 @@ fn a_word_of_a_peer_is_translated() {
         assert!(message.starts_with(&format!("`{word}` is called `{option}` here")), "{message}");
     }
 }
+
+#[test]
+fn durations_mean_the_same_in_attributes_and_variables() {
+    // The runtime reads the same table in its tests.
+    for line in include_str!("durations.txt").lines().filter(|line| !line.starts_with('#')) {
+        let (text, meaning) = line.split_once(' ').expect("a text and its meaning");
+        let meaning = meaning.parse().ok().map(Duration::from_millis);
+        assert_eq!(duration::parse(text).ok(), meaning, "{text}");
+    }
+}

@@ -1,10 +1,12 @@
 //! Where Redis is: one server, or the way to the servers that do the work at the moment.
 
 use std::fmt;
-use std::sync::Arc;
+
+use super::credentials::Provider;
+use super::source::Source;
 
 /// What a URL says.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Deployment {
     pub(crate) topology: Topology,
     /// The server; the sentinels; or nodes of the cluster, of which one is enough.
@@ -13,7 +15,7 @@ pub(crate) struct Deployment {
     pub(crate) access: Access,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) enum Topology {
     Standalone,
     Sentinel(Sentinel),
@@ -21,35 +23,47 @@ pub(crate) enum Topology {
 }
 
 /// Who is asked which server is the master.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Sentinel {
     /// The name under which the sentinels know the master.
     pub(crate) master: String,
     /// For the sentinels themselves.
     pub(crate) username: Option<String>,
-    pub(crate) password: Option<String>,
+    pub(crate) password: Option<Source>,
 }
 
 /// How one talks to a server.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub(crate) struct Access {
     pub(crate) username: Option<String>,
-    pub(crate) password: Option<String>,
+    pub(crate) password: Option<Source>,
+    /// Asked for user and password in place of those two.
+    pub(crate) provider: Option<Provider>,
     pub(crate) db: i64,
     /// The protocol asked for by `?protocol=`; otherwise RESP3 is tried first.
     pub(crate) resp2: bool,
     pub(crate) tls: Option<Tls>,
 }
 
+impl Access {
+    /// Whether a later dial may need another login or other certificates.
+    pub(crate) fn may_change(&self) -> bool {
+        let certificates =
+            self.tls.iter().flat_map(|tls| tls.ca.iter().chain(tls.client.iter().flatten()));
+        let sources = self.password.iter().chain(certificates);
+        self.provider.is_some() || sources.into_iter().any(Source::may_change)
+    }
+}
+
 /// How a server proves who it is, and we to it.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub(crate) struct Tls {
     /// Anybody is taken for the server.
     pub(crate) insecure: bool,
     /// Authorities in PEM, in place of the system's.
-    pub(crate) ca: Option<Arc<[u8]>>,
+    pub(crate) ca: Option<Source>,
     /// Our certificate and its key, in PEM.
-    pub(crate) client: Option<[Arc<[u8]>; 2]>,
+    pub(crate) client: Option<[Source; 2]>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -59,7 +73,7 @@ pub(crate) enum Address {
 }
 
 /// One server.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Server {
     pub(crate) part: Part,
     pub(crate) address: Address,
@@ -97,7 +111,7 @@ impl Deployment {
         let (username, password) = (sentinel.username.clone(), sentinel.password.clone());
         let tls = self.access.tls.clone();
         let resp2 = self.access.resp2;
-        let access = Access { username, password, db: 0, resp2, tls };
+        let access = Access { username, password, provider: None, db: 0, resp2, tls };
         Server { part: Part::Alone, address, access }
     }
 }

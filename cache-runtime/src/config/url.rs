@@ -1,17 +1,13 @@
 //! URLs of Redis, read more leniently than a URL parser would: passwords arrive unescaped.
 
-use std::sync::Arc;
-
 use percent_encoding::percent_decode_str;
 
 use super::Backend;
 use super::deployment::{Access, Address, Deployment, Sentinel, Tls, Topology};
+use super::source::Source;
 
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
-
-/// How certificates and keys begin.
-const BEGIN: &[u8] = b"-----BEGIN ";
 
 /// What a URL is about before its query has been read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,7 +44,7 @@ pub(super) fn parse(url: &str) -> Result<Backend, String> {
 fn featured(deployment: Deployment) -> Result<Deployment, String> {
     let tls = deployment.access.tls.as_ref();
     let needs = [
-        (tls.is_some(), cfg!(feature = "tls"), "TLS", "tls"),
+        (tls.is_some(), cfg!(feature = "tls-no-provider"), "TLS", "tls"),
         (
             tls.is_some_and(|tls| tls.insecure),
             cfg!(feature = "tls-insecure"),
@@ -56,7 +52,7 @@ fn featured(deployment: Deployment) -> Result<Deployment, String> {
             "tls-insecure",
         ),
         (
-            deployment.topology == Topology::Cluster,
+            matches!(deployment.topology, Topology::Cluster),
             cfg!(feature = "cluster"),
             "a cluster",
             "cluster",
@@ -97,10 +93,10 @@ fn servers(rest: &str, kind: Kind, tls: bool) -> Result<Deployment, String> {
     } else {
         Topology::Standalone
     };
-    if topology == Topology::Cluster && access.db != 0 {
+    if matches!(topology, Topology::Cluster) && access.db != 0 {
         return Err("a cluster has only the database 0".to_owned());
     }
-    if topology == Topology::Standalone && addresses.len() > 1 {
+    if matches!(topology, Topology::Standalone) && addresses.len() > 1 {
         return Err("several hosts are the nodes of a cluster (`?cluster=true`) or the sentinels \
                     of a master (`redis+sentinel://`)"
             .to_owned());
@@ -129,11 +125,14 @@ fn log_in(access: &mut Access, login: Option<&str>) {
     if let Some(login) = login {
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
         access.username = decoded(user);
-        access.password = decoded(password);
+        access.password = decoded(password).map(Source::text);
     }
 }
 
 fn unix(rest: &str) -> Result<Deployment, String> {
+    if !cfg!(unix) {
+        return Err("this system has no sockets in files: write `redis://host:6379/0`".to_owned());
+    }
     // As some clients write it: `unix://user:password@/run/redis.sock`.
     // It ends as late as it can, so that nothing of a password is taken for a path.
     let place = rest.split('?').next().unwrap_or_default();
@@ -225,14 +224,14 @@ fn apply(access: &mut Access, query: &str) -> Result<Asked, String> {
         match name {
             "db" => access.db = number(value)?,
             "user" | "username" => access.username = decoded(value),
-            "pass" | "password" => access.password = decoded(value),
+            "pass" | "password" => access.password = decoded(value).map(Source::text),
             "protocol" => access.resp2 = matches!(value, "2" | "resp2"),
             "ssl" | "tls" if is_true(value) => {
                 access.tls.get_or_insert_default();
             }
             "cluster" => asked.cluster = is_true(value),
             "sentinel_username" => asked.sentinel.username = decoded(value),
-            "sentinel_password" => asked.sentinel.password = decoded(value),
+            "sentinel_password" => asked.sentinel.password = decoded(value).map(Source::text),
             "sentinel_master" | "service_name" => asked.master = decoded(value),
             "ssl_cert_reqs" => tls.insecure = verifies_nobody(value)?,
             "ssl_ca_certs" => tls.ca = Some(file(name, value)?),
@@ -267,23 +266,8 @@ fn verifies_nobody(value: &str) -> Result<bool, String> {
     }
 }
 
-fn file(name: &str, path: &str) -> Result<Arc<[u8]>, String> {
-    let path = decoded(path).unwrap_or_default();
-    read(&path).map_err(|problem| format!("`{name}`: {problem}"))
-}
-
-/// A file of certificates.
-pub(super) fn read(path: &str) -> Result<Arc<[u8]>, String> {
-    let cannot = |error: &dyn std::fmt::Display| format!("`{path}` cannot be read: {error}");
-    // A pipe may never end.
-    if !std::fs::metadata(path).map_err(|error| cannot(&error))?.is_file() {
-        return Err(cannot(&"it is no file"));
-    }
-    let bytes = std::fs::read(path).map_err(|error| cannot(&error))?;
-    if !bytes.windows(BEGIN.len()).any(|window| window == BEGIN) {
-        return Err(format!("`{path}` holds nothing in PEM"));
-    }
-    Ok(bytes.into())
+fn file(name: &str, path: &str) -> Result<Source, String> {
+    Source::pem(decoded(path).unwrap_or_default()).map_err(|problem| format!("`{name}`: {problem}"))
 }
 
 /// Percent-decodes; text that is no valid escape, such as raw base64, stays as it is.
@@ -300,13 +284,20 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_is_refused_where_the_system_has_none() {
+        let refused = refused("unix:///run/redis.sock");
+        assert_eq!(refused.is_none(), cfg!(unix), "{refused:?}");
+    }
+
+    #[test]
     fn what_a_build_has_no_code_for_names_the_feature() {
         let ca = "redis://h?ssl=true&ssl_cert_reqs=none";
+        let tls = cfg!(feature = "tls-no-provider");
         for (url, feature, there) in [
-            ("rediss://h", "tls", cfg!(feature = "tls")),
-            ("redis://h?ssl=true", "tls", cfg!(feature = "tls")),
-            ("rediss+cluster://h", "tls", cfg!(feature = "tls")),
-            (ca, "tls-insecure", cfg!(feature = "tls-insecure") || !cfg!(feature = "tls")),
+            ("rediss://h", "tls", tls),
+            ("redis://h?ssl=true", "tls", tls),
+            ("rediss+cluster://h", "tls", tls),
+            (ca, "tls-insecure", cfg!(feature = "tls-insecure") || !tls),
             ("redis+cluster://h", "cluster", cfg!(feature = "cluster")),
             ("redis://h?cluster=true", "cluster", cfg!(feature = "cluster")),
             ("redis+sentinel://h/m", "sentinel", cfg!(feature = "sentinel")),

@@ -1,14 +1,19 @@
 //! The environment.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::deployment::{Access, Address, Deployment, Topology};
-use super::{Backend, Local, url};
+use super::deployment::{Access, Address, Deployment, Sentinel, Topology};
+use super::source::Source;
+use super::{Backend, Local, Origin, duration, url};
 use crate::error::{Error, Result};
 
 /// The most lanes a cache keeps: more are slower, because each driver then sends smaller batches.
 const MAX_LANES: usize = 8;
+
+/// Each of them can switch the cache off.
+const SWITCHES: [&str; 2] = ["REDIS_ENABLED", "ENABLE_REDIS_CACHE"];
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// The environment, one reader a kind of value. An empty variable counts as unset.
 pub(super) struct Vars<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
@@ -20,9 +25,15 @@ impl Vars<'_> {
         (!value.is_empty()).then(|| value.to_owned())
     }
 
-    pub(super) fn switched_off(&self) -> Result<bool> {
-        let switches = [self.switch("REDIS_ENABLED")?, self.switch("ENABLE_REDIS_CACHE")?];
-        Ok(switches.contains(&Some(false)))
+    /// The switch that says so, where one does.
+    pub(super) fn switched_off(&self) -> Result<Option<&'static str>> {
+        let mut off = None;
+        for name in SWITCHES.into_iter().rev() {
+            if self.switch(name)? == Some(false) {
+                off = Some(name);
+            }
+        }
+        Ok(off)
     }
 
     fn switch(&self, name: &str) -> Result<Option<bool>> {
@@ -35,7 +46,9 @@ impl Vars<'_> {
     /// A switch, or how long a copy may be used.
     pub(super) fn local(&self, name: &str) -> Result<Local> {
         let Some(value) = self.text(name) else { return Ok(Local::AsWritten) };
-        match (switch(&value), span(&value)) {
+        // A plain number would be taken for a switch.
+        let most = value.parse::<u64>().is_err().then(|| duration::parse(&value, SECOND)).flatten();
+        match (switch(&value), most) {
             (Some(true), _) => Ok(Local::All(Duration::MAX)),
             (Some(false), _) => Ok(Local::Never),
             (None, Some(most)) if !most.is_zero() => Ok(Local::All(most)),
@@ -43,27 +56,28 @@ impl Vars<'_> {
         }
     }
 
-    /// Where the store is, and whether nothing at all was said about it.
-    pub(super) fn backend(&self) -> Result<(Backend, bool)> {
+    /// Where the store is, and what says so.
+    pub(super) fn backend(&self) -> Result<(Backend, Origin)> {
         if let Some(url) = self.text("REDIS_URL") {
             let backend = url::parse(&url).map_err(|p| Error::config("REDIS_URL", p))?;
-            return Ok((self.with_files(self.with_sentinel(backend))?, false));
+            return Ok((self.completed(backend, "REDIS_URL")?, Origin::Variable("REDIS_URL")));
         }
         if let Some(host) = self.text("REDIS_HOST") {
-            return Ok((self.with_files(self.parts(&host)?)?, false));
+            return Ok((self.parts(&host)?, Origin::Variable("REDIS_HOST")));
         }
-        let on = self.switch("REDIS_ENABLED")?.or(self.switch("ENABLE_REDIS_CACHE")?);
-        if on.is_some() {
-            return Ok((self.with_files(self.parts("127.0.0.1")?)?, false));
+        for name in SWITCHES {
+            if self.switch(name)?.is_some() {
+                return Ok((self.parts("127.0.0.1")?, Origin::Variable(name)));
+            }
         }
-        Ok((Backend::Memory, true))
+        Ok((Backend::Memory, Origin::Nothing))
     }
 
     fn parts(&self, host: &str) -> Result<Backend> {
         if host.contains("://") || host.contains('@') {
             let url = if host.contains("://") { host.into() } else { format!("redis://{host}") };
             let backend = url::parse(&url).map_err(|p| Error::config("REDIS_HOST", p))?;
-            return Ok(self.with_credentials(self.with_sentinel(backend)));
+            return self.completed(backend, "REDIS_HOST");
         }
         // The host may bring its port, as in a list of brokers; an IPv6 address has more colons.
         let with_port = host.matches(':').count() == 1 || host.starts_with('[');
@@ -77,43 +91,70 @@ impl Vars<'_> {
             .map_err(|_| Error::config("REDIS_DB", "no server has that many databases"))?;
         let access = Access { db: db.into(), ..Access::default() };
         let deployment = Deployment::standalone(Address::Tcp(host, port), access);
-        Ok(self.with_credentials(Backend::Redis(Box::new(deployment))))
+        self.completed(Backend::Redis(Box::new(deployment)), "REDIS_HOST")
     }
 
-    /// Adds `REDIS_USERNAME` and `REDIS_PASSWORD`, taken literally, where the URL has none.
-    fn with_credentials(&self, backend: Backend) -> Backend {
-        let Backend::Redis(mut deployment) = backend else { return backend };
-        let access = &mut deployment.access;
-        if access.password.is_none() {
-            access.username = self.text("REDIS_USERNAME").or(access.username.take());
-            access.password = self.secret("REDIS_PASSWORD");
+    /// Adds the logins and certificates of variables to what `place` says.
+    fn completed(&self, backend: Backend, place: &str) -> Result<Backend> {
+        let Backend::Redis(mut deployment) = backend else { return Ok(backend) };
+        self.add_login(&mut deployment.access, place)?;
+        if let Topology::Sentinel(sentinel) = &mut deployment.topology {
+            self.add_sentinel(sentinel)?;
         }
-        Backend::Redis(deployment)
+        self.add_files(&mut deployment.access)?;
+        Ok(Backend::Redis(deployment))
+    }
+
+    /// Adds `REDIS_USERNAME` and `REDIS_PASSWORD`, taken literally, where `place` has none.
+    fn add_login(&self, access: &mut Access, place: &str) -> Result<()> {
+        if access.username.is_none() {
+            access.username = self.text("REDIS_USERNAME");
+        }
+        let password = self.password("REDIS_PASSWORD", "REDIS_PASSWORD_FILE")?;
+        if access.password.is_some() && password.is_some() {
+            tracing::warn!("the password in {place} is used, and the one beside it is not");
+        }
+        access.password = access.password.take().or(password);
+        Ok(())
     }
 
     /// Adds the login of the sentinels, where the URL has none.
-    fn with_sentinel(&self, backend: Backend) -> Backend {
-        let Backend::Redis(mut deployment) = backend else { return backend };
-        if let Topology::Sentinel(sentinel) = &mut deployment.topology
-            && sentinel.password.is_none()
-        {
-            sentinel.username = self.text("REDIS_SENTINEL_USERNAME").or(sentinel.username.take());
-            sentinel.password = self.secret("REDIS_SENTINEL_PASSWORD");
+    fn add_sentinel(&self, sentinel: &mut Sentinel) -> Result<()> {
+        let names = ["REDIS_SENTINEL_PASSWORD", "REDIS_SENTINEL_PASSWORD_FILE"];
+        if sentinel.username.is_none() {
+            sentinel.username = self.text("REDIS_SENTINEL_USERNAME");
         }
-        Backend::Redis(deployment)
+        let password = self.password(names[0], names[1])?;
+        sentinel.password = sentinel.password.take().or(password);
+        Ok(())
+    }
+
+    /// A password, or the file that it is in.
+    fn password(&self, literal: &str, file: &str) -> Result<Option<Source>> {
+        match (self.secret(literal), self.text(file)) {
+            (Some(_), Some(_)) => Err(Error::config(
+                file,
+                format_args!("{literal} is set too: leave one of them out"),
+            )),
+            (Some(secret), None) => Ok(Some(Source::text(secret))),
+            (None, Some(path)) => {
+                Source::secret(path).map(Some).map_err(|problem| Error::config(file, problem))
+            }
+            (None, None) => Ok(None),
+        }
     }
 
     /// Adds the certificates, where the connection has use for them.
-    fn with_files(&self, backend: Backend) -> Result<Backend> {
-        let Backend::Redis(mut deployment) = backend else { return Ok(backend) };
-        let ca = self.file("REDIS_TLS_CA")?;
-        let client = match (self.file("REDIS_TLS_CERT")?, self.file("REDIS_TLS_KEY")?) {
+    fn add_files(&self, access: &mut Access) -> Result<()> {
+        let ca = self.certificates("REDIS_TLS_CA")?;
+        let pair = (self.certificates("REDIS_TLS_CERT")?, self.certificates("REDIS_TLS_KEY")?);
+        let client = match pair {
             (Some(certificate), Some(key)) => Some([certificate, key]),
             (None, None) => None,
             (None, _) => return Err(Error::config("REDIS_TLS_CERT", "belongs to REDIS_TLS_KEY")),
             (_, None) => return Err(Error::config("REDIS_TLS_KEY", "belongs to REDIS_TLS_CERT")),
         };
-        match &mut deployment.access.tls {
+        match &mut access.tls {
             Some(tls) => {
                 tls.ca = tls.ca.take().or(ca);
                 tls.client = tls.client.take().or(client);
@@ -124,12 +165,12 @@ impl Vars<'_> {
             ),
             None => {}
         }
-        Ok(Backend::Redis(deployment))
+        Ok(())
     }
 
-    fn file(&self, name: &str) -> Result<Option<Arc<[u8]>>> {
+    fn certificates(&self, name: &str) -> Result<Option<Source>> {
         let Some(path) = self.text(name) else { return Ok(None) };
-        url::read(&path).map(Some).map_err(|problem| Error::config(name, problem))
+        Source::pem(path).map(Some).map_err(|problem| Error::config(name, problem))
     }
 
     /// Literal: quotes and blanks may belong to it.
@@ -164,11 +205,34 @@ impl Vars<'_> {
     }
 
     pub(super) fn seconds(&self, name: &str, default: Duration) -> Result<Duration> {
-        Ok(Duration::from_secs(self.positive(name, default.as_secs())?))
+        self.time(name, default, SECOND, "seconds").and_then(|time| is_positive(name, time))
     }
 
     pub(super) fn millis(&self, name: &str, default: Duration) -> Result<Duration> {
-        Ok(Duration::from_millis(self.positive(name, default.as_millis() as u64)?))
+        let unit = Duration::from_millis(1);
+        self.time(name, default, unit, "milliseconds").and_then(|time| is_positive(name, time))
+    }
+
+    /// As [`Vars::seconds`], or zero.
+    pub(super) fn seconds_or_never(&self, name: &str, default: Duration) -> Result<Duration> {
+        self.time(name, default, SECOND, "seconds")
+    }
+
+    /// A time as in attributes, or a plain number of `unit`.
+    fn time(
+        &self,
+        name: &str,
+        default: Duration,
+        unit: Duration,
+        called: &str,
+    ) -> Result<Duration> {
+        let Some(value) = self.text(name) else { return Ok(default) };
+        duration::parse(&value, unit).ok_or_else(|| {
+            let shown: String = value.chars().take(40).collect();
+            let expected =
+                format!("expected a time as in `1h30m` or `250ms`, or a number of {called}");
+            Error::config(name, format_args!("{expected}, found `{shown}`"))
+        })
     }
 
     pub(super) fn bytes(&self, name: &str, default: usize) -> Result<usize> {
@@ -187,25 +251,14 @@ impl Vars<'_> {
     }
 }
 
+fn is_positive(name: &str, time: Duration) -> Result<Duration> {
+    if time.is_zero() { Err(Error::config(name, "must be greater than zero")) } else { Ok(time) }
+}
+
 fn switch(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
         "false" | "0" | "no" | "off" => Some(false),
-        _ => None,
-    }
-}
-
-/// `10s`, with the units of the attribute.
-fn span(value: &str) -> Option<Duration> {
-    let unit = value.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = (value[..unit].parse::<u64>().ok()?, value[unit..].trim());
-    let seconds = |each: u64| number.checked_mul(each).map(Duration::from_secs);
-    match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => seconds(1),
-        "m" => seconds(60),
-        "h" => seconds(60 * 60),
-        "d" => seconds(24 * 60 * 60),
         _ => None,
     }
 }

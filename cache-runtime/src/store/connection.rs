@@ -8,6 +8,7 @@
 //! redialled by its keeper.
 //! One more lane listens: whatever must hear of changes reads through it, and nothing else does.
 
+mod connect;
 mod dial;
 pub(crate) mod epoch;
 mod health;
@@ -16,6 +17,7 @@ mod home;
 mod keeper;
 mod listening;
 mod meet;
+#[cfg(feature = "tls-no-provider")]
 mod tls;
 mod writes;
 
@@ -26,7 +28,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwapOption, Guard};
-use deadpool_redis::Pool;
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{self, ProtocolVersion, RedisResult, Value};
 use tokio::sync::{Notify, watch};
@@ -37,6 +38,11 @@ use crate::background;
 use crate::clock::{self, Coarse};
 use crate::config::{Config, Part, Server};
 use crate::near::Marks;
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+pub(crate) use connect::Connector;
+#[cfg(feature = "cluster")]
+pub(crate) use connect::Link;
+use dial::Pool;
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(crate) use dial::aside;
 pub(crate) use epoch::Epoch;
@@ -75,6 +81,8 @@ pub(crate) struct Lane {
     number: u64,
     born: Instant,
     connection: MultiplexedConnection,
+    /// Keeps the connection driven for as long as somebody uses the lane.
+    _link: connect::Link,
     strikes: AtomicU32,
     gone: Arc<Notify>,
     /// Why its connection came to an end, where it did.
@@ -209,7 +217,8 @@ impl Lanes {
         ears: Arc<Ears>,
         cluster: Arc<Epoch>,
     ) -> Result<Self, String> {
-        let pool = |protocol| dial::pool(server, config, protocol, None);
+        let connector = connect::Connector::new(server, config)?;
+        let pool = |protocol| dial::pool(&connector, config, protocol, None);
         let slot = || Slot {
             lane: ArcSwapOption::empty(),
             started: AtomicBool::new(false),
@@ -221,7 +230,7 @@ impl Lanes {
         Ok(Self {
             server: server.clone(),
             slots: (0..config.pool_size + 2).map(|_| slot()).collect(),
-            listening: dial::pool(server, config, ProtocolVersion::RESP3, Some(ears.clone()))?,
+            listening: dial::pool(&connector, config, ProtocolVersion::RESP3, Some(ears.clone()))?,
             home: Home::default(),
             ears,
             heard: AtomicU64::new(0),
@@ -572,10 +581,11 @@ impl Drop for Lanes {
 }
 
 impl Lanes {
-    /// A connection that is up, for questions beside the calls.
+    /// A connection that is up, for questions beside the calls: where it only listens, that one.
     #[cfg(feature = "cluster")]
     pub(crate) fn connection(&self) -> Option<MultiplexedConnection> {
-        self.any_lane().map(|lane| lane.connection())
+        let listener = || self.lane(self.listener());
+        self.any_lane().or_else(listener).map(|lane| lane.connection())
     }
 
     pub(crate) fn is_retired(&self) -> bool {

@@ -10,6 +10,8 @@ mod cluster;
 mod sentinel;
 #[cfg(feature = "cluster")]
 mod slots;
+#[cfg(feature = "cluster")]
+mod survey;
 
 use std::ops::Deref;
 use std::sync::Arc;

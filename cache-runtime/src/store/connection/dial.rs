@@ -3,31 +3,29 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use deadpool_redis::redis::io::tcp::socket2::TcpKeepalive;
-#[cfg(any(feature = "cluster", feature = "sentinel"))]
-use deadpool_redis::redis::{self, aio::MultiplexedConnection};
-use deadpool_redis::redis::{
-    AsyncConnectionConfig, ConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisResult, Value,
-};
-use deadpool_redis::{Connection, Manager, Pool, PoolConfig, Runtime, Timeouts};
+use deadpool::Runtime;
+use deadpool::managed::{self, Metrics, PoolConfig, RecycleError, RecycleResult, Timeouts};
+use deadpool_redis::redis::{AsyncConnectionConfig, ProtocolVersion, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::{Anchor, Ears, Lane, Lanes, tls};
+use super::connect::{Connector, Link, Undialled};
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
-use super::{meet, told};
+use super::meet;
+use super::{Anchor, Ears, Lane, Lanes};
 use crate::background;
-use crate::config::{Config, Part, Server};
+use crate::config::{Config, Part};
 use crate::store::redis::{Asks, gather, watch};
-
-/// After so much silence the kernel asks whether a connection is there. Lanes are asked sooner; what
-/// asks sentinels and nodes where the data is may be silent for longer.
-const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// How many lanes there have been.
 static DIALLED: AtomicU64 = AtomicU64::new(0);
+
+pub(super) type Pool = managed::Pool<Dialler>;
+
+/// One of a pool, for a lane.
+pub(super) type Connection = managed::Object<Dialler>;
 
 pub(super) type Dialled = Result<(Connection, Arc<Lane>), String>;
 
@@ -71,6 +69,7 @@ impl Lanes {
             number: DIALLED.fetch_add(1, Ordering::Relaxed),
             born: Instant::now(),
             connection: met.connection,
+            _link: Link::clone(&met.object),
             strikes: AtomicU32::new(0),
             gone,
             why: OnceLock::new(),
@@ -86,19 +85,18 @@ impl Lanes {
 }
 
 pub(super) fn pool(
-    server: &Server,
+    connector: &Arc<Connector>,
     config: &Config,
     protocol: ProtocolVersion,
     ears: Option<Arc<Ears>>,
 ) -> Result<Pool, String> {
     let options = match ears {
-        Some(ears) => options(config).set_push_sender(move |push| {
+        Some(ears) => options().set_push_sender(move |push| {
             ears.push(&push);
             Ok::<_, Infallible>(())
         }),
-        None => options(config),
+        None => options(),
     };
-    let manager = info(server, protocol).and_then(|info| Manager::new_with_config(info, options));
     let timeouts = Timeouts {
         wait: Some(config.connect_timeout),
         create: Some(config.connect_timeout),
@@ -106,48 +104,46 @@ pub(super) fn pool(
     };
     // One more than the lanes: bulk work has a connection of its own.
     let sizes = PoolConfig { max_size: config.pool_size + 1, timeouts, ..PoolConfig::default() };
-    let manager = manager.map_err(|error| error.to_string())?;
-    let builder = Pool::builder(manager).config(sizes).runtime(Runtime::Tokio1);
+    let dialler = Dialler { connector: connector.clone(), protocol, options };
+    let builder = Pool::builder(dialler).config(sizes).runtime(Runtime::Tokio1);
     builder.build().map_err(|error| error.to_string())
 }
 
-fn info(server: &Server, protocol: ProtocolVersion) -> RedisResult<ConnectionInfo> {
-    let access = &server.access;
-    // The database is chosen later, so that it is known which step has failed; and without
-    // `CLIENT SETINFO`, at which some proxies hang up.
-    let login = RedisConnectionInfo::default().set_protocol(protocol);
-    let mut login = login.set_skip_set_lib_name();
-    if let Some(username) = &access.username {
-        login = login.set_username(username);
-    }
-    if let Some(password) = &access.password {
-        login = login.set_password(password);
-    }
-    let info = tls::place(server)?.set_redis_settings(login);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
-    let tcp = info.tcp_settings().clone().set_nodelay(true).set_keepalive(keepalive);
-    Ok(info.set_tcp_settings(tcp))
+/// Makes the connections of a pool.
+pub(super) struct Dialler {
+    connector: Arc<Connector>,
+    protocol: ProtocolVersion,
+    options: AsyncConnectionConfig,
 }
 
-fn options(config: &Config) -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(config.connect_timeout))
-        // Deadlines are ours: they differ from call to call, and run on the private clock.
-        .set_response_timeout(None)
-        .set_pipeline_buffer_size(1024)
+impl managed::Manager for Dialler {
+    type Type = Link;
+    type Error = Undialled;
+
+    async fn create(&self) -> Result<Link, Undialled> {
+        self.connector.connect(self.protocol, self.options.clone()).await
+    }
+
+    async fn recycle(&self, _: &mut Link, _: &Metrics) -> RecycleResult<Undialled> {
+        Err(RecycleError::message("a lane that was left is not used again"))
+    }
+}
+
+/// Deadlines are ours: they differ from call to call, and run on the private clock.
+fn options() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(1024)
 }
 
 /// A connection outside the lanes, to ask where the data is; `pushed` is called for each push. In RESP2
 /// there are none.
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(crate) async fn aside(
-    server: &Server,
-    config: &Config,
+    connector: &Connector,
     pushed: impl Fn() + Clone + Send + Sync + 'static,
-) -> Result<(MultiplexedConnection, bool), String> {
+) -> Result<(Link, bool), String> {
     let dial = async |resp3| {
         let protocol = if resp3 { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
-        let mut options = options(config);
+        let mut options = options();
         if resp3 {
             let pushed = pushed.clone();
             options = options.set_push_sender(move |_| {
@@ -155,15 +151,16 @@ pub(crate) async fn aside(
                 Ok::<_, Infallible>(())
             });
         }
-        let client = redis::Client::open(info(server, protocol)?)?;
-        client.get_multiplexed_async_connection_with_config(&options).await
+        connector.connect(protocol, options).await
     };
-    let first = dial(!server.access.resp2).await;
+    let resp2 = connector.resp2.load(Ordering::Relaxed);
+    let first = dial(!resp2).await;
     let (dialled, resp3) = match first {
-        Err(error) if !server.access.resp2 && meet::refuses_hello(&error) => {
-            (dial(false).await, false)
-        }
-        first => (first, !server.access.resp2),
+        Err(ended) if !resp2 && meet::refuses_hello(&ended.error) => (dial(false).await, false),
+        first => (first, !resp2),
     };
-    dialled.map(|connection| (connection, resp3)).map_err(|error| told(&error))
+    if !resp3 && dialled.is_ok() {
+        connector.resp2.store(true, Ordering::Relaxed);
+    }
+    dialled.map(|link| (link, resp3)).map_err(|ended| ended.to_string())
 }

@@ -4,10 +4,9 @@ use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use deadpool_redis::Connection;
 use futures_util::future::{Either, FutureExt, select};
 
-use super::dial::Dialled;
+use super::dial::{Connection, Dialled};
 use super::{Lane, Lanes};
 use crate::entry::EntryId;
 

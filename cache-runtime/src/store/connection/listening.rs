@@ -64,16 +64,11 @@ impl Ears {
     pub(crate) fn push(&self, push: &PushInfo) {
         match (&push.kind, &push.data[..]) {
             (PushKind::Invalidate, [Value::Array(names)]) => {
-                let listeners = self.listeners();
                 for name in names {
                     let Value::BulkString(name) = name else { continue };
                     self.marks.touch(name);
-                    if let Ok(name) = std::str::from_utf8(name)
-                        && let Some(changes) = listeners.get(name)
-                    {
-                        for change in changes {
-                            change.notify_one();
-                        }
+                    if let Ok(name) = std::str::from_utf8(name) {
+                        self.wake(name);
                     }
                 }
             }
@@ -91,7 +86,16 @@ impl Ears {
 
     /// Has all who listen look for themselves.
     pub(crate) fn wake_all(&self) {
-        for change in self.listeners().values().flatten() {
+        let changes: Vec<_> = self.listeners().values().flatten().cloned().collect();
+        for change in &changes {
+            change.notify_one();
+        }
+    }
+
+    /// Wakers are the executor's code, which must not be run under the lock.
+    fn wake(&self, name: &str) {
+        let changes = self.listeners().get(name).cloned();
+        for change in changes.iter().flatten() {
             change.notify_one();
         }
     }
@@ -157,6 +161,34 @@ mod tests {
         assert!(heard(&one) && heard(&other));
         ears.push(&push(PushKind::Disconnection, vec![]));
         assert!(heard(&one) && heard(&other));
+    }
+
+    /// Wakes nobody, and listens itself.
+    struct Listens(Arc<Ears>);
+
+    impl std::task::Wake for Listens {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.listen(&Key::named("other")));
+        }
+    }
+
+    #[test]
+    fn wakers_may_listen_themselves() {
+        let ears = Arc::new(Ears::new(Arc::new(Marks::new(0))));
+        let (done, is_done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let listening = ears.listen(&Key::named("one"));
+            let waker = Waker::from(Arc::new(Listens(ears.clone())));
+            let names = Value::Array(vec![Value::BulkString(b"one".to_vec())]);
+            for data in [names, Value::Nil] {
+                let mut changed = std::pin::pin!(listening.changed());
+                assert!(changed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+                ears.push(&push(PushKind::Invalidate, vec![data]));
+                assert!(changed.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+            }
+            done.send(()).expect("the test waits");
+        });
+        is_done.recv_timeout(Duration::from_secs(10)).expect("no waker is run under the lock");
     }
 
     #[test]

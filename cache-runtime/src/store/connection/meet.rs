@@ -4,10 +4,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use deadpool::managed::PoolError;
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{self, ErrorKind, RedisError, Value};
-use deadpool_redis::{Connection, PoolError};
 
+use super::connect::{Step, Undialled};
+use super::dial::Connection;
 use super::heartbeat::is_master;
 use super::{Lanes, told, writes};
 use crate::clock::Coarse;
@@ -97,7 +99,7 @@ impl Lanes {
     async fn meet_without(&self, index: usize, spared: u8) -> Result<Met, Ended> {
         let listens = index == self.listener();
         let object = self.connect(listens, spared).await?;
-        let connection = (*object).clone();
+        let connection = object.connection();
         let mut steps = Steps { connection, began: Instant::now(), limit: self.connect_timeout };
         let sent = Coarse::now();
         match self.greet(&mut steps, listens, spared).await {
@@ -137,28 +139,23 @@ impl Lanes {
         let resp2 = spared & HELLO != 0;
         let pool = if listens { &self.listening } else { &self.pools[usize::from(resp2)] };
         let login = if resp2 && !listens { "`AUTH`" } else { "`HELLO`" };
-        let error = match pool.get().await {
+        let late = || format!("no connection, or no answer to {login}, in time");
+        let Undialled { step, error } = match pool.get().await {
             Ok(object) => return Ok(object),
-            Err(PoolError::Backend(error)) => error,
-            Err(PoolError::Timeout(_)) => {
-                let why = format!("no connection, or no answer to {login}, in time");
-                return Err(Ended { why, without: NEEDED });
-            }
+            Err(PoolError::Backend(undialled)) => undialled,
+            Err(PoolError::Timeout(_)) => return Err(Ended { why: late(), without: NEEDED }),
             Err(error) => return Err(Ended { why: error.to_string(), without: NEEDED }),
         };
-        let without = if !listens && refuses_hello(&error) { HELLO } else { NEEDED };
-        if !error.is_io_error() {
-            return Err(Ended::at(login, &told(&error), without));
-        }
-        let tls = self.server.access.tls.is_some();
-        let text = told(&error);
-        Err(match is_hang_up(&error) {
-            true if tls && text.contains("handshake") => Ended::at("TLS", &text, NEEDED),
-            true => Ended::at(login, &hung_up(&error), without),
-            false if tls && !error.is_connection_refusal() && !error.is_timeout() => {
-                Ended::at("TLS", &text, NEEDED)
+        Err(match step {
+            _ if error.is_timeout() => Ended { why: late(), without: NEEDED },
+            Step::Connecting => Ended::at("connecting", &told(&error), NEEDED),
+            #[cfg(feature = "tls-no-provider")]
+            Step::Tls => Ended::at("TLS", &told(&error), NEEDED),
+            Step::Login => {
+                let without = if !listens && refuses_hello(&error) { HELLO } else { NEEDED };
+                let hung_up = is_hang_up(&error).then(|| hung_up(&error));
+                Ended::at(login, &hung_up.unwrap_or_else(|| told(&error)), without)
             }
-            false => Ended::at("connecting", &text, NEEDED),
         })
     }
 

@@ -1,42 +1,215 @@
-//! Where a server is, for the client: with the certificates, where it is met over TLS.
+//! TLS with a configuration of our own.
+//!
+//! The provider of cryptography is handed to each configuration. The default of the process belongs to
+//! the application: whoever sets one first keeps others from it.
 
-use deadpool_redis::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult};
+use std::io;
+use std::sync::{Arc, OnceLock};
 
-use crate::config::{Address, Server};
+use rustls::client::WantsClientCert;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-/// The server's address, without a login.
-pub(super) fn place(server: &Server) -> RedisResult<ConnectionInfo> {
-    let (host, port) = match &server.address {
-        Address::Unix(path) => return ConnectionAddr::Unix(path.into()).into_connection_info(),
-        Address::Tcp(host, port) => (host, *port),
-    };
-    #[cfg(feature = "tls")]
-    if let Some(tls) = &server.access.tls {
-        return over_tls(host, port, tls);
-    }
-    ConnectionAddr::Tcp(host.clone(), port).into_connection_info()
+use crate::config::{Source, Tls};
+
+/// How servers are met, by the certificates of the moment.
+#[derive(Clone)]
+pub(super) struct Client {
+    pems: Pems,
+    config: Arc<ClientConfig>,
 }
 
-#[cfg(feature = "tls")]
-fn over_tls(host: &str, port: u16, tls: &crate::config::Tls) -> RedisResult<ConnectionInfo> {
-    use deadpool_redis::redis::{Client, ClientTlsConfig, TlsCertificates};
+/// What was given as PEM.
+#[derive(Clone, PartialEq, Eq)]
+struct Pems {
+    ca: Option<Arc<[u8]>>,
+    client: Option<[Arc<[u8]>; 2]>,
+}
 
-    // Without one, the first connection would panic. Whoever has chosen another keeps it.
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+impl Client {
+    /// Says what is wrong with the certificates; asks neither for the system's nor for a provider that
+    /// is still to be installed.
+    pub(super) fn check(tls: &Tls) -> Result<(), String> {
+        let pems = Pems::read(tls)?;
+        let Some(provider) = provider() else { return Ok(()) };
+        configured(tls, &pems, &provider, || Ok(Arc::new(RootCertStore::empty()))).map(drop)
     }
-    let address = ConnectionAddr::TcpTls {
-        host: host.to_owned(),
-        port,
-        insecure: tls.insecure,
-        tls_params: None,
+
+    /// Reads files of certificates, and the system's the first time: blocks. Where nothing has changed
+    /// the configuration stays the same one, and resumes sessions.
+    pub(super) fn current(tls: &Tls, before: Option<&Self>) -> Result<Self, String> {
+        let pems = Pems::read(tls)?;
+        if let Some(before) = before.filter(|before| before.pems == pems) {
+            return Ok(before.clone());
+        }
+        let provider = provider().ok_or(
+            "TLS has no provider of cryptography: turn on the feature `tls` of the crate \
+             `cache-runtime`, or install a default provider of rustls",
+        )?;
+        let config = configured(tls, &pems, &provider, of_the_system)?;
+        Ok(Self { pems, config: Arc::new(config) })
+    }
+
+    pub(super) async fn meet(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        TlsConnector::from(self.config.clone()).connect(name, stream).await
+    }
+}
+
+impl Pems {
+    fn read(tls: &Tls) -> Result<Self, String> {
+        let ca = tls.ca.as_ref().map(Source::certificates).transpose()?;
+        let client = match &tls.client {
+            Some([certificate, key]) => Some([certificate.certificates()?, key.certificates()?]),
+            None => None,
+        };
+        Ok(Self { ca, client })
+    }
+}
+
+/// Ours where one is built in, or else the one that the application has installed.
+#[cfg_attr(feature = "tls", expect(clippy::unnecessary_wraps))]
+fn provider() -> Option<Arc<CryptoProvider>> {
+    #[cfg(feature = "tls")]
+    return Some(Arc::new(rustls::crypto::ring::default_provider()));
+    #[cfg(not(feature = "tls"))]
+    return CryptoProvider::get_default().cloned();
+}
+
+#[cfg_attr(not(feature = "tls-insecure"), expect(unused_variables))]
+fn configured(
+    tls: &Tls,
+    pems: &Pems,
+    provider: &Arc<CryptoProvider>,
+    system: impl FnOnce() -> Result<Arc<RootCertStore>, String>,
+) -> Result<ClientConfig, String> {
+    let builder = ClientConfig::builder_with_provider(provider.clone());
+    let builder = builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
+    #[cfg(feature = "tls-insecure")]
+    if tls.insecure {
+        return with_client(insecure::anybody(builder, provider), pems);
+    }
+    let roots = pems.ca.as_deref().map_or_else(system, |ca| authorities(ca).map(Arc::new))?;
+    with_client(builder.with_root_certificates(roots), pems)
+}
+
+fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let added = certificate
+            .map_err(|e| e.to_string())
+            .and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()));
+        added.map_err(|error| format!("a certificate of an authority cannot be read: {error}"))?;
+    }
+    if roots.is_empty() {
+        return Err("there is no certificate among those of the authorities".to_owned());
+    }
+    Ok(roots)
+}
+
+/// Read once in a process. A file among them that cannot be read is no reason to do without the rest.
+fn of_the_system() -> Result<Arc<RootCertStore>, String> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    if let Some(roots) = ROOTS.get() {
+        return Ok(roots.clone());
+    }
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (_, ignored) = roots.add_parsable_certificates(found.certs);
+    let problem = found.errors.first().map(ToString::to_string).unwrap_or_default();
+    if roots.is_empty() {
+        return Err(format!(
+            "the system has no authorities whose certificates could be used; name a file of them by \
+             `REDIS_TLS_CA` ({problem})"
+        ));
+    }
+    if ignored > 0 || !found.errors.is_empty() {
+        tracing::warn!(
+            problem,
+            "some certificates of the system's authorities cannot be read: the others are used"
+        );
+    }
+    Ok(ROOTS.get_or_init(|| Arc::new(roots)).clone())
+}
+
+fn with_client(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    pems: &Pems,
+) -> Result<ClientConfig, String> {
+    let Some([certificate, key]) = &pems.client else { return Ok(builder.with_no_client_auth()) };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+    let chain = chain.map_err(|error| format!("our certificate cannot be read: {error}"))?;
+    let key = PrivateKeyDer::from_pem_slice(key);
+    let key = key.map_err(|error| format!("the key of our certificate cannot be read: {error}"))?;
+    let config = builder.with_client_auth_cert(chain, key);
+    config.map_err(|error| format!("our certificate cannot be used: {error}"))
+}
+
+#[cfg(feature = "tls-insecure")]
+mod insecure {
+    use std::sync::Arc;
+
+    use rustls::client::WantsClientCert;
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::{
+        ClientConfig, ConfigBuilder, DigitallySignedStruct, SignatureScheme, WantsVerifier,
     };
-    let client_tls = tls.client.as_ref().map(|[certificate, key]| ClientTlsConfig {
-        client_cert: certificate.to_vec(),
-        client_key: key.to_vec(),
-    });
-    let root_cert = tls.ca.as_ref().map(|ca| ca.to_vec());
-    let certificates = TlsCertificates { client_tls, root_cert };
-    let client = Client::build_with_tls(address, certificates)?;
-    Ok(client.get_connection_info().clone())
+
+    /// Takes anybody for the server.
+    pub(super) fn anybody(
+        builder: ConfigBuilder<ClientConfig, WantsVerifier>,
+        provider: &CryptoProvider,
+    ) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+        let anybody = Arc::new(Anybody(provider.signature_verification_algorithms));
+        builder.dangerous().with_custom_certificate_verifier(anybody)
+    }
+
+    #[derive(Debug)]
+    struct Anybody(WebPkiSupportedAlgorithms);
+
+    impl ServerCertVerifier for Anybody {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, rustls::Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.0.supported_schemes()
+        }
+    }
 }

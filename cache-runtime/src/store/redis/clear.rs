@@ -57,9 +57,7 @@ impl Redis {
         }
         // Also where there was nothing left to remove.
         self.marks.touch_all();
-        let same = |(now, then): (&Arc<Lanes>, &Arc<Lanes>)| Arc::ptr_eq(now, then);
-        let now = self.servers.all();
-        if now.len() != servers.len() || !now.iter().zip(&servers).all(same) {
+        if !are_the_same(&self.servers.all(), &servers) {
             // Something may have moved from where it was still to be looked for.
             return Err(Fault::Down);
         }
@@ -97,6 +95,13 @@ fn bulk_of(lanes: &Lanes) -> Option<Arc<crate::store::connection::Lane>> {
     lanes.lane(lanes.slot_of(0, true))
 }
 
+/// Whether they are the same servers, in whatever order: a cluster may list its nodes in another one each
+/// time that it is asked.
+fn are_the_same(now: &[Arc<Lanes>], then: &[Arc<Lanes>]) -> bool {
+    let is_there = |now: &Arc<Lanes>| then.iter().any(|then| Arc::ptr_eq(now, then));
+    now.len() == then.len() && now.iter().all(is_there)
+}
+
 /// A text of which no character has a meaning in a pattern.
 fn literally(text: &str) -> String {
     let escaped = text.chars().flat_map(|c| {
@@ -104,4 +109,29 @@ fn literally(text: &str) -> String {
         escape.into_iter().chain([c])
     });
     escaped.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Backend, Config};
+    use crate::near::Marks;
+
+    fn server() -> Arc<Lanes> {
+        let config = Config::redis("redis://127.0.0.1:1").expect("a well-formed URL");
+        let Backend::Redis(deployment) = &config.backend else { panic!("it is a server") };
+        let server = deployment.at(deployment.addresses[0].clone());
+        Arc::new(Lanes::new(&server, &config, Arc::new(Marks::new(0))).expect("lanes"))
+    }
+
+    #[test]
+    fn servers_are_the_same_in_another_order_and_not_where_one_was_replaced() {
+        let [one, two, three] = [server(), server(), server()];
+        let then = [one.clone(), two.clone()];
+        assert!(are_the_same(&[one.clone(), two.clone()], &then));
+        assert!(are_the_same(&[two.clone(), one.clone()], &then));
+        assert!(!are_the_same(&[one.clone(), three.clone()], &then));
+        assert!(!are_the_same(std::slice::from_ref(&one), &then));
+        assert!(!are_the_same(&[one, two, three], &then));
+    }
 }

@@ -1,27 +1,25 @@
 //! The nodes of a cluster, and which of them has what.
 //!
-//! Any node that answers is asked for the whole; where they differ, the highest epoch counts. They are
+//! Any node can be asked for the whole (`survey.rs`); where they differ, the highest epoch counts. They are
 //! asked anew when a node sends a command on to another or does not answer one, and again and again
 //! while one of them is down: its replica may have taken over. A client for clusters would do this too, but hides which
 //! node is meant: one that is frozen would hold up the calls that concern the others.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use deadpool_redis::redis::{self, Value};
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 
 use super::slots::{SLOTS, View, led_to, slot_of};
+use super::survey::{Known, Survey};
 use crate::background;
 use crate::config::{Address, Config, Deployment};
 use crate::near::Marks;
 use crate::store::Key;
-use crate::store::connection::{Ears, Epoch, Lanes, Listening, aside, told};
+use crate::store::connection::{Ears, Epoch, Lanes, Listening};
 
 /// How often it is seen whether a node is down.
 const LOOK: Duration = Duration::from_millis(250);
@@ -34,12 +32,6 @@ const STRAY: Duration = Duration::from_secs(60);
 
 /// The longest time between two questions while something is wrong, or copies are kept.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// For how long the answers of other nodes are waited for after the first.
-const OTHERS: Duration = Duration::from_millis(50);
-
-/// How many are asked at a time.
-const ASKED: usize = 8;
 
 /// Nobody has this slot.
 const NOBODY: u16 = u16::MAX;
@@ -83,6 +75,15 @@ impl Map {
         (0..SLOTS as u16).all(|slot| {
             let (here, there) = (self.of(slot), other.of(slot));
             here.map(|(address, _)| address) == there.map(|(address, _)| address)
+        })
+    }
+
+    /// Whether every slot is where a view has it.
+    fn is_of(&self, view: &View) -> bool {
+        view.ranges.iter().all(|(first, last, address)| {
+            let place = self.nodes.iter().position(|(known, _)| known == address);
+            let slots = &self.slots[usize::from(*first)..=usize::from(*last)];
+            place.is_some_and(|place| slots.iter().all(|slot| usize::from(*slot) == place))
         })
     }
 
@@ -216,7 +217,7 @@ impl Cluster {
 
     pub(super) async fn settled(self: &Arc<Self>, key: &Key) {
         if !self.started.swap(true, Ordering::AcqRel)
-            && background::spawn(survey(Arc::downgrade(self))).is_none()
+            && background::spawn(keep(Arc::downgrade(self))).is_none()
         {
             self.searched.send_replace(true);
         }
@@ -295,72 +296,27 @@ impl Cluster {
         map
     }
 
-    /// Whom to ask: first those that answer.
-    fn candidates(&self) -> Vec<(Address, Option<Arc<Lanes>>)> {
+    /// Asks the nodes who has what: those that have lanes, and others only where that does not do.
+    async fn ask(&self, survey: &mut Survey) -> Result<View, String> {
         let map = self.map.load_full();
-        let mut all: Vec<(Address, Option<Arc<Lanes>>)> = Vec::new();
-        let known = map.iter().flat_map(|map| &map.nodes);
-        let (up, down): (Vec<_>, Vec<_>) = known.partition(|(_, lanes)| !lanes.is_down());
-        all.extend(up.into_iter().map(|(address, lanes)| (address.clone(), Some(lanes.clone()))));
-        // One of those in the URL is always among them: all others may be gone.
-        all.truncate(ASKED - 1);
-        let seeds = self.deployment.addresses.iter();
-        let others = seeds.chain(map.iter().flat_map(|map| &map.replicas));
-        for address in others.chain(down.into_iter().map(|(address, _)| address)) {
-            if all.iter().all(|(known, _)| known != address) {
-                all.push((address.clone(), None));
-            }
-        }
-        all.truncate(ASKED);
-        all
-    }
-
-    /// What the nodes say: of those who answer soon, a sound one in the highest epoch. An epoch before
-    /// the one that is known counts only once all have answered or failed to.
-    async fn ask(&self) -> Result<View, String> {
-        let candidates = self.candidates();
-        let mut answers: FuturesUnordered<_> = candidates
-            .into_iter()
-            .map(|(address, lanes)| async move { self.ask_one(&address, lanes).await })
-            .collect();
-        let (mut best, mut error) = (None::<View>, String::new());
-        loop {
-            let known = self.epoch.number();
-            let enough = best.as_ref().is_some_and(|best| best.sound && best.epoch >= known);
-            // Each of them ends within a dial.
-            let limit = if enough { OTHERS } else { Duration::from_secs(60) };
-            match tokio::time::timeout(limit, answers.next()).await {
-                Ok(Some(Ok(view))) => {
-                    let rank = |view: &View| (view.sound, view.epoch, view.covered());
-                    if best.as_ref().is_none_or(|best| rank(best) < rank(&view)) {
-                        best = Some(view);
-                    }
-                }
-                Ok(Some(Err(why))) => error = why,
-                Ok(None) | Err(_) => return best.ok_or(error),
-            }
-        }
-    }
-
-    async fn ask_one(&self, address: &Address, lanes: Option<Arc<Lanes>>) -> Result<View, String> {
-        let limit = self.config.connect_timeout;
-        let ask = async {
-            let connection = match lanes.and_then(|lanes| lanes.connection()) {
-                Some(connection) => connection,
-                None => aside(&self.deployment.at(address.clone()), &self.config, || {}).await?.0,
-            };
-            let mut connection = connection;
-            let mut both = redis::pipe();
-            both.cmd("CLUSTER").arg("SLOTS").cmd("CLUSTER").arg("INFO");
-            let replies = connection.send_packed_commands(&both, 0, 2).await;
-            match &replies.map_err(|error| told(&error))?[..] {
-                [Value::ServerError(error), _] => Err(format!("{address}: {error}")),
-                [slots, info] => View::read(slots, info, address),
-                _ => Err("no answer".to_owned()),
-            }
+        let nodes: Vec<_> = map.iter().flat_map(|map| &map.nodes).collect();
+        let (up, rest): (Vec<_>, Vec<_>) =
+            nodes.into_iter().partition(|(_, lanes)| !lanes.is_down());
+        let lane = |(address, lanes): &&(Address, Arc<Lanes>)| {
+            Some((address.clone(), lanes.connection()?))
         };
-        let late = || format!("{address} does not answer");
-        tokio::time::timeout(limit, ask).await.unwrap_or_else(|_| Err(late()))
+        let lanes = up.iter().filter_map(lane).collect();
+        // Those of the URL first: all others may be gone.
+        let mut others: Vec<Address> = self.deployment.addresses.clone();
+        others.extend(map.iter().flat_map(|map| map.replicas.clone()));
+        others.extend(up.into_iter().chain(rest).map(|(address, _)| address.clone()));
+        let mut seen = HashSet::new();
+        others.retain(|address| seen.insert(address.clone()));
+        let is_mapped = map.as_ref().map(|map| |view: &View| map.is_of(view));
+        let is_mapped =
+            is_mapped.as_ref().map(|is_mapped| is_mapped as &(dyn Fn(&View) -> bool + Sync));
+        let known = Known { epoch: self.epoch.number(), is_mapped };
+        survey.ask(lanes, others, &known).await
     }
 
     fn nodes(&self) -> MutexGuard<'_, HashMap<Address, Node>> {
@@ -374,11 +330,14 @@ fn in_use(cluster: &Weak<Cluster>) -> Option<Arc<Cluster>> {
 }
 
 /// Keeps the map true, for as long as there is a cluster to ask for.
-async fn survey(cluster: Weak<Cluster>) {
+async fn keep(cluster: Weak<Cluster>) {
     let (mut pause, mut silent) = (SOON, false);
+    let Some(here) = in_use(&cluster) else { return };
+    let mut survey = Survey::new(&here.deployment, &here.config);
+    drop(here);
     loop {
         let Some(here) = in_use(&cluster) else { return };
-        let asked = here.ask().await;
+        let asked = here.ask(&mut survey).await;
         let agreed = match asked {
             Ok(view) => {
                 silent = false;

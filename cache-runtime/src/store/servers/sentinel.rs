@@ -18,13 +18,17 @@ use tokio::sync::{Notify, watch};
 use crate::background;
 use crate::config::{Address, Config, Deployment, Sentinel};
 use crate::near::Marks;
-use crate::store::connection::{Lanes, aside, told};
+use crate::store::connection::{Connector, Lanes, aside, told};
 
 /// How often a sentinel is asked that announces changes, and one that does not.
 const EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(250)];
 
 /// For how long what a sentinel has said counts beside what others say.
 const FRESH: Duration = Duration::from_secs(5);
+
+/// For how long a majority of those that answer has to name a master in an earlier epoch than the known
+/// one: sentinels that were deployed anew know of no failover before.
+const AGREED: Duration = Duration::from_secs(10);
 
 /// Between two attempts to reach a sentinel.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -33,6 +37,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct Master {
     deployment: Deployment,
     sentinel: Sentinel,
+    /// To each of the sentinels.
+    connectors: Vec<Arc<Connector>>,
     config: Config,
     marks: Arc<Marks>,
     current: ArcSwapOption<Known>,
@@ -54,20 +60,43 @@ struct Reports {
     failed: Vec<bool>,
     /// The highest that has counted.
     epoch: u64,
+    /// Whom a majority names in an earlier epoch, and since when.
+    agreed: Option<(Address, Instant)>,
     silent: bool,
     error: Option<String>,
 }
 
 impl Reports {
     /// What counts: the highest epoch. One that is lower than before only if all sentinels agree that
-    /// there is no higher one; those that know it may be out of reach.
-    fn counting(&self) -> Option<Report> {
+    /// there is no higher one, since those that know it may be out of reach; or if a majority of those
+    /// that answer has said the same for some time, since others may be gone for good. Where those are
+    /// but few, they count only while the known master does not serve: they may be cut off together with
+    /// one that was deposed.
+    fn counting(&mut self, serves: bool) -> Option<Report> {
         let fresh = |report: &&Report| report.at.elapsed() < FRESH;
-        let reports = self.each.iter().flatten().filter(fresh);
-        let all = reports.clone().count() == self.each.len();
-        let highest = reports.max_by_key(|report| report.epoch)?;
-        (all || highest.epoch >= self.epoch).then(|| highest.clone())
+        let fresh: Vec<Report> = self.each.iter().flatten().filter(fresh).cloned().collect();
+        let highest = fresh.iter().max_by_key(|report| report.epoch)?;
+        if fresh.len() == self.each.len() || highest.epoch >= self.epoch {
+            self.agreed = None;
+            return Some(highest.clone());
+        }
+        let most = of_most(&fresh);
+        let since = match (&self.agreed, &most) {
+            (Some((address, since)), Some(most)) if *address == most.address => *since,
+            _ => Instant::now(),
+        };
+        self.agreed = most.as_ref().map(|most| (most.address.clone(), since));
+        let few = fresh.len() * 2 <= self.each.len();
+        most.filter(|_| since.elapsed() >= AGREED && !(few && serves))
     }
+}
+
+/// What more than half of the reports say.
+fn of_most(reports: &[Report]) -> Option<Report> {
+    let named = |by: &Report| reports.iter().filter(|report| report.address == by.address).count();
+    let mut most: Vec<_> = reports.iter().filter(|by| named(by) * 2 > reports.len()).collect();
+    most.sort_by_key(|report| report.epoch);
+    most.pop().cloned()
 }
 
 #[derive(Clone)]
@@ -84,12 +113,18 @@ impl Master {
         config: &Config,
         marks: &Arc<Marks>,
     ) -> Result<Arc<Self>, String> {
-        let count = deployment.addresses.len();
+        let connectors = deployment
+            .addresses
+            .iter()
+            .map(|address| Connector::new(&deployment.sentinel(sentinel, address.clone()), config));
+        let connectors = connectors.collect::<Result<Vec<_>, _>>()?;
+        let count = connectors.len();
         // What is wrong with a certificate is to be known now.
         Lanes::new(&deployment.at(deployment.addresses[0].clone()), config, marks.clone())?;
         Ok(Arc::new(Self {
             deployment: deployment.clone(),
             sentinel: sentinel.clone(),
+            connectors,
             config: config.clone(),
             marks: marks.clone(),
             current: ArcSwapOption::empty(),
@@ -100,6 +135,7 @@ impl Master {
                 each: vec![None; count],
                 failed: vec![false; count],
                 epoch: 0,
+                agreed: None,
                 silent: false,
                 error: None,
             }),
@@ -155,15 +191,23 @@ impl Master {
         reports.each[place] = Some(Report { epoch, address, at: Instant::now() });
         reports.failed[place] = false;
         reports.silent = false;
+        let serves = self.lanes().is_some_and(|lanes| !lanes.is_down());
         // Under the lock: an older answer must not come after a newer one, and none after the end.
-        let before = match reports.counting() {
-            Some(report) if !self.is_closed() => {
-                reports.epoch = report.epoch;
-                self.be_at(&report.address)
-            }
-            _ => None,
-        };
+        let counting = reports.counting(serves).filter(|_| !self.is_closed());
+        let mut known = 0;
+        let before = counting.as_ref().and_then(|report| {
+            known = std::mem::replace(&mut reports.epoch, report.epoch);
+            self.be_at(&report.address)
+        });
         drop(reports);
+        if let Some(report) = counting.filter(|report| report.epoch < known) {
+            tracing::warn!(
+                master = %report.address,
+                epoch = report.epoch,
+                before = known,
+                "the sentinels have forgotten what they knew, and are believed all the same"
+            );
+        }
         if let Some(before) = before {
             before.lanes.retire();
         }
@@ -218,20 +262,20 @@ fn wanted(master: &Weak<Master>) -> Option<Arc<Master>> {
 async fn attend(master: Weak<Master>, place: usize) {
     loop {
         let Some(here) = wanted(&master) else { return };
-        let server =
-            here.deployment.sentinel(&here.sentinel, here.deployment.addresses[place].clone());
         let (config, name) = (here.config.clone(), here.sentinel.master.clone());
+        let connector = here.connectors[place].clone();
         drop(here);
         let changed = Arc::new(Notify::new());
         let told = changed.clone();
-        let dial = aside(&server, &config, move || told.notify_one());
+        let dial = aside(&connector, move || told.notify_one());
         let why = match tokio::time::timeout(config.connect_timeout.saturating_mul(2), dial).await {
-            Ok(Ok((mut connection, resp3))) => {
+            Ok(Ok((link, resp3))) => {
+                let mut connection = link.connection();
                 let limit = config.connect_timeout;
                 let announces = resp3 && subscribe(&mut connection, limit).await;
                 let every = EVERY[usize::from(!announces)];
                 loop {
-                    match ask(&mut connection, &name, &server.address, limit).await {
+                    match ask(&mut connection, &name, &connector.server().address, limit).await {
                         Ok((epoch, address)) => {
                             let Some(here) = wanted(&master) else { return };
                             here.report(place, epoch, address);
@@ -293,13 +337,26 @@ mod tests {
         Report { epoch, address, at: Instant::now() }
     }
 
-    fn counting(epoch: u64, each: Vec<Option<Report>>) -> Option<u16> {
+    fn reports(epoch: u64, each: Vec<Option<Report>>) -> Reports {
         let failed = vec![false; each.len()];
-        let reports = Reports { each, failed, epoch, silent: false, error: None };
-        match reports.counting()?.address {
+        Reports { each, failed, epoch, agreed: None, silent: false, error: None }
+    }
+
+    fn port(report: Option<Report>) -> Option<u16> {
+        match report?.address {
             Address::Tcp(_, port) => Some(port),
             Address::Unix(_) => None,
         }
+    }
+
+    fn counting(epoch: u64, each: Vec<Option<Report>>) -> Option<u16> {
+        port(reports(epoch, each).counting(true))
+    }
+
+    /// Has agreed on that port for so long.
+    fn agreed(reports: &mut Reports, port: u16, since: Duration) {
+        let address = Address::Tcp("h".to_owned(), port);
+        reports.agreed = Instant::now().checked_sub(since).map(|since| (address, since));
     }
 
     #[test]
@@ -309,5 +366,39 @@ mod tests {
         assert_eq!(counting(2, vec![Some(report(2, 20)), Some(report(1, 10)), None]), Some(20));
         assert_eq!(counting(9, vec![Some(report(1, 10)), Some(report(2, 20))]), Some(20));
         assert_eq!(counting(0, vec![None, None]), None);
+    }
+
+    #[test]
+    fn a_lower_epoch_counts_once_most_of_those_that_answer_have_agreed_for_some_time() {
+        let mut two_of_three = reports(9, vec![None, Some(report(0, 10)), Some(report(1, 10))]);
+        assert_eq!(port(two_of_three.counting(true)), None);
+        agreed(&mut two_of_three, 10, AGREED / 2);
+        assert_eq!(port(two_of_three.counting(true)), None);
+        agreed(&mut two_of_three, 20, AGREED);
+        assert_eq!(port(two_of_three.counting(true)), None, "they have named another before");
+        agreed(&mut two_of_three, 10, AGREED);
+        assert_eq!(port(two_of_three.counting(true)), Some(10));
+        let mut split = reports(9, vec![None, Some(report(0, 10)), Some(report(1, 20))]);
+        agreed(&mut split, 20, AGREED);
+        assert_eq!(port(split.counting(true)), None);
+    }
+
+    #[test]
+    fn few_count_only_while_the_known_master_does_not_serve() {
+        let mut one_of_three = reports(9, vec![None, None, Some(report(1, 10))]);
+        agreed(&mut one_of_three, 10, AGREED);
+        assert_eq!(port(one_of_three.counting(true)), None);
+        assert_eq!(port(one_of_three.counting(false)), Some(10));
+    }
+
+    #[test]
+    fn what_all_say_or_a_higher_epoch_ends_an_agreement() {
+        let mut reports = reports(9, vec![None, Some(report(0, 10)), Some(report(0, 10))]);
+        agreed(&mut reports, 10, AGREED / 2);
+        reports.each[1] = Some(report(9, 20));
+        assert_eq!(port(reports.counting(true)), Some(20));
+        reports.each[1] = None;
+        assert_eq!(port(reports.counting(true)), None);
+        assert!(reports.agreed.is_some_and(|(_, since)| since.elapsed() < AGREED / 2));
     }
 }

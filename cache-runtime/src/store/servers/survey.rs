@@ -1,0 +1,227 @@
+//! Asking the nodes of a cluster who has what.
+//!
+//! While the masters that have lanes agree, they alone are asked, through those lanes. All others are asked
+//! through connections beside the lanes, which are kept for as long as that is needed: what is asked again
+//! and again by many processes must not be dialled again and again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::{self, Value};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use super::slots::View;
+use crate::config::{Address, Config, Deployment};
+use crate::store::connection::{Connector, Link, aside, told};
+
+/// For how long the answers of other nodes are waited for after the first.
+const OTHERS: Duration = Duration::from_millis(50);
+
+/// How many are asked beside the lanes.
+const ASKED: usize = 8;
+
+/// What is known before the nodes are asked.
+pub(super) struct Known<'a> {
+    /// The epoch of the map.
+    pub(super) epoch: u64,
+    /// Whether a view is that of the map; `None` where there is no map.
+    pub(super) is_mapped: Option<&'a (dyn Fn(&View) -> bool + Sync)>,
+}
+
+/// Who asks, with connections of its own.
+pub(super) struct Survey {
+    deployment: Deployment,
+    config: Config,
+    asides: HashMap<Address, Arc<Aside>>,
+}
+
+/// The way to a node beside the lanes.
+struct Aside {
+    connector: Arc<Connector>,
+    link: Mutex<Option<Link>>,
+}
+
+type Answer = Result<View, String>;
+
+impl Survey {
+    pub(super) fn new(deployment: &Deployment, config: &Config) -> Self {
+        let (deployment, config) = (deployment.clone(), config.clone());
+        Self { deployment, config, asides: HashMap::new() }
+    }
+
+    /// What the nodes say: of those who answer soon, a sound one in the highest epoch. An epoch before
+    /// the one that is known counts only once all have answered or failed to.
+    pub(super) async fn ask(
+        &mut self,
+        lanes: Vec<(Address, MultiplexedConnection)>,
+        others: Vec<Address>,
+        known: &Known<'_>,
+    ) -> Answer {
+        let limit = self.config.connect_timeout;
+        // Whoever has lanes has answered a moment ago.
+        let soon = self.config.timeout.min(limit);
+        let asked: Vec<Address> = lanes.iter().map(|(address, _)| address.clone()).collect();
+        let through_lanes = lanes.into_iter().map(|(address, connection)| {
+            tokio::spawn(async move { in_time(soon, &address, view(connection, &address)).await })
+        });
+        let mut best = Best { known, view: None, error: String::new() };
+        best.gather(through_lanes.collect()).await;
+        if best.is_enough() {
+            self.asides.clear();
+            return best.answer();
+        }
+        let others = others.into_iter().filter(|address| !asked.contains(address)).take(ASKED);
+        let others: Vec<Address> = others.collect();
+        self.asides.retain(|address, _| others.contains(address));
+        let beside = FuturesUnordered::new();
+        for address in others {
+            match self.aside(&address) {
+                Ok(aside) => beside.push(tokio::spawn(async move { aside.ask(limit).await })),
+                Err(why) => best.error = why,
+            }
+        }
+        best.gather(beside).await;
+        best.answer()
+    }
+
+    fn aside(&mut self, address: &Address) -> Result<Arc<Aside>, String> {
+        if let Some(aside) = self.asides.get(address) {
+            return Ok(aside.clone());
+        }
+        let connector = Connector::new(&self.deployment.at(address.clone()), &self.config)?;
+        let aside = Arc::new(Aside { connector, link: Mutex::default() });
+        self.asides.insert(address.clone(), aside.clone());
+        Ok(aside)
+    }
+}
+
+impl Aside {
+    /// Goes on to its end also where nobody waits for the answer any more, so that a slow dial is made once.
+    async fn ask(&self, limit: Duration) -> Answer {
+        let address = &self.connector.server().address;
+        let mut held = self.link.lock().await;
+        let ask = async {
+            let link = match held.take() {
+                Some(link) => link,
+                None => aside(&self.connector, || {}).await?.0,
+            };
+            let view = view(link.connection(), address).await;
+            Ok::<_, String>((link, view))
+        };
+        let (link, view) = in_time(limit, address, ask).await?;
+        // One that has failed is dialled anew.
+        *held = view.is_ok().then_some(link);
+        view
+    }
+}
+
+async fn in_time<T>(
+    limit: Duration,
+    address: &Address,
+    answer: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    let late = || Err(format!("{address} does not answer"));
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| late())
+}
+
+async fn view(mut connection: MultiplexedConnection, address: &Address) -> Answer {
+    let mut both = redis::pipe();
+    both.cmd("CLUSTER").arg("SLOTS").cmd("CLUSTER").arg("INFO");
+    let replies = connection.send_packed_commands(&both, 0, 2).await;
+    match &replies.map_err(|error| told(&error))?[..] {
+        [Value::ServerError(error), _] => Err(format!("{address}: {error}")),
+        [slots, info] => View::read(slots, info, address),
+        _ => Err("no answer".to_owned()),
+    }
+}
+
+/// The best of the answers so far.
+struct Best<'a> {
+    known: &'a Known<'a>,
+    view: Option<View>,
+    error: String,
+}
+
+impl Best<'_> {
+    /// Takes answers until there are enough, and for a moment more.
+    async fn gather(&mut self, mut answers: FuturesUnordered<JoinHandle<Answer>>) {
+        loop {
+            let next = answers.next();
+            let next = if self.is_enough() {
+                tokio::time::timeout(OTHERS, next).await.ok().flatten()
+            } else {
+                // Each of them ends in time.
+                next.await
+            };
+            match next {
+                Some(Ok(Ok(view))) => self.compare(view),
+                Some(Ok(Err(why))) => self.error = why,
+                Some(Err(_)) => {}
+                None => return,
+            }
+        }
+    }
+
+    /// Of two that are as good, the one by which commands go already: nodes that do not say what they are
+    /// called have the name by which they were asked.
+    fn compare(&mut self, view: View) {
+        let rank = |view: &View| (view.sound, view.epoch, view.covered(), self.is_mapped(view));
+        if self.view.as_ref().is_none_or(|best| rank(best) < rank(&view)) {
+            self.view = Some(view);
+        }
+    }
+
+    fn is_mapped(&self, view: &View) -> bool {
+        self.known.is_mapped.is_none_or(|is_mapped| is_mapped(view))
+    }
+
+    /// Whether it is worth the while to wait for others: for all of them where it is another view of the
+    /// same epoch.
+    fn is_enough(&self) -> bool {
+        let is_enough = |view: &View| {
+            let news = view.epoch > self.known.epoch;
+            let same = view.epoch == self.known.epoch && self.is_mapped(view);
+            view.sound && (news || same)
+        };
+        self.view.as_ref().is_some_and(is_enough)
+    }
+
+    fn answer(self) -> Answer {
+        self.view.ok_or(self.error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(host: &str, epoch: u64) -> View {
+        let ranges = vec![(0, 99, Address::Tcp(host.to_owned(), 1))];
+        View { sound: true, epoch, ranges, replicas: Vec::new() }
+    }
+
+    #[test]
+    fn of_views_that_are_as_good_that_of_the_map_counts_whoever_answers_first() {
+        let is_mapped = |view: &View| view.ranges[0].2 == Address::Tcp("b".to_owned(), 1);
+        let known = Known { epoch: 7, is_mapped: Some(&is_mapped) };
+        for order in [["a", "b"], ["b", "a"]] {
+            let mut best = Best { known: &known, view: None, error: String::new() };
+            best.compare(view(order[0], 7));
+            assert_eq!(best.is_enough(), order[0] == "b");
+            best.compare(view(order[1], 7));
+            assert!(best.is_enough());
+            assert_eq!(best.answer(), Ok(view("b", 7)));
+        }
+        let mut best = Best { known: &known, view: None, error: String::new() };
+        best.compare(view("b", 7));
+        best.compare(view("a", 8));
+        assert!(best.is_enough());
+        best.compare(view("b", 7));
+        assert_eq!(best.answer(), Ok(view("a", 8)));
+    }
+}
