@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
 
+use crate::contained;
 use crate::deadline::Deadline;
 
 /// The handle of the private runtime; `None` where the system refuses a thread.
@@ -44,7 +45,9 @@ where
 /// What `work` sends in its first poll is thereby sent before the caller goes on.
 pub(crate) fn spawn_begun(work: impl Future<Output = ()> + Send + 'static) {
     let mut work = Box::pin(work);
-    if work.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending() {
+    let mut poll = || work.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop()));
+    // A panic ends the work, as it would on the private runtime, and never the caller's call.
+    if contained(|| poll().is_pending()) == Some(true) {
         spawn(work);
     }
 }

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::contained;
+
 /// Bytes that may wait to be written; past them values are given up, and counted.
 const MOST: usize = 64 << 20;
 
@@ -70,7 +72,8 @@ impl Drop for Place {
         state.writing.remove(&self.number);
         state.bytes -= self.bytes;
         drop(state);
-        self.queue.left.notify_waiters();
+        // Wakes executors of callers that flush: a panic in one is not for the caller that has written.
+        let _ = contained(|| self.queue.left.notify_waiters());
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::call::Key;
 use crate::entry::EntryId;
 use crate::outcome::Reason;
-use crate::runtime::flight::{Owner, Terms};
+use crate::runtime::flight::{Owner, PANICS, Terms};
 
 /// The books of a world.
 #[derive(Clone, Default)]
@@ -20,7 +20,7 @@ pub(crate) struct State {
     flights: Vec<Record>,
     /// Somebody may have found a leader stalled.
     stalls: bool,
-    /// Somebody may have panicked, or have returned what cannot be shared.
+    /// Somebody may have returned what cannot be shared, or have panicked too often.
     unshared: bool,
     pub(crate) key: Key,
     /// Runs of the function.
@@ -39,6 +39,7 @@ struct Record {
     landing: bool,
     leaders: usize,
     led: usize,
+    panics: u8,
 }
 
 /// One run of the function: what members get.
@@ -137,8 +138,16 @@ impl Books {
         self.open().unshared = true;
     }
 
+    /// To be called before the panic.
+    pub(crate) fn panics(&self, flight: usize) {
+        let mut state = self.open();
+        let record = &mut state.flights[flight];
+        record.panics += 1;
+        state.unshared |= state.flights[flight].panics >= PANICS;
+    }
+
     pub(crate) fn is_sent_off(&self) {
-        assert!(self.open().unshared, "a member is sent off though nobody has panicked");
+        assert!(self.open().unshared, "a member is sent off though all could be shared with it");
     }
 
     pub(crate) fn runs(&self) -> usize {
