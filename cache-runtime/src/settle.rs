@@ -13,7 +13,7 @@ use crate::background;
 use crate::cache::Inner;
 use crate::call::Call;
 use crate::contained;
-use crate::entry::{Draft, EntryId, Kind, Token};
+use crate::entry::{Draft, EntryId, Kind, LONGEST_TTL, Token};
 use crate::error::{self, Error};
 use crate::flight::{Ending, Flight};
 use crate::outcome::{OutcomeKind, Reason};
@@ -169,7 +169,7 @@ fn encode<S: Shape, R: Rule<S>>(
     call: &Call,
     opened: &Opened<'_, S::Value, S::Error>,
 ) -> Result<Ready, Cow<'static, str>> {
-    let ready = match opened {
+    let mut ready = match opened {
         Opened::Error(_) => return Err("an error is never stored".into()),
         Opened::Nothing => {
             let ttl = codec.none_ttl.ok_or("`None` is stored only with `none_ttl`")?;
@@ -183,6 +183,7 @@ fn encode<S: Shape, R: Rule<S>>(
     if ready.ttl.is_zero() {
         return Err("its `ttl` is zero".into());
     }
+    ready.ttl = ready.ttl.min(LONGEST_TTL);
     Ok(ready)
 }
 
