@@ -271,12 +271,47 @@ impl<P: Clone, O: Owner> Flights<P, O> {
             self.remove(flight);
             return;
         }
-        // Members go on waiting for the run.
+        self.begin(flight, state);
+    }
+
+    /// Has the leader begin; members go on waiting for the run.
+    fn begin(&self, flight: &Arc<Flight<P, O>>, mut state: MutexGuard<'_, State<P>>) {
         let (deserted, asking) = (state.parties == 0, std::mem::take(&mut state.asking));
         drop(state);
         use_all(asking);
         if deserted {
             self.abandon(flight);
+        }
+    }
+
+    /// Gives up all leases, for `reason`. Runs go on and are shared, and none of them is stored.
+    pub(crate) fn forsake(&self, reason: Reason) {
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let flights: Vec<_> = shard.values().flatten().cloned().collect();
+            drop(shard);
+            for flight in &flights {
+                self.forsake_one(flight, reason);
+            }
+        }
+    }
+
+    fn forsake_one(&self, flight: &Arc<Flight<P, O>>, reason: Reason) {
+        let mut state = flight.state();
+        match state.phase {
+            Phase::Sending => {
+                // Should it be granted yet, it is given up as one whose leader did not wait.
+                state.phase = Phase::Running(Some(reason));
+                self.begin(flight, state);
+            }
+            Phase::Running(_) => {
+                let lease = state.lease.take();
+                drop(state);
+                if let Some(lease) = lease {
+                    flight.owner.abandoned(lease);
+                }
+            }
+            Phase::Ended(_) | Phase::Dissolved => {}
         }
     }
 
