@@ -6,14 +6,15 @@
 //! A call only waits on channels, so any executor will do.
 
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::OnceLock;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
 
+use crate::contained;
 use crate::deadline::Deadline;
 
 /// The handle of the private runtime; `None` where the system refuses a thread.
@@ -44,7 +45,9 @@ where
 /// What `work` sends in its first poll is thereby sent before the caller goes on.
 pub(crate) fn spawn_begun(work: impl Future<Output = ()> + Send + 'static) {
     let mut work = Box::pin(work);
-    if work.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending() {
+    let mut poll = || work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    // A panic ends the work, as it would on the private runtime, and never the caller's call.
+    if contained(|| poll().is_pending()) == Some(true) {
         spawn(work);
     }
 }
@@ -59,6 +62,32 @@ pub(crate) fn blocking<T: Send + 'static>(
 /// Drops what may take its time away from the thread that drives everything.
 pub(crate) fn drop_elsewhere(value: impl Send + 'static) {
     blocking(move || drop(value));
+}
+
+/// Polls `work` with a waker that never panics.
+///
+/// For what registers the caller's waker with tokio, off the path of a hit: a waker is an executor's and
+/// may do anything, and tokio forgets the wakers that it was to use after one that panics.
+pub(crate) async fn guarded<F: Future>(work: F) -> F::Output {
+    let mut work = pin!(work);
+    std::future::poll_fn(|cx| work.as_mut().poll(&mut Context::from_waker(&guard(cx)))).await
+}
+
+/// A waker around the caller's that never panics.
+pub(crate) fn guard(cx: &Context<'_>) -> Waker {
+    Waker::from(Arc::new(Guarded(cx.waker().clone())))
+}
+
+struct Guarded(Waker);
+
+impl Wake for Guarded {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let _ = contained(|| self.0.wake_by_ref());
+    }
 }
 
 /// Time ran out.

@@ -172,7 +172,8 @@ impl Cache {
         let Store::Redis(redis) = &cache.0.store else { return Ok(cache) };
         let dial = cache.0.config.connect_timeout;
         let patience = dial.saturating_mul(2).saturating_add(Duration::from_millis(100));
-        let dialled = background::timeout(patience, pin!(redis.dialled())).await;
+        let dialled = background::guarded(redis.dialled());
+        let dialled = background::timeout(patience, pin!(dialled)).await;
         if dialled.is_ok() && matches!(redis.state(), State::Up | State::Degraded) {
             return Ok(cache);
         }

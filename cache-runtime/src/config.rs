@@ -191,7 +191,7 @@ impl Config {
         self
     }
 
-    /// How long a value is fresh where the attribute does not say. Default: 1 hour.
+    /// How long a value is fresh where the attribute does not say, ten years at most. Default: 1 hour.
     #[must_use]
     pub fn default_ttl(mut self, ttl: Duration) -> Self {
         self.default_ttl = ttl;

@@ -51,7 +51,9 @@ impl Deadline {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Usual(usual) => usual.poll(cx),
-            Self::Timer(timer) => timer.as_mut().poll(cx),
+            Self::Timer(timer) => {
+                timer.as_mut().poll(&mut Context::from_waker(&background::guard(cx)))
+            }
         }
     }
 }

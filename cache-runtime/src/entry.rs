@@ -38,6 +38,10 @@ use smallvec::SmallVec;
 
 use checksum::checksum;
 
+/// No ttl and no stale window is longer; a longer one counts as this. Redis refuses dates that
+/// overflow, and an entry that got less than it asked for would seem to be old.
+pub(crate) const LONGEST_TTL: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 10);
+
 const HEADER: usize = 80;
 const TOKEN: usize = 16;
 /// As much of an entry as tells it from every other: to the end of its id.

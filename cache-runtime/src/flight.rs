@@ -7,9 +7,9 @@
 //! an invalidation has overtaken.
 //!
 //! A flight has one leader, who runs the function, and members, who wait. The leader's place is
-//! free when it is dropped, and is doubled when it was woken and not polled for [`STALL`]: each
-//! time one member takes it, under the same lease, with its own unrun function. The first to
-//! finish ends the flight.
+//! free when it is dropped or panics, and is doubled when it was woken and not polled for [`STALL`]:
+//! each time one member takes it, under the same lease, with its own unrun function. The first to
+//! finish ends the flight; so does the last of [`PANICS`] leaders whose function panicked.
 
 mod lead;
 mod member;
@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::contained;
 use crate::entry::EntryId;
 use crate::key::CallId;
 use crate::outcome::Reason;
@@ -31,6 +32,10 @@ use stamp::Stamp;
 
 /// A leader that was woken and not polled for this long is overtaken by one member.
 pub(crate) const STALL: Duration = Duration::from_secs(1);
+
+/// After so many panics of the function in one flight its members run by themselves: one after the
+/// other, each would wait for all panics before its own.
+pub(crate) const PANICS: u8 = 3;
 
 const SHARDS: usize = 16;
 
@@ -63,11 +68,18 @@ struct State<P> {
     stamp: Arc<Stamp>,
     /// The latest leader was dropped, and nobody has taken its place.
     vacant: bool,
+    /// Leaders whose function has panicked.
+    panics: u8,
     /// Leaders and members that are still there.
     parties: usize,
     next: u64,
-    waiters: HashMap<u64, Waker>,
+    /// Leaders that wait for the answer about the lease.
+    asking: Wakers,
+    waiting: Wakers,
 }
+
+/// By the tickets of those who wait.
+type Wakers = HashMap<u64, Waker>;
 
 enum Phase<P> {
     /// The lease has been asked for; the function has not begun.
@@ -82,7 +94,7 @@ enum Phase<P> {
 #[derive(Clone)]
 pub(crate) enum Ending<P> {
     Shared(P),
-    /// The function panicked, or its result cannot be shared: everybody runs.
+    /// The function panicked [`PANICS`] times, or its result cannot be shared: everybody runs.
     Alone,
 }
 
@@ -254,12 +266,52 @@ impl<P: Clone, O: Owner> Flights<P, O> {
             Answer::Unknown(reason) => state.phase = Phase::Running(Some(reason)),
             Answer::Refused => state.phase = Phase::Dissolved,
         }
-        let deserted = state.parties == 0;
-        wake(state);
         if answer == Answer::Refused {
+            wake(state);
             self.remove(flight);
-        } else if deserted {
+            return;
+        }
+        self.begin(flight, state);
+    }
+
+    /// Has the leader begin; members go on waiting for the run.
+    fn begin(&self, flight: &Arc<Flight<P, O>>, mut state: MutexGuard<'_, State<P>>) {
+        let (deserted, asking) = (state.parties == 0, std::mem::take(&mut state.asking));
+        drop(state);
+        use_all(asking);
+        if deserted {
             self.abandon(flight);
+        }
+    }
+
+    /// Gives up all leases, for `reason`. Runs go on and are shared, and none of them is stored.
+    pub(crate) fn forsake(&self, reason: Reason) {
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let flights: Vec<_> = shard.values().flatten().cloned().collect();
+            drop(shard);
+            for flight in &flights {
+                self.forsake_one(flight, reason);
+            }
+        }
+    }
+
+    fn forsake_one(&self, flight: &Arc<Flight<P, O>>, reason: Reason) {
+        let mut state = flight.state();
+        match state.phase {
+            Phase::Sending => {
+                // Should it be granted yet, it is given up as one whose leader did not wait.
+                state.phase = Phase::Running(Some(reason));
+                self.begin(flight, state);
+            }
+            Phase::Running(_) => {
+                let lease = state.lease.take();
+                drop(state);
+                if let Some(lease) = lease {
+                    flight.owner.abandoned(lease);
+                }
+            }
+            Phase::Ended(_) | Phase::Dissolved => {}
         }
     }
 
@@ -324,22 +376,17 @@ impl<P> State<P> {
             lease: None,
             stamp: Arc::default(),
             vacant: false,
+            panics: 0,
             parties: 1,
             next: 0,
-            waiters: HashMap::new(),
+            asking: HashMap::new(),
+            waiting: HashMap::new(),
         }
     }
 
     fn ticket(&mut self) -> u64 {
         self.next += 1;
         self.next
-    }
-
-    /// Returns the waker of the last poll: dropping it may run code that locks the flight, as
-    /// cloning one may.
-    #[must_use]
-    fn wait(&mut self, ticket: u64, waker: Waker) -> Option<Waker> {
-        self.waiters.insert(ticket, waker)
     }
 
     /// Takes the leader's place where it is free, or where the leader is not being polled.
@@ -353,11 +400,19 @@ impl<P> State<P> {
     }
 }
 
-/// Unlocks, then wakes everybody: a waker may run code of its own.
+/// Unlocks, then wakes everybody.
 fn wake<P>(mut state: MutexGuard<'_, State<P>>) {
-    let waiters = std::mem::take(&mut state.waiters);
+    let wakers = [std::mem::take(&mut state.asking), std::mem::take(&mut state.waiting)];
     drop(state);
-    waiters.into_values().for_each(Waker::wake);
+    wakers.into_iter().for_each(use_all);
+}
+
+/// A waker is an executor's and may run any code: a panic in one must neither keep others asleep nor
+/// reach the call whose output is being shared.
+fn use_all(wakers: Wakers) {
+    for waker in wakers.into_values() {
+        let _ = contained(|| waker.wake());
+    }
 }
 
 impl<P, O> fmt::Debug for Flights<P, O> {

@@ -75,14 +75,16 @@ async fn send(inner: &Inner, names: &[String], limit: Duration) -> Result<(), Fa
     let store = &inner.store;
     let limit = store.patience_for(names.len(), limit);
     let (any, began) = (Key::any(), Instant::now());
+    let left = || limit.saturating_sub(began.elapsed());
     if !store.is_ready(&any) {
-        let _ = background::timeout(limit, pin!(store.ready(&any))).await;
+        let _ = background::timeout(left(), pin!(store.ready(&any))).await;
     }
-    let sent = store.unlink(names, limit.saturating_sub(began.elapsed())).await;
+    let sent = store.unlink(names, left()).await;
     if sent != Err(Fault::Down) || store.is_ready(&any) {
         return sent;
     }
-    // The runtime that drove the connection has just ended: there will be another.
-    let _ = background::timeout(limit, pin!(store.ready(&any))).await;
-    store.unlink(names, limit.saturating_sub(began.elapsed())).await
+    // Either the first dial has no answer yet, and then there is no time left, or the runtime that
+    // drove the connection has just ended, and there will be another.
+    let _ = background::timeout(left(), pin!(store.ready(&any))).await;
+    store.unlink(names, left()).await
 }

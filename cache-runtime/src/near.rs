@@ -119,7 +119,7 @@ impl Value {
     }
 }
 
-/// The last of a value may go under the lock of a shard: its own `Drop` must not take that along.
+/// What a user's `Drop` does must not fail the call that lets the last of a value go.
 impl Drop for Value {
     #[inline]
     fn drop(&mut self) {
@@ -245,9 +245,8 @@ impl Near {
     /// Nothing that was copied before counts any more.
     pub(crate) fn clear(&self) {
         self.marks.touch_all();
-        if let Some(copies) = self.copies.get() {
-            copies.clear();
-        }
+        // One by one: each is dropped outside the lock of its shard, and may ask for copies itself.
+        self.copies.get().into_iter().flat_map(Copies::drain).for_each(drop);
     }
 
     /// How many copies there are, and their bytes.
@@ -269,5 +268,52 @@ impl Near {
             let options = options.expect("both capacities are given");
             Cache::with_options(options, BySize, DefaultHashBuilder::default(), Gone)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    static DROPPED: AtomicUsize = AtomicUsize::new(0);
+
+    /// Has another thread look into the near cache while it is dropped.
+    struct Curious(Arc<Near>);
+
+    impl Drop for Curious {
+        fn drop(&mut self) {
+            let (near, (tell, told)) = (self.0.clone(), mpsc::channel());
+            std::thread::spawn(move || {
+                let _ = near.get(&[1; 9]);
+                let _ = near.size();
+                let _ = tell.send(());
+            });
+            told.recv_timeout(Duration::from_secs(5)).expect("no shard is locked");
+            DROPPED.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn copies_are_dropped_outside_the_locks_of_their_shards() {
+        let marks = Arc::new(Marks::new(1 << 20));
+        marks.hear(Coarse::now(), Duration::MAX);
+        let near = Arc::new(Near::new(1 << 20, 1 << 10, marks));
+        let keep = |call: u8, size| {
+            let value = Value::new(Some(Arc::new(Curious(near.clone()))));
+            let (age, life) = (Duration::ZERO, Duration::from_secs(60));
+            let sent = near.sent(&Key::named("k"));
+            near.keep(&[call; 9], sent, Draft { value, size, age, life });
+        };
+        for call in [1, 1, 2, 3] {
+            keep(call, 100);
+        }
+        assert_eq!(DROPPED.load(Ordering::SeqCst), 1, "the one that was replaced");
+        near.clear();
+        assert_eq!((DROPPED.load(Ordering::SeqCst), near.size().0), (4, 0));
+        keep(4, 2 << 20);
+        assert_eq!(DROPPED.load(Ordering::SeqCst), 5, "the one that has no room");
     }
 }

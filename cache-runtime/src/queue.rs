@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::background;
+
 /// Bytes that may wait to be written; past them values are given up, and counted.
 const MOST: usize = 64 << 20;
 
@@ -25,6 +27,12 @@ struct State {
 }
 
 impl Queue {
+    /// A place for what has still to be encoded and comes to `most` bytes, by [`Place::resize`] then: a
+    /// full queue is seen before that work is done. Where so much would never fit, half the queue has to.
+    pub(crate) fn enter_for(self: &Arc<Self>, most: usize) -> Option<Place> {
+        self.enter(most.min(MOST / 2))
+    }
+
     /// A place for a write of `bytes`; `None` where the queue is full.
     pub(crate) fn enter(self: &Arc<Self>, bytes: usize) -> Option<Place> {
         let bytes = bytes + OVERHEAD;
@@ -49,7 +57,7 @@ impl Queue {
             if self.state().writing.first().is_none_or(|first| *first > last) {
                 return;
             }
-            left.await;
+            background::guarded(left).await;
         }
     }
 
@@ -58,10 +66,26 @@ impl Queue {
     }
 }
 
+/// Left when it is dropped.
 pub(crate) struct Place {
     queue: Arc<Queue>,
     number: u64,
     bytes: usize,
+}
+
+impl Place {
+    /// Keeps room for `bytes` instead; false where there is less.
+    pub(crate) fn resize(&mut self, bytes: usize) -> bool {
+        let bytes = bytes + OVERHEAD;
+        let mut state = self.queue.state();
+        let others = state.bytes - self.bytes;
+        if others + bytes > MOST {
+            return false;
+        }
+        state.bytes = others + bytes;
+        self.bytes = bytes;
+        true
+    }
 }
 
 impl Drop for Place {
@@ -76,7 +100,8 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Waker};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake, Waker};
 
     use super::*;
 
@@ -94,6 +119,31 @@ mod tests {
         drop(later);
     }
 
+    /// Panics when it is used, or counts.
+    struct Uses(Option<AtomicUsize>);
+
+    impl Wake for Uses {
+        fn wake(self: Arc<Self>) {
+            self.0.as_ref().expect("as asked").fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_fails_no_writer_and_keeps_no_other_flush_waiting() {
+        let queue = Arc::new(Queue::default());
+        let place = queue.enter(1).unwrap();
+        let counts = Arc::new(Uses(Some(AtomicUsize::new(0))));
+        let wakers: Vec<Waker> = (0..9)
+            .map(|n| if n % 2 == 0 { Arc::new(Uses(None)) } else { counts.clone() }.into())
+            .collect();
+        let mut flushes: Vec<_> = (0..9).map(|_| Box::pin(queue.flush())).collect();
+        for (flush, waker) in flushes.iter_mut().zip(&wakers) {
+            assert!(flush.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+        }
+        drop(place);
+        assert_eq!(counts.0.as_ref().unwrap().load(Ordering::SeqCst), 4);
+    }
+
     #[test]
     fn a_full_queue_refuses_and_has_room_again() {
         let queue = Arc::new(Queue::default());
@@ -101,5 +151,17 @@ mod tests {
         assert!((60..64).contains(&places.len()));
         drop(places);
         assert!(queue.enter(1 << 20).is_some());
+    }
+
+    #[test]
+    fn a_place_is_cut_to_what_it_is_for() {
+        let queue = Arc::new(Queue::default());
+        let mut places: Vec<_> = std::iter::from_fn(|| queue.enter_for(usize::MAX)).collect();
+        let mut first = places.pop().unwrap();
+        assert!(queue.enter(MOST / 2).is_none());
+        assert!(first.resize(1) && queue.enter(MOST / 4).is_some());
+        assert!(!first.resize(MOST), "others are there, or the overhead");
+        drop((first, places));
+        assert_eq!(queue.state().bytes, 0);
     }
 }

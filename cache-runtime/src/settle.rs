@@ -13,10 +13,11 @@ use crate::background;
 use crate::cache::Inner;
 use crate::call::Call;
 use crate::contained;
-use crate::entry::{Draft, EntryId, Kind, Token};
+use crate::entry::{Draft, EntryId, Kind, LONGEST_TTL, Token};
 use crate::error::{self, Error};
 use crate::flight::{Ending, Flight};
 use crate::outcome::{OutcomeKind, Reason};
+use crate::queue::Place;
 use crate::returns::{Codec, Form, Opened, Payload, Proven, Rule, Shape};
 use crate::right::{AHEAD, Holding, Leaving, Right};
 use crate::search::{Role, Search};
@@ -87,7 +88,11 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
     if stores && search.call.verb == Some(Verb::Refresh) {
         counters.count(Count::Refresh);
     }
-    let ready = if stores { encode(codec, &search.call, &opened).ok() } else { None };
+    let limit = search.max_value();
+    // Before anything is encoded, which a full queue would make vain.
+    let place = if stores { search.inner().queue.enter_for(limit) } else { None };
+    let full = stores && place.is_none();
+    let ready = if place.is_some() { encode(codec, &search.call, &opened).ok() } else { None };
     let mut outcome = reason.map_or(OutcomeKind::Computed, OutcomeKind::Bypassed);
     if let Opened::Error(_) = opened {
         search.met(|| Fate::Failed);
@@ -95,7 +100,6 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
 
     if let Some(lead) = lead {
         let flight = lead.flight().clone();
-        let limit = search.max_value();
         let ending = share(codec, &opened, ready.as_ref(), company.then_some(limit), forgiven);
         let right = flight.owner().right.get().cloned();
         let flown = Flown::new(flight, &ending);
@@ -103,19 +107,24 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
         if let Some(right) = &right {
             right.end();
         }
-        match (right, ready) {
+        match (right, ready.zip(place)) {
             (Some(right), Some(_)) if right.has_lapsed(search.inner().config.max_run) => {
                 search.ran_too_long(&right);
                 outcome = OutcomeKind::Bypassed(Reason::RunTooLong);
                 let (inner, key) = (search.inner().clone(), search.store_key().clone());
                 give_up(inner, key, right, Leaving::TheValue, Some(flown));
             }
-            (Some(right), Some(ready)) => write(search, &ready, cost, right, flown),
+            (Some(right), Some((ready, place))) => write(search, &ready, cost, right, flown, place),
             (Some(right), None) => {
+                if full {
+                    counters.count(Count::PopulateQueueFull);
+                    search.met(|| Fate::Written(Arc::default()));
+                }
                 let (inner, key) = (search.inner().clone(), search.store_key().clone());
-                // Whoever did not wait for the right says nothing about what is to be stored.
+                // Whoever did not wait for the right says nothing about what is to be stored, nor does a
+                // full queue.
                 let leaving = match opened {
-                    Opened::Value(_) | Opened::Nothing if stores => Leaving::Nothing,
+                    Opened::Value(_) | Opened::Nothing if stores && !full => Leaving::Nothing,
                     _ => Leaving::TheValue,
                 };
                 give_up(inner, key, right, leaving, Some(flown));
@@ -160,7 +169,7 @@ fn encode<S: Shape, R: Rule<S>>(
     call: &Call,
     opened: &Opened<'_, S::Value, S::Error>,
 ) -> Result<Ready, Cow<'static, str>> {
-    let ready = match opened {
+    let mut ready = match opened {
         Opened::Error(_) => return Err("an error is never stored".into()),
         Opened::Nothing => {
             let ttl = codec.none_ttl.ok_or("`None` is stored only with `none_ttl`")?;
@@ -174,6 +183,7 @@ fn encode<S: Shape, R: Rule<S>>(
     if ready.ttl.is_zero() {
         return Err("its `ttl` is zero".into());
     }
+    ready.ttl = ready.ttl.min(LONGEST_TTL);
     Ok(ready)
 }
 
@@ -277,19 +287,26 @@ pub(crate) fn whole(
 }
 
 /// Writes behind the reply. The flight stays joinable by its right until the answer is there.
-fn write(search: &Search, ready: &Ready, cost: Duration, right: Arc<Right>, flown: Flown) {
+fn write(
+    search: &Search,
+    ready: &Ready,
+    cost: Duration,
+    right: Arc<Right>,
+    flown: Flown,
+    mut place: Place,
+) {
     let (inner, key) = (search.inner().clone(), search.store_key().clone());
     let identity = search.call.identity;
     let mut landed = None;
     search.met(|| Fate::Written(landed.insert(Arc::<OnceLock<bool>>::default()).clone()));
-    let place = inner.queue.enter(ready.body.len());
-    let entry = whole(search, ready, cost, &right.tokens);
-    let full = place.is_none();
-    let (Some(place), Some(entry)) = (place, entry) else {
-        search.counters().count(if full {
-            Count::PopulateQueueFull
-        } else {
+    let fits = place.resize(ready.body.len());
+    let entry = if fits { whole(search, ready, cost, &right.tokens) } else { None };
+    let Some(entry) = entry else {
+        drop(place);
+        search.counters().count(if fits {
             Count::PopulateFailed
+        } else {
+            Count::PopulateQueueFull
         });
         give_up(inner, key, right, Leaving::TheValue, Some(flown));
         return;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::call::Call;
+use crate::entry::LONGEST_TTL;
 use crate::key::fingerprint;
 use proof::Proof;
 
@@ -82,13 +83,13 @@ impl Site {
 
     #[must_use]
     pub const fn stale_while_revalidate(mut self, millis: u64) -> Self {
-        self.stale_while_revalidate = millis;
+        self.stale_while_revalidate = bounded(millis);
         self
     }
 
     #[must_use]
     pub const fn stale_if_error(mut self, millis: u64) -> Self {
-        self.stale_if_error = millis;
+        self.stale_if_error = bounded(millis);
         self
     }
 
@@ -131,6 +132,12 @@ impl Site {
             }
         }
     }
+}
+
+/// A window, no longer than the longest.
+const fn bounded(millis: u64) -> u64 {
+    let longest = LONGEST_TTL.as_secs() * 1000;
+    if millis < longest { millis } else { longest }
 }
 
 /// One function as it runs: a site with its type parameters.

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::background;
 use crate::entry::{Seen, Token, Tokens};
 use crate::key::Buffer;
 use crate::outcome::Reason;
@@ -214,7 +215,7 @@ impl Store {
     /// Waits for the end of the first dial, so that the first calls of a process are not lost.
     pub(crate) async fn ready(&self, key: &Key) {
         if let Self::Redis(redis) = self {
-            redis.ready(key).await;
+            background::guarded(redis.ready(key)).await;
         }
     }
 

@@ -3,4 +3,3 @@
 
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
-pub(crate) use std::thread::panicking;

@@ -4,7 +4,7 @@
 //! what it names run plainly until it has been delivered. It is sent again until then, for as long
 //! as the process lives.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,7 +30,9 @@ pub(crate) struct Tombstones {
 #[derive(Default)]
 struct State {
     /// What failed together, in its own order, with the number of the last time that it did.
-    lists: HashMap<Vec<String>, u64>,
+    lists: HashMap<List, u64>,
+    /// The same by those numbers, so that a retry under the lock neither copies names nor sorts.
+    order: BTreeMap<u64, List>,
     /// How many of the lists each name is on.
     names: HashMap<String, usize>,
     everything: Option<u64>,
@@ -38,9 +40,11 @@ struct State {
     delivering: bool,
 }
 
+type List = Arc<Vec<String>>;
+
 /// What is to be sent.
 enum Batch {
-    Lists(Vec<(Vec<String>, u64)>),
+    Lists(Vec<(List, u64)>),
     Everything(u64),
 }
 
@@ -97,7 +101,9 @@ impl State {
     fn add(&mut self, names: Vec<String>) {
         self.last += 1;
         if let Some(last) = self.lists.get_mut(&names) {
+            let list = self.order.remove(last);
             *last = self.last;
+            self.order.extend(list.map(|list| (self.last, list)));
             return;
         }
         let fresh = names.iter().filter(|name| !self.names.contains_key(*name)).count();
@@ -108,7 +114,9 @@ impl State {
         for name in &names {
             *self.names.entry(name.clone()).or_default() += 1;
         }
-        self.lists.insert(names, self.last);
+        let list = Arc::new(names);
+        self.order.insert(self.last, list.clone());
+        self.lists.insert(list, self.last);
     }
 
     /// In the order in which they failed.
@@ -116,8 +124,7 @@ impl State {
         if let Some(number) = self.everything {
             return Some(Batch::Everything(number));
         }
-        let mut lists: Vec<_> = self.lists.iter().map(|(list, at)| (list.clone(), *at)).collect();
-        lists.sort_unstable_by_key(|(_, at)| *at);
+        let lists: Vec<_> = self.order.iter().map(|(at, list)| (list.clone(), *at)).collect();
         (!lists.is_empty()).then_some(Batch::Lists(lists))
     }
 
@@ -126,9 +133,7 @@ impl State {
         match batch {
             Batch::Everything(number) => {
                 self.everything = self.everything.filter(|last| last > number);
-                let before = |(_, last): &(&Vec<String>, &u64)| *last <= number;
-                let done: Vec<_> =
-                    self.lists.iter().filter(before).map(|(list, _)| list.clone()).collect();
+                let done: Vec<_> = self.order.range(..=number).map(|(_, l)| l.clone()).collect();
                 for list in &done {
                     self.forget(list);
                 }
@@ -143,9 +148,11 @@ impl State {
         }
     }
 
-    fn forget(&mut self, list: &Vec<String>) {
-        self.lists.remove(list);
-        for name in list {
+    fn forget(&mut self, list: &List) {
+        if let Some(last) = self.lists.remove(list) {
+            self.order.remove(&last);
+        }
+        for name in list.iter() {
             if let Some(on) = self.names.get_mut(name) {
                 *on -= 1;
                 if *on == 0 {
@@ -168,7 +175,7 @@ pub(crate) enum Cause {
 pub(crate) fn bury(inner: &Arc<Inner>, names: Vec<String>, cause: Cause) {
     let first = inner.tombstones.add(names);
     if first && cause == Cause::Failed {
-        warn();
+        warn(inner);
     }
     if first {
         // Strong: the obligation outlives the last handle.
@@ -176,10 +183,17 @@ pub(crate) fn bury(inner: &Arc<Inner>, names: Vec<String>, cause: Cause) {
     }
 }
 
-fn warn() {
-    tracing::warn!(
-        "an invalidation could not be delivered: until it is, what it names is not served here"
-    );
+fn warn(inner: &Inner) {
+    if inner.store.is_closed() {
+        tracing::warn!(
+            "an invalidation came after the cache was closed: it is never delivered, and other \
+             processes may serve what it names until its ttl and stale windows are over"
+        );
+    } else {
+        tracing::warn!(
+            "an invalidation could not be delivered: until it is, what it names is not served here"
+        );
+    }
 }
 
 async fn deliver(inner: Arc<Inner>, mut cause: Cause) {
@@ -190,7 +204,7 @@ async fn deliver(inner: Arc<Inner>, mut cause: Cause) {
         } else {
             if cause == Cause::Dropped {
                 cause = Cause::Failed;
-                warn();
+                warn(&inner);
             }
             let Some(sleep) = background::sleep(pause) else { return };
             sleep.await;
@@ -224,7 +238,7 @@ async fn send(inner: &Inner, batch: Batch) -> bool {
     let mut all = true;
     for batch in batches {
         let Batch::Lists(lists) = &batch else { continue };
-        let names: Vec<_> = lists.iter().flat_map(|(list, _)| list).cloned().collect();
+        let names: Vec<_> = lists.iter().flat_map(|(list, _)| list.iter()).cloned().collect();
         if store.unlink(&names, store.patience_for(names.len(), store.patience())).await.is_ok() {
             inner.tombstones.delivered(&batch);
         } else {
@@ -276,7 +290,7 @@ mod tests {
         tombstones.add(names(&["first", "inner"]));
         tombstones.add(names(&["inner", "outer"]));
         let Some(Batch::Lists(lists)) = tombstones.next() else { panic!("there are some") };
-        let order: Vec<_> = lists.iter().map(|(list, _)| list.clone()).collect();
+        let order: Vec<_> = lists.iter().map(|(list, _)| (**list).clone()).collect();
         assert_eq!(order, [names(&["first", "inner"]), names(&["inner", "outer"])]);
         let mut batches = lists.into_iter().map(|list| Batch::Lists(vec![list]));
         tombstones.delivered(&batches.next().unwrap());
@@ -284,6 +298,25 @@ mod tests {
         assert!(tombstones.binds(&Key::named("inner")));
         tombstones.delivered(&batches.next().unwrap());
         assert!(!tombstones.binds(&Key::named("inner")));
+        assert!(tombstones.next().is_none());
+    }
+
+    #[test]
+    fn a_retry_copies_no_names() {
+        let tombstones = Tombstones::default();
+        tombstones.add(names(&["one", "two"]));
+        let mut tries = [(); 2].map(|()| match tombstones.next() {
+            Some(Batch::Lists(mut lists)) => lists.pop().unwrap().0,
+            _ => panic!("there is one"),
+        });
+        assert!(Arc::ptr_eq(&tries[0], &tries[1]));
+        tombstones.add(names(&["three"]));
+        tombstones.add(names(&["one", "two"]));
+        let Some(batch @ Batch::Lists(_)) = tombstones.next() else { panic!("there are some") };
+        tombstones.delivered(&batch);
+        drop(batch);
+        assert_eq!(Arc::strong_count(&tries[0]), 2, "nothing else keeps what was delivered");
+        tries.reverse();
         assert!(tombstones.next().is_none());
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cache_runtime::{Cache, Config, Status, cache_result, invalidate, observe, peek};
 use futures::future::join_all;
-use integration_tests::{Server, eventually, in_memory};
+use integration_tests::{Calls, Member, Patience, Server, eventually, in_memory};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -61,6 +61,61 @@ async fn a_run_that_takes_too_long_is_told_and_left_alone() {
     assert_eq!(running.await.unwrap(), 6);
 }
 
+#[cache_result(ttl = 60)]
+async fn endless(of: u32) -> u32 {
+    std::future::pending::<()>().await;
+    of
+}
+
+#[tokio::test]
+async fn the_lease_of_a_run_that_takes_too_long_is_given_up_and_keeps_no_other_process_waiting() {
+    let server = Server::start().await;
+    let cache = server.cache().await;
+    let mut calls = Vec::new();
+    for of in 0..20 {
+        // Some lead, and some have joined.
+        calls.push(tokio::spawn({
+            let cache = cache.clone();
+            async move { cache.scope(endless(of % 10)).await }
+        }));
+    }
+    eventually("they run", || async { server.entries().await.len() == 10 }).await;
+    let begun = Instant::now();
+    let error = cache.close(Duration::from_secs(2)).await.unwrap_err();
+    assert!(error.to_string().contains("10 runs"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert_eq!(server.entries().await, [""; 0]);
+    calls.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn a_process_that_ends_in_order_leaves_values_and_no_leases() {
+    let server = Server::start().await;
+    let database = Server::start().await;
+    let start = async || {
+        let program = tokio::process::Command::new(env!("CARGO_BIN_EXE_member"));
+        Member::start(program, &server.url(), &database.url(), Patience::long()).await
+    };
+    for round in 0..5 {
+        let (stored, running) = (2 * round, 2 * round + 1);
+        let first = start().await;
+        let calls: Calls = first.ask(format!("call Counted {stored} 0 1")).await;
+        assert_eq!(calls.outcomes.keys().collect::<Vec<_>>(), ["computed"]);
+        assert!(first.ask::<bool>("close 20000").await);
+        first.kill().await;
+        let second = start().await;
+        let calls: Calls = second.ask(format!("call Counted {stored} 0 1")).await;
+        assert_eq!(calls.outcomes.keys().collect::<Vec<_>>(), ["hit"]);
+
+        let before = server.entries().await.len();
+        let _running = second.order(format!("call Counted {running} 60000 1"));
+        eventually("it runs", || async { server.entries().await.len() > before }).await;
+        assert!(!second.ask::<bool>("close 1000").await);
+        assert_eq!(server.entries().await.len(), before);
+        second.kill().await;
+    }
+}
+
 async fn connections(server: &Server) -> usize {
     let list: String = server.command(&["CLIENT", "LIST"]).await;
     list.lines().count()
@@ -99,6 +154,19 @@ async fn an_invalidation_that_cannot_be_delivered_is_told() {
     assert!(error.is_timeout() && error.to_string().contains("1 names"), "{error}");
     assert!(begun.elapsed() < DEADLINE);
     server.thaw();
+}
+
+#[tokio::test]
+async fn a_server_that_stays_away_is_not_waited_for_until_the_deadline() {
+    let mut server = Server::start().await;
+    let cache = Cache::connect(Config::redis(&server.url()).unwrap()).await.unwrap();
+    cache.scope(number(1)).await;
+    server.kill();
+    assert!(cache.scope(invalidate(number(1))).await.is_err());
+    let begun = Instant::now();
+    let error = cache.close(DEADLINE).await.unwrap_err();
+    assert!(error.is_timeout() && error.to_string().contains("1 names"), "{error}");
+    assert!(begun.elapsed() < DEADLINE / 2, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

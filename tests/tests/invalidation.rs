@@ -1,11 +1,11 @@
 //! What an invalidation reaches: entries by call, prefix and tag, leases, runs under way.
 
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_runtime::{
-    Cache, Reason, cache_invalidate, cache_result, invalidate, invalidate_prefix, invalidate_tag,
-    observe, peek,
+    Cache, Config, Reason, cache_invalidate, cache_result, invalidate, invalidate_prefix,
+    invalidate_tag, observe, peek,
 };
 use integration_tests::{
     Log, Runs, Server, both_stores, computed, eventually, fresh, hit, in_memory, key_of, landed,
@@ -472,4 +472,23 @@ async fn a_prefix_that_looks_like_a_pattern_or_a_key_is_told_with_those_that_the
             assert_eq!(told(Level::WARN, "others"), Vec::<String>::new());
         })
         .await;
+}
+
+#[cache_invalidate(other(*key))]
+async fn written(key: &u32) -> u32 {
+    *key
+}
+
+#[tokio::test]
+async fn an_invalidation_takes_its_budget_once_where_the_first_dial_is_never_answered() {
+    // Connections are made by the system, and nobody reads from them.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", silent.local_addr().unwrap());
+    let config = Config::redis(&url).unwrap().connect_timeout(LONG).timeout(LONG);
+    let cache = Cache::new(config.budget(Duration::from_secs(2)));
+    let begun = Instant::now();
+    assert_eq!(cache.scope(written(&1)).await, 1);
+    let took = begun.elapsed();
+    assert!((1900..3000).contains(&took.as_millis()), "{took:?}");
+    assert_eq!(cache.stats().undelivered, 1);
 }

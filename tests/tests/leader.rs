@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use cache_runtime::{Cache, cache_result, observe};
 use futures::FutureExt as _;
@@ -119,37 +119,88 @@ fn a_dropped_follower_disturbs_nobody() {
     });
 }
 
-static PANICS: AtomicBool = AtomicBool::new(false);
-static PANIC_RUNS: AtomicU32 = AtomicU32::new(0);
+/// How often [`panicking`] has begun.
+static PANIC_STARTS: Runs = Runs::new();
 
-#[cache_result(ttl = 60)]
-async fn panicking(key: u32) -> u32 {
-    PANIC_RUNS.fetch_add(1, Ordering::SeqCst);
-    let panics = PANICS.swap(false, Ordering::SeqCst);
+/// Panics in its first `panics` runs of a key.
+#[cache_result(ttl = 60, skip(panics))]
+async fn panicking(key: u32, panics: u32) -> u32 {
+    let run = PANIC_STARTS.run(key);
     sleep(SLOW).await;
-    assert!(!panics, "as asked");
+    assert!(run > panics, "as asked");
     key
 }
 
+/// The panics among calls that all end.
+async fn panics_among(calls: Vec<tokio::task::JoinHandle<u32>>, key: u32) -> u32 {
+    let mut panicked = 0;
+    for call in calls {
+        match timeout(LONG, call).await.expect("nobody hangs") {
+            Ok(value) => assert_eq!(value, key),
+            Err(error) => panicked += u32::from(error.is_panic()),
+        }
+    }
+    panicked
+}
+
 #[test]
-fn a_panic_stays_with_its_caller_and_nobody_hangs() {
+fn a_panic_stays_with_its_caller_and_one_waiter_runs_for_the_rest() {
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        for panics in [1, 2] {
+            let key = fresh();
+            let calls = (0..500).map(|_| call(cache, panicking(key, panics))).collect();
+            assert_eq!(panics_among(calls, key).await, panics);
+            assert_eq!(PANIC_STARTS.of(key), panics + 1, "those that panicked and their heir");
+            landed(cache).await;
+            let (_, outcome) = cache.scope(observe(panicking(key, panics))).await;
+            assert!(outcome.is_hit(), "{outcome:?}");
+        }
+    });
+}
+
+#[test]
+fn a_function_that_always_panics_does_so_for_each_of_its_callers_and_not_one_after_the_other() {
     over_both_on_short_lived_runtimes(&async |cache: &Cache| {
         let key = fresh();
-        PANICS.store(true, Ordering::SeqCst);
-        let calls: Vec<_> = (0..20).map(|_| call(cache, panicking(key))).collect();
-        let mut panicked = 0;
-        for call in calls {
-            match timeout(LONG, call).await.expect("nobody hangs") {
-                Ok(value) => assert_eq!(value, key),
-                Err(error) => panicked += u32::from(error.is_panic()),
-            }
+        let calls = (0..200).map(|_| call(cache, panicking(key, u32::MAX))).collect();
+        let began = Instant::now();
+        assert_eq!(panics_among(calls, key).await, 200);
+        assert!(began.elapsed() < SLOW * 50, "{:?}", began.elapsed());
+        landed(cache).await;
+    });
+}
+
+/// Its first run never ends.
+#[cache_result(ttl = 60)]
+async fn at_second_try(key: u32) -> u32 {
+    if STARTS.run(key) == 1 {
+        std::future::pending::<()>().await;
+    }
+    key + 1
+}
+
+#[test]
+fn a_leader_that_goes_with_the_panic_of_its_sibling_hands_over_to_a_waiter() {
+    over_both_on_short_lived_runtimes(&async |cache: &Cache| {
+        let (key, (panic, told)) = (fresh(), tokio::sync::oneshot::channel::<()>());
+        let pair = call(cache, async move {
+            let panics = async {
+                let _ = told.await;
+                std::panic::resume_unwind(Box::new("as asked"))
+            };
+            tokio::join!(at_second_try(key), panics).0
+        });
+        eventually("it runs", || async { STARTS.of(key) > 0 }).await;
+        let followers: Vec<_> =
+            (0..100).map(|_| call(cache, observe(at_second_try(key)))).collect();
+        sleep(SLOW / 6).await;
+        drop(panic);
+        assert!(timeout(LONG, pair).await.unwrap().unwrap_err().is_panic());
+        for follower in followers {
+            let (value, outcome) = timeout(LONG, follower).await.unwrap().unwrap();
+            assert!(value == key + 1 && !outcome.is_bypassed(), "{outcome:?}");
         }
-        assert_eq!(panicked, 1);
-        landed(cache).await;
-        assert_eq!(cache.scope(panicking(key)).await, key);
-        landed(cache).await;
-        let (_, outcome) = cache.scope(observe(panicking(key))).await;
-        assert!(outcome.is_hit(), "{outcome:?}");
+        assert_eq!(STARTS.of(key), 2, "the one that went and its heir");
     });
 }
 

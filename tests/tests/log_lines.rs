@@ -2,6 +2,8 @@
 //!
 //! One test of lines, since a process has one log.
 
+use std::time::Duration;
+
 use cache_runtime::{Cache, Config, cache_result, invalidate, observe, put};
 use integration_tests::{Log, Server, configured, eventually, in_memory, key_of};
 use tracing::Level;
@@ -53,7 +55,7 @@ async fn states_are_told_once_and_arguments_never() {
         .scope(async {
             for _ in 0..100 {
                 secret("sesame").await;
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
         .await;
@@ -77,6 +79,11 @@ async fn states_are_told_once_and_arguments_never() {
         })
         .await;
     assert_eq!(told("another Redis type"), 1);
+
+    let until = told("until it is");
+    cache.close(Duration::from_secs(20)).await.unwrap();
+    assert!(cache.scope(invalidate(secret("x"))).await.is_err());
+    assert_eq!((told("after the cache was closed"), told("until it is")), (1, until));
 
     for told in ["hunter2", "sesame"] {
         assert_eq!(log.lines(Level::TRACE, told), Vec::<String>::new());

@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use cache_runtime::{Cache, Config, Reason, StoredKind, Verdict, cache_result, explain, observe};
+use cache_runtime::{
+    Cache, Config, OutcomeKind, Reason, StoredKind, Verdict, cache_result, explain, observe, put,
+};
 use integration_tests::{Server, computed, eventually, hit, over_both, patient, run};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -629,6 +631,73 @@ async fn a_ttl_without_end_is_no_error() {
         kept!(cache, for_ever_in_seconds(1));
     })
     .await;
+}
+
+#[cache_result(ttl = u64::MAX, none_ttl = Duration::MAX, jitter = 0)]
+async fn nothing_for_ever(key: u32) -> Option<u64> {
+    None
+}
+
+#[cache_result(ttl = "20000d", jitter = 0)]
+async fn centuries(key: u32) -> u64 {
+    run()
+}
+
+#[cache_result(ttl = 60, jitter = 0, stale_while_revalidate = "20000d")]
+async fn stale_for_centuries(key: u32) -> u64 {
+    run()
+}
+
+#[cache_result(ttl = Duration::MAX, stale_if_error = 18_446_744_073_709_551)]
+async fn for_ever_and_longer(key: u32) -> Result<u64, Failure> {
+    Ok(run())
+}
+
+#[cache_result(jitter = 0)]
+async fn for_the_default_time(key: u32) -> u64 {
+    run()
+}
+
+/// Stored, hit, and of an age that can be.
+macro_rules! kept_and_young {
+    ($cache:ident, $call:expr) => {{
+        $cache.flush().await;
+        let (_, outcome) = observe($call).await;
+        assert_eq!(outcome.kind, OutcomeKind::Hit, "{}: {outcome:?}", stringify!($call));
+        let age = outcome.age.expect("it was asked for");
+        assert!(age < Duration::from_secs(60), "{}: {outcome:?}", stringify!($call));
+    }};
+}
+
+#[tokio::test]
+async fn what_is_to_live_for_centuries_is_hit_and_young() {
+    let server = Server::start().await;
+    let configs = [Config::in_memory(), server.config()];
+    for config in configs.map(|config| patient(config).default_ttl(Duration::MAX)) {
+        let cache = Cache::new(config);
+        cache
+            .scope(async {
+                for_ever(2).await;
+                kept_and_young!(cache, for_ever(2));
+                for_ever_in_seconds(2).await;
+                kept_and_young!(cache, for_ever_in_seconds(2));
+                nothing_for_ever(2).await;
+                kept_and_young!(cache, nothing_for_ever(2));
+                centuries(2).await;
+                kept_and_young!(cache, centuries(2));
+                stale_for_centuries(2).await;
+                kept_and_young!(cache, stale_for_centuries(2));
+                for_ever_and_longer(2).await.unwrap();
+                kept_and_young!(cache, for_ever_and_longer(2));
+                for_the_default_time(2).await;
+                kept_and_young!(cache, for_the_default_time(2));
+                put(for_the_default_time(3), 3).await.unwrap();
+                kept_and_young!(cache, for_the_default_time(3));
+                put(stale_for_centuries(3), 3).await.unwrap();
+                kept_and_young!(cache, stale_for_centuries(3));
+            })
+            .await;
+    }
 }
 
 #[cache_result(cache_if = |areas: &Vec<u64>| areas.len() > least)]

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::stamp::{Stamp, Stamping};
-use super::{Ending, Flight, Flights, Owner, Phase, wake};
+use super::{Ending, Flight, Flights, Owner, PANICS, Phase, wake};
 use crate::entry::EntryId;
 use crate::outcome::Reason;
-use crate::sync::panicking;
 
 /// The right and the duty to run the function for a flight.
 ///
-/// Dropped before [`Lead::finish`], it hands over to a member; dropped by a panic, it sends all
-/// members off to run by themselves.
+/// Dropped before [`Lead::finish`], it hands over to a member. That its function has panicked is
+/// counted, and at the last of [`PANICS`] all members are sent off to run by themselves.
 pub(crate) struct Lead<P: Clone, O: Owner> {
     flights: Arc<Flights<P, O>>,
     flight: Arc<Flight<P, O>>,
@@ -20,6 +19,9 @@ pub(crate) struct Lead<P: Clone, O: Owner> {
     /// The waker of the last poll, and ours around it.
     waker: Option<(Waker, Waker)>,
     ticket: u64,
+    /// Its work is being polled; still so when it is dropped, that poll has panicked. Whether the
+    /// thread is panicking would not tell: a leader is also dropped by the panic of a sibling.
+    polling: bool,
     left: bool,
 }
 
@@ -41,7 +43,7 @@ impl<P: Clone, O: Owner> Lead<P, O> {
         stamp: Arc<Stamp>,
     ) -> Self {
         let ticket = flight.state().ticket();
-        Self { flights, flight, stamp, waker: None, ticket, left: false }
+        Self { flights, flight, stamp, waker: None, ticket, polling: false, left: false }
     }
 
     pub(crate) fn flight(&self) -> &Arc<Flight<P, O>> {
@@ -54,7 +56,8 @@ impl<P: Clone, O: Owner> Lead<P, O> {
         let mut state = self.flight.state();
         match state.phase {
             Phase::Sending => {
-                let before = state.wait(self.ticket, waker);
+                // Dropped outside the lock: that may run code that locks the flight, as cloning may.
+                let before = state.asking.insert(self.ticket, waker);
                 drop(state);
                 drop(before);
                 Poll::Pending
@@ -83,7 +86,10 @@ impl<P: Clone, O: Owner> Lead<P, O> {
         }
         let waker = self.waker.as_ref().map_or_else(|| cx.waker().clone(), |(_, w)| w.clone());
         self.stamp.polled();
-        poll(self, &mut Context::from_waker(&waker))
+        self.polling = true;
+        let polled = poll(self, &mut Context::from_waker(&waker));
+        self.polling = false;
+        polled
     }
 
     /// Whether anybody else waits for the result.
@@ -124,11 +130,12 @@ impl<P: Clone, O: Owner> Drop for Lead<P, O> {
         }
         let mut state = self.flight.state();
         state.parties -= 1;
-        let _waker = state.waiters.remove(&self.ticket);
+        let _waker = state.asking.remove(&self.ticket);
         let latest = Arc::ptr_eq(&state.stamp, &self.stamp);
+        state.panics += u8::from(latest && self.polling);
         if !matches!(state.phase, Phase::Sending | Phase::Running(_)) {
             drop(state);
-        } else if latest && panicking() {
+        } else if state.panics >= PANICS {
             state.phase = Phase::Ended(Ending::Alone);
             let lease = state.lease;
             wake(state);

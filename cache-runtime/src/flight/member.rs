@@ -44,7 +44,8 @@ impl<P: Clone, O: Owner> Member<P, O> {
             Phase::Dissolved => Joined::Again,
             Phase::Sending | Phase::Running(_) => match state.promote(now) {
                 None => {
-                    let before = state.wait(self.ticket, waker);
+                    // Dropped outside the lock, as the leader's.
+                    let before = state.waiting.insert(self.ticket, waker);
                     drop(state);
                     drop(before);
                     return Poll::Pending;
@@ -69,7 +70,7 @@ impl<P: Clone, O: Owner> Drop for Member<P, O> {
         }
         let mut state = self.flight.state();
         state.parties -= 1;
-        let _waker = state.waiters.remove(&self.ticket);
+        let _waker = state.waiting.remove(&self.ticket);
         let going_on = matches!(state.phase, Phase::Sending | Phase::Running(_));
         let deserted = state.parties == 0 && going_on;
         drop(state);

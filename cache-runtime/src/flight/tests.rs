@@ -1,9 +1,8 @@
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, Wake};
 
 use proptest::prelude::*;
-
-use std::task::Context;
 
 use super::*;
 
@@ -245,20 +244,115 @@ fn a_leader_that_is_woken_and_not_polled_is_overtaken_by_one() {
     assert_eq!(lead.finish(Ending::Shared(2)), None);
 }
 
+/// The function panics while it is polled, which drops its leader.
+fn panic_in(mut lead: Lead<u32, Given>) {
+    catch_unwind(AssertUnwindSafe(|| {
+        lead.poll_stamped(&Context::from_waker(Waker::noop()), |_, _| -> () {
+            resume_unwind(Box::new("as asked"))
+        });
+        drop(lead);
+    }))
+    .unwrap_err();
+}
+
 #[test]
-fn a_panic_sends_all_members_off() {
+fn a_panic_hands_over_under_the_same_lease_and_the_last_of_three_sends_all_off() {
     let bench = Bench::new();
-    let lead = bench.lead();
-    let mut member = bench.member();
+    let mut lead = bench.lead();
+    let mut members = [(); 4].map(|()| bench.member());
     let lease = bench.grant(&lead);
-    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let _lead = lead;
-        std::panic::resume_unwind(Box::new("as asked"));
-    }));
-    assert!(panicked.is_err());
-    assert!(matches!(poll(&mut member), Some(Joined::Alone)));
+    for member in &mut members[..2] {
+        panic_in(lead);
+        lead = promoted(poll(member));
+        assert_eq!(terms(&mut lead), Some(Terms::Leased(lease)));
+    }
+    assert!(poll(&mut members[2]).is_none(), "one is enough");
+    panic_in(lead);
+    for member in &mut members[2..] {
+        assert!(matches!(poll(member), Some(Joined::Alone)));
+    }
     assert_eq!(bench.given(), [lease]);
     assert_eq!(bench.flights.len(), 0);
+}
+
+#[test]
+fn a_leader_that_is_dropped_by_the_panic_of_a_sibling_hands_over_however_often() {
+    let bench = Bench::new();
+    let mut lead = bench.lead();
+    let mut member = bench.member();
+    let lease = bench.grant(&lead);
+    for _ in 0..10 {
+        let mut next = bench.flights.with_lease(CALL, lease).unwrap();
+        catch_unwind(AssertUnwindSafe(|| {
+            let _lead = lead;
+            resume_unwind(Box::new("as asked"));
+        }))
+        .unwrap_err();
+        lead = promoted(poll(&mut next));
+    }
+    assert_eq!(lead.finish(Ending::Shared(1)), Some(lease));
+    assert!(matches!(poll(&mut member), Some(Joined::Shared(1))));
+}
+
+/// Panics when it is used.
+struct Rude;
+
+impl Wake for Rude {
+    fn wake(self: Arc<Self>) {
+        resume_unwind(Box::new("as asked"));
+    }
+}
+
+/// Counts how often it is used.
+#[derive(Default)]
+struct Counting(AtomicUsize);
+
+impl Wake for Counting {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_waker_that_panics_neither_fails_the_leader_nor_keeps_others_asleep() {
+    let bench = Bench::new();
+    let lead = bench.lead();
+    let counting = Arc::new(Counting::default());
+    let members: Vec<_> = (0..20)
+        .map(|number| {
+            let mut member = bench.member();
+            let rude = Waker::from(Arc::new(Rude));
+            let waker = if number % 2 == 0 { rude } else { counting.clone().into() };
+            assert!(member.poll(&Context::from_waker(&waker), 0).is_pending());
+            member
+        })
+        .collect();
+    bench.flights.settle(lead.flight(), Answer::Unknown(Reason::Timeout));
+    assert_eq!(lead.finish(Ending::Shared(1)), None);
+    assert_eq!(counting.0.load(Ordering::SeqCst), 10);
+    assert_eq!(bench.flights.len(), 0);
+    drop(members);
+}
+
+#[test]
+fn a_lease_that_is_granted_wakes_its_leader_alone() {
+    let bench = Bench::new();
+    for answer in [Answer::Granted(bench.lease()), Answer::Unknown(Reason::Timeout)] {
+        let mut lead = bench.lead();
+        let [leading, waiting] = [(); 2].map(|()| Arc::new(Counting::default()));
+        let mut member = bench.member();
+        let waker = waiting.clone().into();
+        assert!(member.poll(&Context::from_waker(&waker), 0).is_pending());
+        let waker = leading.clone().into();
+        assert!(lead.poll_terms(&Context::from_waker(&waker)).is_pending());
+        bench.flights.settle(lead.flight(), answer);
+        let woken = |waker: &Counting| waker.0.load(Ordering::SeqCst);
+        assert_eq!((woken(&leading), woken(&waiting)), (1, 0));
+        let flight = lead.flight().clone();
+        lead.finish(Ending::Shared(1));
+        assert_eq!(woken(&waiting), 1);
+        bench.flights.remove(&flight);
+    }
 }
 
 #[test]
@@ -285,11 +379,7 @@ fn a_leader_that_was_overtaken_and_panics_disturbs_nobody() {
     let lease = bench.grant(&lead);
     lead.poll_stamped(&Context::from_waker(Waker::noop()), |_, cx| cx.waker().wake_by_ref());
     let heir = promoted(poll_at(&mut first, crate::clock::millis() + 10_000));
-    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let _lead = lead;
-        std::panic::resume_unwind(Box::new("as asked"));
-    }));
-    assert!(panicked.is_err());
+    panic_in(lead);
     assert!(poll(&mut second).is_none());
     assert_eq!(heir.finish(Ending::Shared(3)), Some(lease));
     assert!(matches!(poll(&mut second), Some(Joined::Shared(3))));
@@ -318,6 +408,7 @@ enum Move {
     PollMember(usize, bool),
     DropMember(usize),
     DropLead(usize),
+    PanicLead(usize),
     Finish(usize),
     WakeLead(usize),
 }
@@ -332,6 +423,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         4 => (one.clone(), any::<bool>()).prop_map(|(n, late)| Move::PollMember(n, late)),
         1 => one.clone().prop_map(Move::DropMember),
         1 => one.clone().prop_map(Move::DropLead),
+        1 => one.clone().prop_map(Move::PanicLead),
         2 => one.clone().prop_map(Move::Finish),
         1 => one.prop_map(Move::WakeLead),
     ]
@@ -393,6 +485,7 @@ proptest! {
                 },
                 Move::DropMember(number) => drop(pick(&mut members, number)),
                 Move::DropLead(number) => drop(pick(&mut leads, number)),
+                Move::PanicLead(number) => pick(&mut leads, number).into_iter().for_each(panic_in),
                 Move::Finish(number) => if let Some(mut lead) = pick(&mut leads, number) {
                     match terms(&mut lead) {
                         None => leads.push(lead),

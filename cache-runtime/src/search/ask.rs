@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Hit, Lead, Role, Search, Want};
 use crate::background;
 use crate::cache::Inner;
-use crate::entry::{Entry, EntryId, Owner, Token, Tokens};
+use crate::entry::{Entry, EntryId, LONGEST_TTL, Owner, Token, Tokens};
 use crate::flight::{Answer, Terms};
 use crate::outcome::Reason;
 use crate::right::{self, AHEAD, Holding, Leaving, Right};
@@ -142,7 +142,7 @@ impl Search {
     /// How long a token is made for: twice the life of a right and that of an entry, so that it is
     /// seldom renewed.
     pub(super) fn token_life(&self) -> Duration {
-        let ttl = self.call.ttl.unwrap_or(self.inner().config.default_ttl);
+        let ttl = self.call.ttl.unwrap_or(self.inner().config.default_ttl).min(LONGEST_TTL);
         let entry = ttl.saturating_add(self.call.identity.window());
         entry.saturating_add(self.right_life()).saturating_add(AHEAD).saturating_mul(2)
     }

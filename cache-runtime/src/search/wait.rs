@@ -91,7 +91,8 @@ impl Search {
         }
         let mut gone = inner.waits.join(&inner, &self.key, right, self.right_life());
         let began = Instant::now();
-        let waited = background::timeout(rest, pin!(gone.changed())).await;
+        let changed = background::guarded(gone.changed());
+        let waited = background::timeout(rest, pin!(changed)).await;
         self.waited += began.elapsed();
         // However it ended, there is something else to be read now.
         if waited.is_ok() { None } else { over() }

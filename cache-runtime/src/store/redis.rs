@@ -21,7 +21,7 @@ use super::servers::{Lent, Servers};
 use super::{Fault, Found, Key, Read, Reading};
 use crate::background;
 use crate::config::{Config, Deployment};
-use crate::entry::{EntryId, Token, Tokens};
+use crate::entry::{EntryId, LONGEST_TTL, Token, Tokens};
 use crate::near::Marks;
 use errand::Errand;
 use reads::{Answered, Batch};
@@ -38,8 +38,10 @@ const IN_FLIGHT_APART: usize = 1 << 16;
 /// Nobody waits longer for an answer, whatever the settings say: a moment has to have a name.
 const LONGEST: Duration = Duration::from_secs(60 * 60 * 24);
 
-/// The longest lifetime that is asked for: Redis refuses dates that overflow.
-const MAX_LIFE: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 10);
+/// The longest lifetime that is asked for: Redis refuses dates that overflow. An entry lives for a ttl
+/// and a window, and its tokens for twice as long and the longest run: all of them get what they ask
+/// for, or an entry would seem as old as what it was not given.
+const MAX_LIFE: Duration = LONGEST_TTL.saturating_mul(8);
 
 pub(crate) struct Redis {
     servers: Servers,

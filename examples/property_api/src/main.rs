@@ -18,6 +18,7 @@ mod measure;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cache_runtime::Cache;
 use clap::Parser;
@@ -55,7 +56,9 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
     announce(listener.local_addr()?);
     axum::serve(listener, api::router(db)).with_graceful_shutdown(interrupted()).await?;
-    Cache::global().flush().await;
+    if let Err(error) = Cache::global().close(Duration::from_secs(5)).await {
+        eprintln!("{error}");
+    }
     Ok(())
 }
 

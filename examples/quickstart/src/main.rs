@@ -28,10 +28,9 @@ async fn main() -> Result<(), cache_runtime::Error> {
     Cache::global().disable();
     row("with caching off", areas("buy")).await;
 
-    // A service that goes on has no need to wait for what is still being written.
-    Cache::global().flush().await;
     println!("\nareas: {}", Cache::global().stats().prefix("areas"));
-    Ok(())
+    // What is still being written is written, and no lease is left for the next process to wait for.
+    Cache::global().close(Duration::from_secs(5)).await
 }
 
 async fn row(name: &str, call: impl Future) {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::call::Key;
 use crate::entry::EntryId;
 use crate::outcome::Reason;
-use crate::runtime::flight::{Owner, Terms};
+use crate::runtime::flight::{Owner, PANICS, Terms};
 
 /// The books of a world.
 #[derive(Clone, Default)]
@@ -20,8 +20,10 @@ pub(crate) struct State {
     flights: Vec<Record>,
     /// Somebody may have found a leader stalled.
     stalls: bool,
-    /// Somebody may have panicked, or have returned what cannot be shared.
+    /// Somebody may have returned what cannot be shared, or have panicked too often.
     unshared: bool,
+    /// Leases may have been given up for the runs.
+    forsaken: bool,
     pub(crate) key: Key,
     /// Runs of the function.
     runs: usize,
@@ -39,6 +41,7 @@ struct Record {
     landing: bool,
     leaders: usize,
     led: usize,
+    panics: u8,
 }
 
 /// One run of the function: what members get.
@@ -129,7 +132,9 @@ impl Books {
     /// A flight has begun that none of some others may be beside, as they were before and after.
     pub(crate) fn begun_beside(&self, before: &[usize], after: &[usize]) {
         let still = before.iter().any(|flight| after.contains(flight));
-        assert!(!still || self.open().stalls, "a flight begins beside one to be joined");
+        let state = self.open();
+        let excused = state.stalls || state.forsaken;
+        assert!(!still || excused, "a flight begins beside one to be joined");
     }
 
     /// From now on members may be sent off.
@@ -137,8 +142,16 @@ impl Books {
         self.open().unshared = true;
     }
 
+    /// To be called before the panic.
+    pub(crate) fn panics(&self, flight: usize) {
+        let mut state = self.open();
+        let record = &mut state.flights[flight];
+        record.panics += 1;
+        state.unshared |= state.flights[flight].panics >= PANICS;
+    }
+
     pub(crate) fn is_sent_off(&self) {
-        assert!(self.open().unshared, "a member is sent off though nobody has panicked");
+        assert!(self.open().unshared, "a member is sent off though all could be shared with it");
     }
 
     pub(crate) fn runs(&self) -> usize {
@@ -170,15 +183,18 @@ impl Books {
             Terms::Plain(_) | Terms::Dissolved => None,
         };
         let overtaken = terms == Terms::Plain(Reason::Overtaken);
+        let excused = overtaken || (self.open().forsaken && terms == Terms::Plain(Reason::Off));
         self.of(flight, |record| {
-            assert!(
-                record.answered || overtaken,
-                "the function begins before its lease is answered"
-            );
+            assert!(record.answered || excused, "the function begins before its lease is answered");
             assert!(lease.is_none_or(|lease| record.granted && lease == lease_of(flight)));
         });
         self.open().runs += 1;
         Ran { lease, began: self.tick(), overtaken }
+    }
+
+    /// From now on runs may be without their leases.
+    pub(crate) fn forsaken(&self) {
+        self.open().forsaken = true;
     }
 
     /// From now on a leader may be found stalled.

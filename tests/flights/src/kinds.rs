@@ -17,7 +17,7 @@ pub enum Party {
 pub enum End {
     /// It got what another run returned.
     Shared,
-    /// It is to run by itself, since the leader panicked or could not share.
+    /// It is to run by itself, since leaders panicked too often or could not share.
     Alone,
     /// It is to read again, since another process was first.
     Again,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Waker};
 
 use shuttle::future::block_on;
@@ -11,7 +12,6 @@ use crate::kinds::{End, Server};
 use crate::outcome::Reason;
 use crate::runtime::flight::{Answer, Ending, Lead, Terms};
 use crate::schedule::pause;
-use crate::sync;
 use crate::world::World;
 
 /// The leader of a flight. Dropped, it hands over.
@@ -113,11 +113,17 @@ impl Leader {
         End::Gone
     }
 
-    /// Panics.
-    pub fn panics(self) -> End {
-        self.world.books.cannot_share();
-        sync::unwind(|| drop(self));
-        End::Gone
+    /// Panics while it is polled.
+    pub fn panics(mut self) -> End {
+        self.world.books.panics(self.flight);
+        // Caught before anything is dropped: all tasks share a thread, and one that gave way to others
+        // while it unwinds would have all of them unwinding.
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let cx = Context::from_waker(Waker::noop());
+            self.lead().poll_stamped(&cx, |_, _| resume_unwind(Box::new("as asked")))
+        }));
+        let Err(_) = panicked;
+        self.leaves()
     }
 
     /// Is woken, and not polled before it does something else.

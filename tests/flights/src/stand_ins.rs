@@ -27,22 +27,12 @@ pub(crate) mod key {
 }
 
 pub(crate) mod sync {
-    use std::cell::Cell;
-
     pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
     pub(crate) use shuttle::sync::{Mutex, MutexGuard, PoisonError};
+}
 
-    shuttle::thread_local!(static PANICKING: Cell<bool> = Cell::new(false));
-
-    /// Of the task: all tasks share a thread, so std's answer would be everybody's.
-    pub(crate) fn panicking() -> bool {
-        PANICKING.with(Cell::get)
-    }
-
-    /// Runs `unwound` as what a panic unwinds.
-    pub(crate) fn unwind(unwound: impl FnOnce()) {
-        PANICKING.with(|panicking| panicking.set(true));
-        unwound();
-        PANICKING.with(|panicking| panicking.set(false));
-    }
+/// Where a scenario's waker panics, a promise is broken that the scheduler has to see.
+#[expect(clippy::unnecessary_wraps, reason = "the runtime's has `None` for a panic")]
+pub(crate) fn contained<T>(run: impl FnOnce() -> T) -> Option<T> {
+    Some(run())
 }

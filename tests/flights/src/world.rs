@@ -11,6 +11,7 @@ use crate::follower::{Follower, Way};
 use crate::key::CallId;
 use crate::kinds::{End, Party};
 use crate::leader::Leader;
+use crate::outcome::Reason;
 use crate::runtime::flight::{Entered, Flights, STALL};
 use crate::{books, clock};
 
@@ -54,6 +55,13 @@ impl World {
             self.books.answered(flight, false);
         }
         self.party(entered, Way::WhateverGoesOn)
+    }
+
+    /// Gives up the leases of all flights.
+    pub fn forsakes(&self) -> End {
+        self.books.forsaken();
+        self.flights.forsake(Reason::Off);
+        End::Gone
     }
 
     /// Leads where nothing is going on.

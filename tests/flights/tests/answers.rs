@@ -187,3 +187,21 @@ fn a_refresh_leads_only_where_nothing_is_going_on() {
         world.close();
     });
 }
+
+#[test]
+fn leases_that_are_forsaken_are_given_up_and_the_runs_are_shared_all_the_same() {
+    for server in [Server::Grants, Server::GrantsUnheard, Server::IsAway] {
+        check(move || {
+            let world = World::new();
+            let mut leader = world.lead();
+            let follower = world.follow();
+            leader.ask(server);
+            world.spawn(|| leader.goes_on());
+            world.spawn(|| follower.waits());
+            let forsaking = world.clone();
+            world.spawn(move || forsaking.forsakes());
+            let ends = world.close();
+            assert!(ends.contains(&End::Shared), "{ends:?}");
+        });
+    }
+}

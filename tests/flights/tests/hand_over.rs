@@ -2,8 +2,8 @@
 
 use flights_under_schedules::{End, Follower, Leader, Server, World, check};
 
-const LEAVE: [fn(Leader) -> End; 2] = [Leader::leaves, Leader::leaves_at_work];
-const PANIC: [fn(Leader) -> End; 2] = [Leader::panics, Leader::panics_at_work];
+const LEAVE: [fn(Leader) -> End; 4] =
+    [Leader::leaves, Leader::leaves_at_work, Leader::panics, Leader::panics_at_work];
 
 fn count(ends: &[End], wanted: End) -> usize {
     ends.iter().filter(|end| **end == wanted).count()
@@ -26,7 +26,7 @@ fn a_leader_that_goes_on_shares_with_all() {
 }
 
 #[test]
-fn a_dropped_leader_always_hands_over() {
+fn a_leader_that_is_dropped_or_panics_always_hands_over() {
     for leave in LEAVE {
         check(move || {
             let world = World::new();
@@ -44,19 +44,21 @@ fn a_dropped_leader_always_hands_over() {
 }
 
 #[test]
-fn an_heir_that_is_dropped_hands_over_too() {
-    check(|| {
-        let world = World::new();
-        let mut leader = world.lead();
-        let (first, second) = (world.follow(), world.follow());
-        leader.ask(Server::Grants);
-        world.spawn(|| leader.leaves());
-        world.spawn(|| first.waits_or(Leader::leaves));
-        world.spawn(|| second.waits());
-        let ends = world.close();
-        assert_eq!(count(&ends, End::Populated), 1);
-        assert_eq!(count(&ends, End::Gone) + count(&ends, End::Shared), 2);
-    });
+fn an_heir_that_is_dropped_or_panics_hands_over_too() {
+    for leave in LEAVE {
+        check(move || {
+            let world = World::new();
+            let mut leader = world.lead();
+            let (first, second) = (world.follow(), world.follow());
+            leader.ask(Server::Grants);
+            world.spawn(move || leave(leader));
+            world.spawn(move || first.waits_or(leave));
+            world.spawn(|| second.waits());
+            let ends = world.close();
+            assert_eq!(count(&ends, End::Populated), 1);
+            assert_eq!(count(&ends, End::Gone) + count(&ends, End::Shared), 2);
+        });
+    }
 }
 
 #[test]
@@ -113,18 +115,20 @@ fn a_reader_that_joins_a_flight_while_it_is_left_is_served_or_reads_again() {
 }
 
 #[test]
-fn a_panic_sends_all_followers_off_and_gives_the_lease_up() {
-    for panic in PANIC {
+fn the_last_panic_of_three_sends_all_followers_off_and_gives_the_lease_up() {
+    for panic in [Leader::panics, Leader::panics_at_work] {
         for server in [Server::Grants, Server::IsAway] {
             check(move || {
                 let world = World::new();
                 let mut leader = world.lead();
-                let (first, second) = (world.follow(), world.follow());
+                let followers = [(); 3].map(|()| world.follow());
                 leader.ask(server);
                 world.spawn(move || panic(leader));
-                world.spawn(|| first.waits());
-                world.spawn(|| second.leaves());
-                assert_eq!(count(&world.close(), End::Alone), 1);
+                for follower in followers {
+                    world.spawn(move || follower.waits_or(panic));
+                }
+                let ends = world.close();
+                assert_eq!((count(&ends, End::Gone), count(&ends, End::Alone)), (3, 1));
             });
         }
     }

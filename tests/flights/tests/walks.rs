@@ -48,7 +48,8 @@ fn follow(follower: Follower) -> End {
 }
 
 fn call(world: &World) -> End {
-    match below(8) {
+    match below(9) {
+        8 => world.forsakes(),
         0 => match world.enter_plain() {
             Party::Leader(leader) => lead(leader),
             Party::Follower(follower) => follow(follower),

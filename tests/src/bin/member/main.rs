@@ -128,6 +128,7 @@ async fn carry_out(words: &[&str], answer: &Answer) {
             let seed = seed.parse().expect("a seed");
             schedule::run(Dice::new(seed), number(tasks), answer).await;
         }
+        ["close", ms] => answer.tell(&Cache::global().close(millis(ms)).await.is_ok()),
         ["rest", ms] => schedule::rest(millis(ms)),
         ["stop"] => schedule::stop(),
         _ => panic!("no such order: {words:?}"),
