@@ -1,6 +1,5 @@
 //! One call of a cached function, as its expansion describes it.
 
-use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -167,6 +166,14 @@ impl Call {
         self
     }
 
+    /// A placeholder of a tag that is part of the key too.
+    pub fn tag_arg<T: KeyPart + ?Sized>(&mut self, part: &T) -> &mut Self {
+        if self.wants_key() && self.encode(part) {
+            self.tag_part(part);
+        }
+        self
+    }
+
     fn encode<T: Serialize + ?Sized>(&mut self, part: &T) -> bool {
         match contained(|| key::encode(part, &mut self.parts)) {
             Some(Ok(())) => true,
@@ -206,19 +213,11 @@ impl Call {
         CallId::of(&self.parts)
     }
 
-    /// What a copy in this process is found by. Calls of one key may differ in their tags, and a copy
-    /// depends on those of the call that it was made for.
+    /// What a copy in this process is found by. What the tags are made of is part of it, so that calls
+    /// which share a copy have the same tags.
     #[inline]
-    pub(crate) fn local_name(&self) -> Cow<'_, [u8]> {
-        if self.tags.is_empty() {
-            return Cow::Borrowed(&self.parts);
-        }
-        let mut name = self.parts.to_vec();
-        for tag in &self.tags {
-            name.extend_from_slice(&(tag.len() as u64).to_le_bytes());
-            name.extend_from_slice(tag.as_bytes());
-        }
-        Cow::Owned(name)
+    pub(crate) fn local_name(&self) -> &[u8] {
+        &self.parts
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -250,8 +249,9 @@ impl Call {
 
     pub(crate) fn key(&self, id: CallId) -> Key {
         let (namespace, prefix) = (self.cache.namespace(), &self.identity.prefix);
+        let function = [namespace, prefix, &self.identity.in_keys];
         let mut names = Names::new();
-        names.add(|out| key::redis_key(namespace, prefix, self.text.as_deref(), id, out));
+        names.add(|out| key::redis_key(function, self.text.as_deref(), id, out));
         names.add(|out| key::prefix_token(namespace, prefix, out));
         for tag in &self.tags {
             names.add(|out| key::tag_token(namespace, tag, out));
