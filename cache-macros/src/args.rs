@@ -18,6 +18,7 @@ use crate::{tags, words};
 pub(crate) struct Args {
     pub(crate) ttl: Slot<Ttl>,
     pub(crate) prefix: Slot<LitStr>,
+    pub(crate) id: Slot<LitStr>,
     pub(crate) key: Slot<Key>,
     pub(crate) skip: Slot<Vec<Ident>>,
     pub(crate) when: Slot<Expr>,
@@ -52,6 +53,7 @@ impl Args {
         match word.to_string().as_str() {
             "ttl" => self.ttl.set(&word, values::ttl(value()?), errors),
             "prefix" => self.prefix.set(&word, values::prefix(value()?), errors),
+            "id" => self.id.set(&word, values::id(value()?), errors),
             "key" => self.key.set(&word, Key::parse(value()?), errors),
             "skip" => self.skip.set(&word, names(&word, input), errors),
             "when" => self.when.set(&word, values::when(value()?), errors),

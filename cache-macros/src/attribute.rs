@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
+use syn::Path;
 
 use crate::args::Args;
 use crate::errors::Errors;
 use crate::expand;
 use crate::input::Input;
+use crate::slot::Slot;
 use crate::targets::Targets;
-use crate::{check, parts};
+use crate::{check, parts, renamed, unused};
 
 /// Which attribute it is, for what both have in common.
 #[derive(Clone, Copy, PartialEq)]
@@ -51,16 +53,19 @@ impl fmt::Display for Attribute {
 /// Expands `#[cache_result(attr)] item`.
 pub(crate) fn cache_result(attr: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::new();
-    let args = Args::parse(attr, &mut errors);
+    let args = Args::parse(attr.clone(), &mut errors);
+    check_name(&args.runtime, &mut errors);
     let input = Input::parse(item.clone(), Attribute::Result, &mut errors);
     let checked = input.map(|input| {
         check::cached(&args, &input, &mut errors);
         let parts = parts::of_key(&args, &input, &mut errors);
-        let tags = parts::of_tags(args.tags.value(), &input, &mut errors);
-        (input, parts, tags)
+        let key = (args.key.value(), &parts[..]);
+        let tags = parts::of_tags_of_key(args.tags.value(), key, &input, &mut errors);
+        let unused = unused::of_key(attr, &input, &parts);
+        (input, parts, tags, unused)
     });
-    finish(errors, item, checked, |(input, parts, tags)| {
-        expand::cached(&args, input, &parts, &tags)
+    finish(errors, item, checked, |(input, parts, tags, unused)| {
+        expand::cached(&args, input, (&parts, &tags), &unused)
     })
 }
 
@@ -68,6 +73,7 @@ pub(crate) fn cache_result(attr: TokenStream, item: TokenStream) -> TokenStream 
 pub(crate) fn cache_invalidate(attr: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::new();
     let targets = Targets::parse(attr, &mut errors);
+    check_name(&targets.runtime, &mut errors);
     let input = Input::parse(item.clone(), Attribute::Invalidate, &mut errors);
     let checked = input.map(|input| {
         check::writing(&targets, &input, &mut errors);
@@ -75,6 +81,13 @@ pub(crate) fn cache_invalidate(attr: TokenStream, item: TokenStream) -> TokenStr
         (input, tags)
     });
     finish(errors, item, checked, |(input, tags)| expand::writing(&targets, input, &tags))
+}
+
+/// Without `crate` the runtime has to be there under its own name.
+fn check_name(path: &Slot<Path>, errors: &mut Errors) {
+    if let Some(message) = renamed::message().filter(|_| path.word().is_none()) {
+        errors.at(Span::call_site(), message);
+    }
 }
 
 /// With a mistake in it the item is emitted as it was beside the messages, so that no error of the

@@ -19,6 +19,7 @@ use crate::args::Args;
 use crate::borrows;
 use crate::input::Input;
 use crate::parts::Part;
+use crate::unused::Unused;
 
 use function::Around;
 pub(crate) use writes::writing;
@@ -51,7 +52,15 @@ pub(crate) use writes::writing;
 /// ```text
 ///         if let Some(hit) = near(&codec, &call) { return hit; }
 /// ```
-pub(crate) fn cached(args: &Args, input: Input, key: &[Part], tags: &[Vec<Part>]) -> TokenStream {
+///
+/// An argument that nothing else reads is bound once more, in a block of its own before all that, so
+/// that the compiler warns of it: `{ let kind = true; }`.
+pub(crate) fn cached(
+    args: &Args,
+    input: Input,
+    (key, tags): (&[Part], &[Vec<Part>]),
+    unused: &[Unused],
+) -> TokenStream {
     let expansion = Expansion {
         args,
         name: input.sig.ident.unraw().to_string(),
@@ -63,8 +72,12 @@ pub(crate) fn cached(args: &Args, input: Input, key: &[Part], tags: &[Vec<Part>]
     };
     let (codec, call) = (codec::codec(&expansion), call::call(&expansion));
     let ([pace, near], runtime) = (expansion.near(), &expansion.runtime);
+    let unused = unused.iter().map(|Unused { ident, attrs }| {
+        quote_spanned!(Span::mixed_site()=> { #(#attrs)* let #ident = true; })
+    });
     // In a block: what is large there has no place in the future that waits.
     let before = quote_spanned! {Span::mixed_site()=>
+        #(#unused)*
         #pace
         let call = {
             #codec
@@ -113,7 +126,7 @@ impl Expansion<'_> {
         let (runtime, body) = (&self.runtime, function::pinned(body));
         Around {
             statements: quote!(#before #body),
-            last: quote_spanned!(site=> #runtime::get_or_compute(call, body)),
+            last: quote_spanned!(site=> #runtime::get_or_compute(call, body).await),
         }
     }
 
@@ -125,7 +138,7 @@ impl Expansion<'_> {
         };
         Around {
             statements: quote!(#before #body),
-            last: quote_spanned!(at=> #runtime::get_or_refresh(call, body)),
+            last: quote_spanned!(at=> #runtime::get_or_refresh(call, body).await),
         }
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Arg {
     pub(crate) ident: Ident,
     /// `#[cfg]` on the argument: where it is not compiled, neither is its part of the key.
     pub(crate) cfgs: Vec<syn::Attribute>,
+    /// `#[allow]` and its like on the argument.
+    pub(crate) lints: Vec<syn::Attribute>,
 }
 
 /// How the function is asynchronous.
@@ -106,13 +108,19 @@ fn args(sig: &Signature, form: &Form) -> Vec<Arg> {
     });
     let mut args = Vec::new();
     for PatType { attrs, pat, .. } in typed {
-        let cfgs: Vec<_> =
-            attrs.iter().filter(|attr| decides_about_compiling(attr)).cloned().collect();
+        let only = |is_one: fn(&syn::Attribute) -> bool| -> Vec<syn::Attribute> {
+            attrs.iter().filter(|attr| is_one(attr)).cloned().collect()
+        };
+        let (cfgs, lints) = (only(decides_about_compiling), only(is_lint));
         for ident in form.names(pat) {
-            args.push(Arg { ident, cfgs: cfgs.clone() });
+            args.push(Arg { ident, cfgs: cfgs.clone(), lints: lints.clone() });
         }
     }
     args
+}
+
+fn is_lint(attr: &syn::Attribute) -> bool {
+    ["allow", "expect", "warn", "deny", "forbid"].iter().any(|level| attr.path().is_ident(level))
 }
 
 fn decides_about_compiling(attr: &syn::Attribute) -> bool {

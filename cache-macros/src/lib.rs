@@ -7,6 +7,7 @@ mod attribute;
 
 mod args;
 mod reading;
+mod renamed;
 mod slot;
 mod targets;
 mod words;
@@ -27,6 +28,7 @@ mod borrows;
 mod check;
 mod parts;
 mod returns;
+mod unused;
 mod windows;
 
 mod errors;

@@ -1,5 +1,6 @@
 //! Third stage: what key and tags are made of, in terms of the function's arguments.
 
+mod recipe;
 mod template;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
@@ -14,8 +15,8 @@ use crate::key::Key;
 use crate::template::{Piece, Template};
 use crate::words::quoted;
 
-pub(crate) use template::of_tags;
 use template::of_template;
+pub(crate) use template::{of_tags, of_tags_of_key};
 
 /// One part of the key or of a tag.
 pub(crate) enum Part {
@@ -27,13 +28,16 @@ pub(crate) enum Part {
     Text(String, Span),
     /// A placeholder of a template.
     Place(Ident, Vec<Member>, Vec<Attribute>),
+    /// A placeholder of a tag which the key does not have: it becomes part of the key too, since
+    /// calls of one key must have the same tags.
+    Extra(Ident, Vec<Member>, Vec<Attribute>),
 }
 
 impl Part {
     /// What decides whether the part is compiled at all.
     pub(crate) fn cfgs(&self) -> &[Attribute] {
         match self {
-            Self::Arg(_, cfgs) | Self::Place(_, _, cfgs) => cfgs,
+            Self::Arg(_, cfgs) | Self::Place(_, _, cfgs) | Self::Extra(_, _, cfgs) => cfgs,
             Self::Value(_) | Self::Text(..) => &[],
         }
     }

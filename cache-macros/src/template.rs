@@ -21,6 +21,8 @@ pub(crate) struct Place {
     /// The argument's name, or `self`.
     pub(crate) name: String,
     pub(crate) fields: Vec<Member>,
+    /// All of it, as it was written.
+    pub(crate) written: String,
 }
 
 impl Template {
@@ -91,6 +93,14 @@ impl Cutter {
                 "`{option}` takes no format specs such as `:{specs}`; write `{{{path}}}`"
             ));
         } else if let Some(place) = self.parts(path) {
+            if let Some(Piece::Place(before)) = self.pieces.last() {
+                let before = &before.written;
+                let message = format!(
+                    "nothing stands between `{{{before}}}` and `{{{path}}}` in `{option}`, so that `ab` and `c` would \
+                     read as `a` and `bc` do; write `{{{before}}}:{{{path}}}`"
+                );
+                self.mistake(message);
+            }
             self.pieces.push(Piece::Place(place));
         } else {
             let way_out = match option {
@@ -110,6 +120,7 @@ impl Cutter {
         (name == "self" || is_a_name(name)).then_some(Place {
             name: name.trim_start_matches("r#").into(),
             fields: fields.collect::<Option<_>>()?,
+            written: path.into(),
         })
     }
 

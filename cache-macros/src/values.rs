@@ -35,6 +35,29 @@ fn group_or(value: Expr, empty: &str) -> Result<LitStr> {
     Err(Error::new_spanned(prefix, message))
 }
 
+/// The longest `id`: it stands in readable keys as it is.
+const LONGEST_ID: usize = 100;
+
+/// The name of a function that stays when the function moves.
+pub(crate) fn id(value: Expr) -> Result<LitStr> {
+    let id = text(value, "`id` takes a string literal, as in `id = \"user-by-email\"`")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let message = match id.value() {
+        text if text.is_empty() => {
+            "`id` is empty; leave it out to name the function by its path".to_owned()
+        }
+        text if !text.chars().all(plain) => {
+            "`id` stands in keys as it is: it takes letters and digits of ASCII, `-`, `_` and `.`"
+                .to_owned()
+        }
+        text if text.len() > LONGEST_ID => {
+            format!("`id` is too long; it takes {LONGEST_ID} characters at most")
+        }
+        _ => return Ok(id),
+    };
+    Err(Error::new_spanned(id, message))
+}
+
 pub(crate) fn when(value: Expr) -> Result<Expr> {
     match plain(value) {
         Expr::Closure(closure) => {

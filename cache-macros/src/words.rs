@@ -1,9 +1,10 @@
 //! The words of the attributes: what exists, what other crates call it, and what a typing slip meant.
 
 /// Every option of `#[cache_result]`, in the order of the manual, with an example of its use.
-const OPTIONS: [(&str, &str); 19] = [
+const OPTIONS: [(&str, &str); 20] = [
     ("ttl", "ttl = 3600"),
     ("prefix", "prefix = \"areas\""),
+    ("id", "id = \"user-by-email\""),
     ("key", "key = \"{id}\""),
     ("skip", "skip(db)"),
     ("when", "when = page < 10"),

@@ -1,6 +1,5 @@
 //! One call of a cached function, as its expansion describes it.
 
-use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -48,15 +47,22 @@ pub trait KeyPart: Serialize {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + ?Sized> KeyPart for T {}
 
-/// A lifetime: a `Duration`, or a whole number of seconds.
+/// A lifetime: a `Duration`, or a whole number of seconds of any integer type, of which a negative one
+/// is zero. Implemented here alone.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no lifetime",
-    label = "expected a `Duration`, or seconds as `u64`"
+    label = "expected a `Duration`, or a whole number of seconds"
 )]
-pub trait IntoTtl {
+pub trait IntoTtl: sealed::Sealed {
     /// The lifetime.
     fn into_ttl(self) -> Duration;
 }
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl sealed::Sealed for Duration {}
 
 impl IntoTtl for Duration {
     fn into_ttl(self) -> Duration {
@@ -64,11 +70,19 @@ impl IntoTtl for Duration {
     }
 }
 
-impl IntoTtl for u64 {
-    fn into_ttl(self) -> Duration {
-        Duration::from_secs(self)
-    }
+macro_rules! seconds {
+    ($($integer:ty)*) => {$(
+        impl sealed::Sealed for $integer {}
+
+        impl IntoTtl for $integer {
+            fn into_ttl(self) -> Duration {
+                let seconds = u128::try_from(self).unwrap_or_default();
+                Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))
+            }
+        }
+    )*};
 }
+seconds! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
 
 impl Call {
     pub(crate) fn new(identity: &'static Identity, cache: Option<&Cache>) -> Self {
@@ -152,6 +166,14 @@ impl Call {
         self
     }
 
+    /// A placeholder of a tag that is part of the key too.
+    pub fn tag_arg<T: KeyPart + ?Sized>(&mut self, part: &T) -> &mut Self {
+        if self.wants_key() && self.encode(part) {
+            self.tag_part(part);
+        }
+        self
+    }
+
     fn encode<T: Serialize + ?Sized>(&mut self, part: &T) -> bool {
         match contained(|| key::encode(part, &mut self.parts)) {
             Some(Ok(())) => true,
@@ -191,19 +213,11 @@ impl Call {
         CallId::of(&self.parts)
     }
 
-    /// What a copy in this process is found by. Calls of one key may differ in their tags, and a copy
-    /// depends on those of the call that it was made for.
+    /// What a copy in this process is found by. What the tags are made of is part of it, so that calls
+    /// which share a copy have the same tags.
     #[inline]
-    pub(crate) fn local_name(&self) -> Cow<'_, [u8]> {
-        if self.tags.is_empty() {
-            return Cow::Borrowed(&self.parts);
-        }
-        let mut name = self.parts.to_vec();
-        for tag in &self.tags {
-            name.extend_from_slice(&(tag.len() as u64).to_le_bytes());
-            name.extend_from_slice(tag.as_bytes());
-        }
-        Cow::Owned(name)
+    pub(crate) fn local_name(&self) -> &[u8] {
+        &self.parts
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -235,8 +249,9 @@ impl Call {
 
     pub(crate) fn key(&self, id: CallId) -> Key {
         let (namespace, prefix) = (self.cache.namespace(), &self.identity.prefix);
+        let function = [namespace, prefix, &self.identity.in_keys];
         let mut names = Names::new();
-        names.add(|out| key::redis_key(namespace, prefix, self.text.as_deref(), id, out));
+        names.add(|out| key::redis_key(function, self.text.as_deref(), id, out));
         names.add(|out| key::prefix_token(namespace, prefix, out));
         for tag in &self.tags {
             names.add(|out| key::tag_token(namespace, tag, out));
@@ -250,5 +265,24 @@ fn problem<E: ToString>(encoded: Option<Result<(), E>>) -> Option<String> {
         Some(Ok(())) => None,
         Some(Err(error)) => Some(error.to_string()),
         None => Some("`Serialize` panicked".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::IntoTtl;
+
+    #[test]
+    fn seconds_are_of_any_integer_type_and_a_negative_number_is_zero() {
+        let minute = Duration::from_secs(60);
+        assert_eq!([60_u8.into_ttl(), 60_i8.into_ttl(), 60_usize.into_ttl()], [minute; 3]);
+        assert_eq!([60_i32.into_ttl(), 60_i64.into_ttl(), 60_u128.into_ttl()], [minute; 3]);
+        assert_eq!(
+            [(-1_i8).into_ttl(), i64::MIN.into_ttl(), i128::MIN.into_ttl()],
+            [Duration::ZERO; 3]
+        );
+        assert_eq!(u128::MAX.into_ttl(), Duration::from_secs(u64::MAX));
     }
 }

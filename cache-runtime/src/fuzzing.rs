@@ -76,7 +76,7 @@ pub fn entry_key(namespace: &str, prefix: &str, parts: &[Option<&str>], readable
     }
     let mut key = Buffer::new();
     let text = readable.then_some(text.as_str());
-    key::redis_key(namespace, prefix, text, CallId::of(&arguments), &mut key);
+    key::redis_key([namespace, prefix, "fuzz"], text, CallId::of(&arguments), &mut key);
     key.to_vec()
 }
 

@@ -31,15 +31,27 @@ impl CallId {
     }
 }
 
-/// The fingerprint of a function's identity.
-pub(crate) fn fingerprint(identity: &str) -> u64 {
-    head(&Sha256::digest(identity.as_bytes()))
+/// The fingerprint of a function's name and of what its key is made of.
+pub(crate) fn fingerprint(name: &str, recipe: &[&str]) -> u64 {
+    let mut digest = Sha256::new();
+    for part in [name].iter().chain(recipe) {
+        // None of them runs into the next.
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part.as_bytes());
+    }
+    head(&digest.finalize())
 }
 
-/// Appends `{namespace}:{prefix}:{digest}`, or the readable text in place of the digest.
+/// What tells a function from others in a readable key: eight characters of its name's digest.
+pub(crate) fn short(name: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&Sha256::digest(name.as_bytes())[..6])
+}
+
+/// Appends `{namespace}:{prefix}:{digest}`, or `{namespace}:{prefix}:{text}@{function}` where the key
+/// is readable. The function comes last, so that what begins alike is found together; no argument
+/// has an `@`.
 pub(crate) fn redis_key(
-    namespace: &str,
-    prefix: &str,
+    [namespace, prefix, function]: [&str; 3],
     text: Option<&str>,
     call: CallId,
     out: &mut Buffer,
@@ -48,8 +60,9 @@ pub(crate) fn redis_key(
     match text {
         Some(text) if text.len() <= MAX_TEXT => out.push_str(text),
         Some(text) => push_digest(out, Sha256::digest(text.as_bytes()).into()),
-        None => push_digest(out, call.0),
+        None => return push_digest(out, call.0),
     }
+    push(out, ["@", function]);
 }
 
 fn push<const N: usize>(out: &mut Buffer, parts: [&str; N]) {

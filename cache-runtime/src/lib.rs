@@ -106,10 +106,11 @@ pub use verb::{
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub mod __private {
+    pub use crate::__package as package;
     pub use crate::call::{Call, IntoTtl, KeyPart};
     pub use crate::fetch::{begin, get_or_compute, get_or_refresh, near, pace};
     pub use crate::returns::{CacheValue, Codec, Returns, levels};
-    pub use crate::site::Site;
+    pub use crate::site::{Package, Site};
     pub use crate::write::{Invalidation, invalidating};
 }
 

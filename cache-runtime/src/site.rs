@@ -1,24 +1,33 @@
 //! Annotated functions, and how they are told apart.
 
+mod name;
 mod proof;
+mod registry;
 
 use std::any::{TypeId, type_name};
-use std::collections::{BTreeSet, HashMap};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::call::Call;
 use crate::entry::LONGEST_TTL;
-use crate::key::fingerprint;
+use crate::key::short;
+
+use name::{normal, of_id, path};
 use proof::Proof;
+use registry::register;
+pub(crate) use registry::{group_name, group_of, known};
 
 /// One annotated function in the source: the literals of its attribute.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Site {
     name: &'static str,
+    package: Package,
+    id: Option<Id>,
+    /// What the key is made of: the names of arguments, values as they are written.
+    recipe: &'static [&'static str],
     prefix: Option<&'static str>,
     version: u32,
     jitter: f64,
@@ -34,10 +43,37 @@ pub struct Site {
     identity: OnceLock<&'static Identity>,
 }
 
+/// The package of a function, as cargo names it to the compiler: its name, its version and, in a
+/// program, the program's name.
+pub type Package = [Option<&'static str>; 3];
+
+/// A name given by hand, and where the function is without its type parameters.
+#[derive(Clone, Copy, Debug)]
+struct Id {
+    id: &'static str,
+    here: fn() -> &'static str,
+}
+
+/// Expands where the function is compiled. Other builds than cargo's may set none of these.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __package {
+    () => {
+        [
+            ::core::option_env!("CARGO_PKG_NAME"),
+            ::core::option_env!("CARGO_PKG_VERSION"),
+            ::core::option_env!("CARGO_BIN_NAME"),
+        ]
+    };
+}
+
 impl Site {
-    pub const fn new(name: &'static str) -> Self {
+    pub const fn new(name: &'static str, package: Package) -> Self {
         Self {
             name,
+            package,
+            id: None,
+            recipe: &[],
             prefix: None,
             version: 1,
             jitter: 0.1,
@@ -49,6 +85,19 @@ impl Site {
             local: None,
             identity: OnceLock::new(),
         }
+    }
+
+    /// `here` is the type name of an item beside the closure that is handed to [`Site::call`].
+    #[must_use]
+    pub const fn id(mut self, id: &'static str, here: fn() -> &'static str) -> Self {
+        self.id = Some(Id { id, here });
+        self
+    }
+
+    #[must_use]
+    pub const fn recipe(mut self, parts: &'static [&'static str]) -> Self {
+        self.recipe = parts;
+        self
     }
 
     #[must_use]
@@ -121,6 +170,29 @@ impl Site {
         Call::new(self.identity(typeid::of::<F>(), type_name::<F>), Some(cache))
     }
 
+    /// The function's name across processes and builds. Two that have one are refused.
+    fn global_name(&self, name: &str) -> String {
+        let [package, version, program] = self.package.map(Option::unwrap_or_default);
+        match self.id {
+            Some(Id { id, here }) => format!("{package} #{id}{}", of_id(name, here())),
+            None => format!("{package} {} {program} {}", compatible(version), normal(name)),
+        }
+    }
+
+    /// The group of a function that was given none.
+    fn default_prefix(&self, name: &str) -> String {
+        self.id.map_or_else(|| path(name), |id| id.id.to_owned())
+    }
+
+    /// How the function is called in readable keys: by its id, or by its fingerprint where that alone
+    /// does not tell the instances of a generic function apart.
+    fn name_in_keys(&self, name: &str, global: &str) -> String {
+        match self.id {
+            Some(Id { id, here }) if of_id(name, here()).is_empty() => id.to_owned(),
+            _ => short(global),
+        }
+    }
+
     fn identity(&'static self, id: TypeId, name: fn() -> &'static str) -> &'static Identity {
         match self.identity.get() {
             // One comparison for a function that is not generic.
@@ -140,6 +212,15 @@ const fn bounded(millis: u64) -> u64 {
     if millis < longest { millis } else { longest }
 }
 
+/// What cargo takes for one version, of which a program has one: `1`, `0.3`, `0.0.7`.
+fn compatible(version: &str) -> &str {
+    let release = version.split(['-', '+']).next().unwrap_or_default();
+    let mut ends = release.match_indices('.').map(|(at, _)| at).chain([release.len()]);
+    let mut numbers = release.split('.');
+    let end = numbers.position(|number| number != "0").and_then(|first| ends.nth(first));
+    &release[..end.unwrap_or(release.len())]
+}
+
 /// One function as it runs: a site with its type parameters.
 #[derive(Debug)]
 pub(crate) struct Identity {
@@ -147,7 +228,10 @@ pub(crate) struct Identity {
     name: &'static str,
     site: &'static Site,
     pub(crate) prefix: String,
+    /// Of its name and of the recipe of its key.
     pub(crate) fingerprint: u64,
+    /// How readable keys name it.
+    pub(crate) in_keys: String,
     /// Where the counters of its prefix are.
     pub(crate) group: usize,
     /// Not cached any more; the reason was logged.
@@ -241,254 +325,38 @@ impl Identity {
     }
 }
 
-struct Registry {
-    identities: HashMap<&'static str, Vec<&'static Identity>>,
-    groups: Vec<String>,
-    /// Those of the groups that are of a function of this process.
-    own: BTreeSet<String>,
-}
-
-static REGISTRY: OnceLock<RwLock<Registry>> = OnceLock::new();
-
-fn registry() -> &'static RwLock<Registry> {
-    let empty =
-        || Registry { identities: HashMap::new(), groups: Vec::new(), own: BTreeSet::new() };
-    REGISTRY.get_or_init(|| RwLock::new(empty()))
-}
-
-/// The prefix of a group of counters.
-pub(crate) fn group_name(group: usize) -> String {
-    let registry = registry().read().unwrap_or_else(PoisonError::into_inner);
-    registry.groups.get(group).cloned().unwrap_or_default()
-}
-
-/// Prefixes without a function in this process that have counters: a program may make them up of
-/// what its users type.
-const MOST_GROUPS_OF_OTHERS: usize = 1024;
-
-/// The group of counters of a prefix, which is made where this process has no function of that
-/// prefix; `None` where there are too many of these.
-pub(crate) fn group_of(prefix: &str) -> Option<usize> {
-    let lock = registry();
-    let known = lock.read().unwrap_or_else(PoisonError::into_inner).position(prefix);
-    known.or_else(|| {
-        let mut registry = lock.write().unwrap_or_else(PoisonError::into_inner);
-        let others = registry.groups.len().saturating_sub(registry.own.len());
-        if let Some(known) = registry.position(prefix) {
-            return Some(known);
-        }
-        let group = (others < MOST_GROUPS_OF_OTHERS).then(|| registry.group(prefix))?;
-        let own: Vec<_> = registry.own.iter().take(KNOWN_TOLD).cloned().collect();
-        // A subscriber may want to know something of the registry.
-        drop(registry);
-        tell_unknown(prefix, &own);
-        Some(group)
-    })
-}
-
-/// How many prefixes are named to whoever has named one that is not known.
-const KNOWN_TOLD: usize = 20;
-
-/// Another process may have functions of that prefix; none has one that is a pattern.
-fn tell_unknown(prefix: &str, known: &[String]) {
-    let pattern = prefix.contains('*') || prefix.replace("::", "").contains(':');
-    if pattern {
-        tracing::warn!(
-            prefix,
-            ?known,
-            "no function that this process has called has this prefix: a prefix is the whole name \
-             of a group, as written in `prefix = \"..\"`, and neither a pattern nor part of a key"
-        );
-    } else {
-        tracing::debug!(prefix, ?known, "no function that this process has called has this prefix");
-    }
-}
-
-/// The path of the function with this fingerprint, where this process has it.
-pub(crate) fn known(fingerprint: u64) -> Option<String> {
-    let registry = registry().read().unwrap_or_else(PoisonError::into_inner);
-    let mut identities = registry.identities.values().flatten();
-    identities.find(|identity| identity.fingerprint == fingerprint).map(|found| found.path())
-}
-
-fn register(site: &'static Site, id: TypeId, name: &'static str) -> &'static Identity {
-    let find = |registry: &Registry| {
-        let same_name = registry.identities.get(name)?;
-        same_name.iter().copied().find(|identity| identity.id == id)
-    };
-    let lock = registry();
-    if let Some(known) = find(&lock.read().unwrap_or_else(PoisonError::into_inner)) {
-        return known;
-    }
-    let mut registry = lock.write().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = find(&registry) {
-        return known;
-    }
-    let clash = registry.identities.contains_key(name);
-    let why = if has_closure_parameter(name) {
-        Some("a type parameter is a closure or is local to one, and has no name")
-    } else {
-        clash.then_some("another function or type parameter has the same name; give it another")
-    };
-    let identity = registry.add(site, id, name, why.is_some());
-    registry.identities.entry(name).or_default().push(identity);
-    // A subscriber may want to know something of the registry.
-    drop(registry);
-    if let Some(why) = why {
-        let function = path(name);
-        tracing::warn!(
-            function,
-            why,
-            "a function `{}` cannot be told apart: it runs without the cache",
-            site.name
-        );
-    }
-    identity
-}
-
-impl Registry {
-    fn add(
-        &mut self,
-        site: &'static Site,
-        id: TypeId,
-        name: &'static str,
-        off: bool,
-    ) -> &'static Identity {
-        let prefix = site.prefix.map_or_else(|| path(name), str::to_owned);
-        self.own.insert(prefix.clone());
-        // As many as the program has functions: never freed.
-        Box::leak(Box::new(Identity {
-            id,
-            name,
-            site,
-            fingerprint: fingerprint(name),
-            group: self.group(&prefix),
-            prefix,
-            off: AtomicBool::new(off),
-            proof: Proof::default(),
-            bulk: AtomicBool::new(false),
-            warned: AtomicU32::new(0),
-        }))
-    }
-
-    fn group(&mut self, prefix: &str) -> usize {
-        self.position(prefix).unwrap_or_else(|| {
-            self.groups.push(prefix.to_owned());
-            self.groups.len() - 1
-        })
-    }
-
-    fn position(&self, prefix: &str) -> Option<usize> {
-        self.groups.iter().position(|group| group == prefix)
-    }
-}
-
-/// Whether a generic argument is a closure, whose name other closures of its function share.
-fn has_closure_parameter(name: &str) -> bool {
-    let mut depth = 0;
-    let mut before = ' ';
-    for (at, c) in name.char_indices() {
-        match c {
-            '<' => depth += 1,
-            '>' if before != '-' => depth -= 1,
-            '{' if depth > 0 && name[at..].starts_with("{{closure}}") => return true,
-            _ => {}
-        }
-        before = c;
-    }
-    false
-}
-
-/// The path in the type name of a closure: without closures, generic arguments, and the trait of
-/// `<Type as Trait>`. Characters that do not belong in a key become `_`.
-fn path(name: &str) -> String {
-    let mut path = String::with_capacity(name.len());
-    strip(name, &mut path);
-    let segments = path.split("::").filter(|segment| !segment.starts_with("{{"));
-    let joined = segments.collect::<Vec<_>>().join("::");
-    let plain = |c: char| if c.is_alphanumeric() || "_:.-".contains(c) { c } else { '_' };
-    joined.chars().map(plain).collect()
-}
-
-fn strip(name: &str, path: &mut String) {
-    let mut rest = name;
-    while let Some(open) = rest.find('<') {
-        path.push_str(&rest[..open]);
-        let close = closing(&rest[open..]).map_or(rest.len(), |length| open + length);
-        if path.is_empty() || path.ends_with("::") {
-            // A qualified type stands for everything before it.
-            let inner = &rest[open + 1..close.max(open + 1)];
-            let inner = inner.strip_prefix("impl ").unwrap_or(inner);
-            path.clear();
-            strip(self_type(inner), path);
-        }
-        rest = rest.get(close + 1..).unwrap_or_default();
-    }
-    path.push_str(rest);
-}
-
-/// Where the bracket that begins `text` is closed.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0;
-    let mut before = ' ';
-    for (at, c) in text.char_indices() {
-        match c {
-            '<' => depth += 1,
-            '>' if before != '-' => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(at);
-        }
-        before = c;
-    }
-    None
-}
-
-/// `Type` of `Type as Trait`.
-fn self_type(inner: &str) -> &str {
-    let mut from = 0;
-    while let Some(at) = inner[from..].find(" as ").map(|at| from + at) {
-        let open = inner[..at].matches('<').count();
-        let closed = inner[..at].matches('>').count() - inner[..at].matches("->").count();
-        if open == closed {
-            return &inner[..at];
-        }
-        from = at + 4;
-    }
-    inner
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{has_closure_parameter, path};
+    use super::{Site, compatible};
 
     #[test]
-    fn a_closure_as_a_parameter_is_noticed() {
-        for (name, expected) in [
-            ("app::apply<app::main::{{closure}}>::{{closure}}", true),
-            ("app::apply<app::test::{{closure}}::Local>::{{closure}}", true),
-            ("app::main::{{closure}}::areas::{{closure}}", false),
-            ("app::outer<fn(u8) -> u8>::{{closure}}", false),
-            ("<app::S as app::Repo>::find<'_, '_>::{{closure}}::{{closure}}", false),
+    fn a_version_counts_as_far_as_cargo_takes_it_for_another() {
+        for (version, expected) in [
+            ("1.2.3", "1"),
+            ("12.0.0-rc.1", "12"),
+            ("0.3.9", "0.3"),
+            ("0.0.7+build.5", "0.0.7"),
+            ("0.0.0", "0.0.0"),
+            ("", ""),
         ] {
-            assert_eq!(has_closure_parameter(name), expected, "{name}");
+            assert_eq!(compatible(version), expected, "{version}");
         }
     }
 
     #[test]
-    fn a_path_is_free_of_closures_generics_and_traits() {
-        for (name, expected) in [
-            ("app::areas::{{closure}}::{{closure}}", "app::areas"),
-            ("<app::A<u8> as app::Tr>::get::{{closure}}", "app::A::get"),
-            ("<impl app::B>::get<alloc::vec::Vec<u8>, 3, &str>::{{closure}}", "app::B::get"),
-            ("app::other::<impl app::B>::get::{{closure}}", "app::B::get"),
-            ("app::outer<fn(u8) -> u8>::inner::{{closure}}", "app::outer::inner"),
-            ("<app::W<<u8 as app::T>::Out> as app::Tr>::d", "app::W::d"),
-            ("<&[u8] as app::Tr>::d", "__u8_::d"),
-            ("<dyn app::Tr<u8>>::d", "dyn_app::Tr::d"),
-        ] {
-            assert_eq!(path(name), expected);
-        }
+    fn an_id_outlives_moves_and_versions_but_not_its_package() {
+        let package = |name, version| [Some(name), Some(version), None];
+        let new = |package, here| Site::new("find", package).id("user", here);
+        let old = new(package("api", "0.1.0"), || "api::users::find::{{closure}}::__here");
+        let moved = new(package("api", "1.0.0"), || "api::people::by_id::{{closure}}::__here");
+        let other = new(package("web", "1.0.0"), || "api::users::find::{{closure}}::__here");
+        let old = old.global_name("api::users::find::{{closure}}::{{closure}}");
+        assert_eq!(moved.global_name("api::people::by_id::{{closure}}::{{closure}}"), old);
+        assert_ne!(other.global_name("api::users::find::{{closure}}::{{closure}}"), old);
+        let site =
+            |package| Site::new("find", package).global_name("api::users::find::{{closure}}");
+        assert_eq!(site(package("api", "1.9.0")), site(package("api", "1.0.0")));
+        assert_ne!(site(package("api", "1.9.0")), site(package("api", "2.0.0")));
+        assert_ne!(site(package("api", "1.9.0")), site([Some("api"), Some("1.9.0"), Some("api")]));
     }
 }

@@ -43,7 +43,9 @@ impl Invalidation {
 
     /// The entry of a call, which is not run.
     pub fn call<F: Future>(&mut self, call: F) {
-        let Some(target) = verb::target(call) else {
+        // Of a function without a cache of its own the entry is in the cache that was named.
+        let cache = self.cache.clone();
+        let Some(target) = verb::target(cache.scope(call)) else {
             tracing::error!(
                 "`#[cache_invalidate]` names a call that is not of a cached function: nothing is \
                  invalidated for it"

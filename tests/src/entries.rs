@@ -16,6 +16,17 @@ pub async fn key_of(call: impl Future) -> String {
     explain(call).await.expect("a cached function").key.expect("a key")
 }
 
+/// What a template has made of the arguments: a readable key without its function.
+///
+/// # Panics
+///
+/// Where the key is not readable.
+pub fn readable(key: &str) -> &str {
+    let (text, function) = key.rsplit_once('@').expect("a readable key ends with its function");
+    assert_eq!(function.len(), 8, "{key}");
+    text
+}
+
 impl Server {
     /// What lies under a key.
     ///

@@ -30,7 +30,7 @@ mod waiting;
 pub use authority::Authority;
 pub use cluster::{ClusterServers, Migration, slot_of};
 pub use dice::Dice;
-pub use entries::{HEADER, key_of, sealed};
+pub use entries::{HEADER, key_of, readable, sealed};
 pub use log::Log;
 pub use member::{Answers, Member, Patience};
 pub use monotonic::now;

@@ -1,6 +1,8 @@
 //! Every shape of arguments and receivers: calls that differ in what counts are told apart, calls
 //! that differ in what does not are not.
 
+// Many functions answer with the number of their run, whatever they are called with.
+#![allow(unused_variables)]
 // The shapes are the point, not whether a function that only counts could do with less.
 #![allow(clippy::needless_pass_by_value, clippy::option_option, clippy::trivially_copy_pass_by_ref)]
 
@@ -11,7 +13,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use cache_runtime::{Cache, Reason, cache_result, explain, observe};
-use integration_tests::{apart, both_stores, hit, in_memory, over_both, run, stored};
+use integration_tests::{apart, both_stores, hit, in_memory, over_both, readable, run, stored};
 use serde::{Deserialize, Serialize};
 
 /// A run that looks at an argument.
@@ -334,9 +336,9 @@ async fn a_key_says_what_counts() {
         together!(cache:
             template("c", &page(1, 1), Pair(0, 1)), template("c", &page(1, 2), Pair(9, 1)));
         let key = explain(template("a b:c", &page(1, 1), Pair(0, 1))).await.unwrap().key.unwrap();
-        assert_eq!(key, "cache:template:a%20b%3Ac:1-1{}");
+        assert_eq!(readable(&key), "cache:template:a%20b%3Ac:1-1{}");
         let key = explain(raw_template("x")).await.unwrap().key.unwrap();
-        assert_eq!(key, "cache:raw-template:x");
+        assert_eq!(readable(&key), "cache:raw-template:x");
         apart!(cache: raw_template("a"), raw_template("b"));
         together!(cache: values("A", 10, &Pair(1, 1)), values("a", 19, &Pair(1, 2)));
         apart!(cache: values("b", 10, &Pair(1, 1)), values("b", 20, &Pair(1, 1)), values("b", 10, &Pair(2, 1)));

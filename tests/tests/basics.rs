@@ -1,5 +1,8 @@
 //! What one call does, the next one sees at once: nobody has to wait for a write to go out.
 
+// Many functions answer with the number of their run, whatever they are called with.
+#![allow(unused_variables)]
+
 use cache_runtime::{cache_result, invalidate, observe, peek, put, refresh};
 use integration_tests::{over_both, run};
 
@@ -41,6 +44,22 @@ async fn put_and_refresh_replace_a_value_at_once() {
         let refreshed = refresh(number(3)).await;
         assert!(refreshed != 99 && refreshed != value);
         assert_eq!(number(3).await, refreshed);
+    })
+    .await;
+}
+
+#[cache_result(ttl = |seconds| *seconds, prefix = "signed")]
+async fn signed(seconds: i64) -> i64 {
+    seconds
+}
+
+#[tokio::test]
+async fn a_ttl_is_of_any_integer_type_and_with_a_negative_one_nothing_is_stored() {
+    over_both(|_| async {
+        for (seconds, stored) in [(60, Some(60)), (-1, None)] {
+            assert_eq!(signed(seconds).await, seconds);
+            assert_eq!(peek(signed(seconds)).await, stored);
+        }
     })
     .await;
 }

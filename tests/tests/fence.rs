@@ -1,5 +1,8 @@
 //! Nothing old is stored, whatever comes late, and nothing that is served is older than it seems.
 
+// Many functions answer with the number of their run, whatever they are called with.
+#![allow(unused_variables)]
+
 use std::time::Duration;
 
 use cache_runtime::{Cache, Config, Reason, cache_result, invalidate, observe, peek, refresh};

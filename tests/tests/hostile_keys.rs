@@ -1,10 +1,13 @@
 //! Arguments of hostile users: none leaves its part of a key or of a tag, and none reaches what belongs
 //! to another prefix or tag.
 
+// Many functions answer with the number of their run, whatever they are called with.
+#![allow(unused_variables)]
+
 use std::collections::HashSet;
 
 use cache_runtime::{Cache, cache_invalidate, cache_result, invalidate, peek};
-use integration_tests::{Server, apart, computed, hit, key_of, over_both, run, stored};
+use integration_tests::{Server, apart, computed, hit, key_of, over_both, readable, run, stored};
 
 /// Texts that mean something to Redis, to its tools, or to the cache itself.
 fn hostile() -> Vec<String> {
@@ -118,7 +121,7 @@ async fn no_argument_leaves_its_part_of_a_key() {
                 for (one, two) in [(text.as_str(), "7"), ("7", text.as_str())] {
                     let key = key_of(pair(one, two)).await;
                     assert!(is_harmless(&key) && key.starts_with("cache:pair:"), "{key}");
-                    let parts = &key["cache:pair:".len()..];
+                    let parts = &readable(&key)["cache:pair:".len()..];
                     assert!(parts.matches(':').count() == 1 || parts.len() == 43, "{key}");
                     // `7:7` is met twice.
                     assert_eq!(keys.insert(key), runs.insert(pair(one, two).await));
@@ -159,11 +162,13 @@ async fn a_prefix_that_is_invalidated_takes_nothing_of_those_it_looks_like() {
 #[tokio::test]
 async fn calls_of_two_prefixes_that_read_alike_never_get_each_others_values() {
     over_both(|cache| async move {
-        // The colon between the two is the template's own, and the key is the same.
-        assert_eq!(key_of(of_a("b", "c")).await, key_of(of_a_b("c")).await);
+        // The colon between the two is the template's own: the functions tell the keys apart.
+        let keys = [key_of(of_a("b", "c")).await, key_of(of_a_b("c")).await];
+        assert_eq!(readable(&keys[0]), readable(&keys[1]));
+        assert_ne!(keys[0], keys[1]);
         let (left, right) = (computed!(cache, of_a("b", "c")), computed!(cache, of_a_b("c")));
         assert_ne!(left, right);
-        assert_eq!(peek(of_a("b", "c")).await, None);
+        assert_eq!(hit!(of_a("b", "c")), left);
         assert_eq!(hit!(of_a_b("c")), right);
         cache.invalidate_prefix("a").await.unwrap();
         assert_eq!(hit!(of_a_b("c")), right, "it does not depend on the other's prefix");

@@ -2,6 +2,9 @@
 //!
 //! There is one in a process, so every test runs this program again, with itself alone.
 
+// Many functions answer with the number of their run, whatever they are called with.
+#![allow(unused_variables)]
+
 use std::process::Command;
 
 use cache_runtime::{Cache, Config, Reason, Status, cache_result, init, observe};

@@ -1,5 +1,8 @@
 //! Functions that write, and what they invalidate whatever becomes of them.
 
+// Many functions answer with the number of their run, whatever they are called with.
+#![allow(unused_variables)]
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -394,4 +397,42 @@ async fn a_writer_is_send_as_its_plain_function_is() {
     assert_send(&borrowing(1, "", &mut log));
     assert_send(&cache_runtime::invalidate((profile(1), areas(String::new()))));
     assert_send(&Cache::disabled().invalidate_prefix("a"));
+}
+
+/// A service with a cache of its own, to which its functions do not pay attention.
+struct Holder {
+    cache: Cache,
+}
+
+impl Holder {
+    #[cache_invalidate(profile(id), |id| areas(id.to_string()), cache = self.cache)]
+    async fn rename(&self, id: u32) -> u32 {
+        id
+    }
+}
+
+#[tokio::test]
+async fn the_calls_that_a_writer_names_are_those_of_its_cache() {
+    let [own, other] = [(), ()].map(|()| Cache::in_memory());
+    let holder = Holder { cache: own.clone() };
+    for cache in [&own, &other] {
+        cache
+            .scope(async {
+                stored!(cache, profile(7));
+                stored!(cache, areas("7".into()));
+            })
+            .await;
+    }
+    other.scope(holder.rename(7)).await;
+    own.scope(async {
+        assert_eq!(peek(profile(7)).await, None);
+        assert_eq!(peek(areas("7".into())).await, None);
+    })
+    .await;
+    other
+        .scope(async {
+            hit!(profile(7));
+            hit!(areas("7".into()));
+        })
+        .await;
 }

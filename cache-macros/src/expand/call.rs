@@ -8,6 +8,7 @@ use super::codec::time;
 use super::part::{Sink, part, statement, tag};
 use super::{Expansion, borrowed};
 use crate::args::Args;
+use crate::parts::Part;
 use crate::slot::Slot;
 use crate::values::{Local, Ttl, Written};
 
@@ -26,7 +27,7 @@ pub(super) fn call(expansion: &Expansion) -> TokenStream {
     // Without `unused_mut`: all parts may be behind a `#[cfg]`.
     let lint = (!always).then(|| quote!(#[allow(unused_mut)]));
     let mutable = (always || !key.is_empty()).then(|| quote!(mut));
-    let sink = Sink { receiver: "call", text: "text", place: "part" };
+    let sink = Sink { receiver: "call", text: "text", place: "part", extra: "arg" };
     let key = key.iter().map(|one| part(one, &sink));
     let tags = tags.iter().map(|parts| tag(parts, "call"));
     let begin = begin(expansion);
@@ -41,11 +42,12 @@ pub(super) fn call(expansion: &Expansion) -> TokenStream {
 /// of a closure names the function with its impl, `Self` and type parameters, which a macro cannot
 /// see.
 fn begin(expansion: &Expansion) -> TokenStream {
-    let Expansion { args, runtime, name, .. } = expansion;
+    let Expansion { args, runtime, name, key, .. } = expansion;
     let at = Span::mixed_site();
-    let settings = settings(args);
+    let (settings, recipe, (marker, id)) = (settings(args), recipe(key), id(args));
     let site = quote_spanned! {at=>
-        static __SITE: #runtime::Site = #runtime::Site::new(#name) #settings;
+        #marker
+        static __SITE: #runtime::Site = #runtime::Site::new(#name, #runtime::package!()) #id #recipe #settings;
     };
     let identity = quote_spanned!(at=> &|| ());
     let Some(cache) = args.cache.value() else {
@@ -54,6 +56,26 @@ fn begin(expansion: &Expansion) -> TokenStream {
     let at = at.located_at(cache.span());
     let cache = borrowed(cache);
     quote_spanned!(at=> { let cache = #cache; { #site __SITE.call_in(#identity, cache) } })
+}
+
+/// An item in the function has its path, and no type parameters: the identity of a closure that is
+/// longer has some.
+fn id(args: &Args) -> (Option<TokenStream>, Option<TokenStream>) {
+    let Some(id) = args.id.value() else { return (None, None) };
+    let marker = quote_spanned! {Span::mixed_site()=>
+        fn __here() -> &'static str { ::core::any::type_name_of_val(&__here) }
+    };
+    (Some(marker), Some(quote_spanned!(Span::mixed_site()=> .id(#id, __here))))
+}
+
+/// What the key is made of: `.recipe(&["from", "to"])`.
+fn recipe(key: &[Part]) -> Option<TokenStream> {
+    let parts = key.iter().map(|part| {
+        let (cfgs, recipe) = (part.cfgs(), part.recipe());
+        quote_spanned!(Span::mixed_site()=> #(#cfgs)* #recipe)
+    });
+    let parts: Vec<_> = parts.collect();
+    (!parts.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> .recipe(&[#(#parts),*])))
 }
 
 /// Only what was given: `.prefix("areas").lease(2000u64)`.

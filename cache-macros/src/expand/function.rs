@@ -7,7 +7,7 @@ use super::output;
 use crate::boxed::Boxed;
 use crate::input::{Form, Input};
 
-/// What becomes of the body: statements, and the future that is awaited last.
+/// What becomes of the body: statements, and the value of them all.
 pub(super) struct Around {
     pub(super) statements: TokenStream,
     pub(super) last: TokenStream,
@@ -58,7 +58,7 @@ fn of_async_fn(around: Around) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         {
             #statements
-            #last.await
+            #last
         }
     }
 }
@@ -80,7 +80,7 @@ fn of_boxed(boxed: Boxed, around: Around) -> TokenStream {
     let body = quote_spanned! {Span::mixed_site()=>
         #(#patterns)*
         #statements
-        #last.await
+        #last
     };
     let call = boxed.call_with(body);
     quote!({ #before #call })

@@ -13,6 +13,8 @@ pub(super) struct Sink {
     pub(super) receiver: &'static str,
     pub(super) text: &'static str,
     pub(super) place: &'static str,
+    /// For what belongs to the key beside.
+    pub(super) extra: &'static str,
 }
 
 /// One part, a statement of its own because a `#[cfg]` may take it away.
@@ -35,13 +37,18 @@ pub(super) fn part(part: &Part, sink: &Sink) -> TokenStream {
             let statement = statement(sink.receiver, sink.place, borrowed_name(name, fields));
             quote!(#lint #statement)
         }
+        Part::Extra(name, fields, _) => {
+            let lint = underscored(name);
+            let statement = statement(sink.receiver, sink.extra, borrowed_name(name, fields));
+            quote!(#lint #statement)
+        }
     };
     quote!(#(#cfgs)* #statement)
 }
 
 /// `call.tag();`, and what follows it.
 pub(super) fn tag(parts: &[Part], receiver: &'static str) -> TokenStream {
-    let sink = Sink { receiver, text: "tag_text", place: "tag_part" };
+    let sink = Sink { receiver, text: "tag_text", place: "tag_part", extra: "tag_arg" };
     let parts = parts.iter().map(|one| part(one, &sink));
     let begin = statement(receiver, "tag", TokenStream::new());
     quote!(#begin #(#parts)*)

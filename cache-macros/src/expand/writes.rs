@@ -48,7 +48,7 @@ pub(crate) fn writing(targets: &Targets, input: Input, tags: &[Vec<Part>]) -> To
             #body
         };
         let last = quote_spanned! {site=>
-            ::std::boxed::Box::pin(#runtime::invalidating(shape, writes, body, #on_success))
+            ::std::boxed::Box::pin(#runtime::invalidating(shape, writes, body, #on_success)).await
         };
         Around { statements, last }
     })

@@ -11,6 +11,15 @@ fn a_cfg_on_an_argument_is_repeated_on_its_part() {
         r#"async fn f(#[cfg(a)] x: u8, #[cfg_attr(b, cfg(c))] #[allow(unused)] y: u8) -> u8 { 1 }"#,
         &expect![[r#"
             async fn f(#[cfg(a)] x: u8, #[cfg_attr(b, cfg(c))] #[allow(unused)] y: u8) -> u8 {
+                {
+                    #[cfg(a)]
+                    let x = true;
+                }
+                {
+                    #[cfg_attr(b, cfg(c))]
+                    #[allow(unused)]
+                    let y = true;
+                }
                 let call = {
                     let codec = {
                         use ::cache_runtime::__private::levels::*;
@@ -23,8 +32,10 @@ fn a_cfg_on_an_argument_is_repeated_on_its_part() {
                     #[allow(unused_mut)]
                     let mut call = {
                         static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
-                            "f",
-                        );
+                                "f",
+                                ::cache_runtime::__private::package!(),
+                            )
+                            .recipe(&[#[cfg(a)] "x", #[cfg_attr(b, cfg(c))] "y"]);
                         __SITE.call(&|| ())
                     };
                     #[cfg(a)] call.arg(&x);
@@ -58,6 +69,12 @@ fn pattern_arguments_count_as_the_names_they_bind() {
                 mut d: u8,
                 _: u8,
             ) -> u8 {
+                {
+                    let a = true;
+                }
+                {
+                    let c = true;
+                }
                 let call = {
                     let codec = {
                         use ::cache_runtime::__private::levels::*;
@@ -69,8 +86,10 @@ fn pattern_arguments_count_as_the_names_they_bind() {
                     };
                     let mut call = {
                         static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
-                            "f",
-                        );
+                                "f",
+                                ::cache_runtime::__private::package!(),
+                            )
+                            .recipe(&["a", "c", "d"]);
                         __SITE.call(&|| ())
                     };
                     call.arg(&a);
@@ -104,4 +123,77 @@ fn a_raw_name_is_found_without_its_prefix() {
 fn without_arguments_the_call_is_not_mutable() {
     let expansion = super::expand("", "async fn f(_: u8) -> u8 { 1 }");
     assert!(expansion.contains("let call = {"), "{expansion}");
+}
+
+/// `.recipe(..)`, without blanks.
+fn recipe(attr: &str, item: &str) -> String {
+    let expansion: String = super::expand(attr, item).split_whitespace().collect();
+    let (_, recipe) = expansion.split_once(".recipe(&[").expect("a key has parts");
+    recipe.split_once("])").expect("it is closed").0.replace(",]", "]")
+}
+
+#[test]
+fn a_site_says_what_its_key_is_made_of() {
+    for (attr, arguments, expected) in [
+        ("", "from: u8, to: u8", r#""from","to""#),
+        ("", "to: u8, from: u8", r#""to","from""#),
+        ("skip(to)", "from: u8, to: u8", r#""from""#),
+        ("key = (to)", "from: u8, to: u8", r#""to""#),
+        ("key = (&to.0, f(from) + 1)", "from: u8, to: u8", r#""&to.0","f(from)+1""#),
+        (
+            r#"key = "{r#from}/{to.0.a}{{""#,
+            "from: u8, to: u8",
+            r#""{from}","\"/\"","{to.0.a}","\"{\"""#,
+        ),
+        ("", "Path(from): Path<u8>, r#type: u8", r#""from","type""#),
+        ("skip(to), tags = [\"{to}:{from}\"]", "from: u8, to: u8", r#""from""#),
+    ] {
+        let item = format!("async fn f({arguments}) -> u8 {{ 1 }}");
+        assert_eq!(recipe(attr, &item), expected, "{attr}");
+    }
+}
+
+#[test]
+fn an_id_comes_with_an_item_that_tells_where_the_function_is() {
+    let expansion = super::expand(r#"id = "user-email""#, "async fn f(id: u8) -> u8 { 1 }");
+    assert!(expansion.contains("fn __here() -> &'static str {"), "{expansion}");
+    assert!(expansion.contains(r#".id("user-email", __here)"#), "{expansion}");
+}
+
+#[test]
+fn what_a_tag_has_and_the_key_lacks_becomes_part_of_the_key() {
+    for (attr, expected) in [
+        (r#"tags = ["{a}"]"#, "call.tag_part(&a);"),
+        (r#"tags = ["{a.id}"]"#, "call.tag_arg(&a.id);"),
+        (r#"skip(a), tags = ["{a}"]"#, "call.tag_arg(&a);"),
+        (r#"key = (&(a).id), tags = ["{a.id}"]"#, "call.tag_part(&a.id);"),
+        (r#"key = (a.id.x), tags = ["{a.id}"]"#, "call.tag_arg(&a.id);"),
+        (r#"key = (f(a)), tags = ["{a}"]"#, "call.tag_arg(&a);"),
+        (r#"key = "{a}", tags = ["{a}"]"#, "call.tag_part(&a);"),
+        (r#"key = "{a}", tags = ["{a.id}"]"#, "call.tag_arg(&a.id);"),
+    ] {
+        let expansion = super::expand(attr, "async fn f(a: A, b: u8) -> u8 { 1 }");
+        assert!(expansion.contains(expected), "{attr}: {expansion}");
+    }
+}
+
+#[test]
+fn an_argument_that_nothing_reads_is_left_to_the_compiler_to_warn_of() {
+    for (attr, arguments, body, warned) in [
+        ("", "a: u8", "1", true),
+        ("", "a: u8", "a", false),
+        ("", "a: u8", "{ m!([a]) }", false),
+        ("", "a: u8", "m!(\"{a}\")", false),
+        ("", "a: u8", "ab", true),
+        ("", "_a: u8", "1", false),
+        ("", "A(a): A", "1", true),
+        ("key = (a)", "a: u8", "1", false),
+        ("when = a > 1", "a: u8", "1", false),
+        ("tags = [\"{a}\"]", "a: u8", "1", false),
+        ("skip(a)", "a: u8, b: u8", "b", false),
+    ] {
+        let item = format!("async fn f({arguments}) -> u8 {{ {body} }}");
+        let expansion = super::expand(attr, &item);
+        assert_eq!(expansion.contains("let a = true;"), warned, "{attr} {item}: {expansion}");
+    }
 }

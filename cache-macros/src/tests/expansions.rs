@@ -30,7 +30,9 @@ fn the_first_example_expands_to_at_most_45_lines() {
                     let mut call = {
                         static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
                                 "areas",
+                                ::cache_runtime::__private::package!(),
                             )
+                            .recipe(&["kind"])
                             .prefix("areas");
                         __SITE.call(&|| ())
                     };
@@ -94,7 +96,9 @@ fn a_method_with_a_template_and_closures() {
                         {
                             static __SITE: crate::cache::__private::Site = crate::cache::__private::Site::new(
                                     "find",
+                                    crate::cache::__private::package!(),
                                 )
+                                .recipe(&["\"u:\"", "{self.id}", "\":\"", "{name.0}"])
                                 .version(2u32)
                                 .jitter(0.5f64);
                             __SITE.call_in(&|| (), cache)
@@ -177,8 +181,10 @@ fn async_trait_is_rewritten_inside_its_box() {
                         };
                         let mut call = {
                             static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
-                                "find",
-                            );
+                                    "find",
+                                    ::cache_runtime::__private::package!(),
+                                )
+                                .recipe(&["kind", "id"]);
                             __SITE.call(&|| ())
                         };
                         call.arg(&kind);
@@ -236,8 +242,10 @@ fn a_generic_function() {
                     let codec = codec.cache_if(keep);
                     let mut call = {
                         static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
-                            "f",
-                        );
+                                "f",
+                                ::cache_runtime::__private::package!(),
+                            )
+                            .recipe(&["of", "N"]);
                         __SITE.call(&|| ())
                     };
                     call.ttl(Duration::from_secs(5));

@@ -27,7 +27,9 @@ fn a_function_that_is_refreshed_behind_the_call() {
                     let mut call = {
                         static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
                                 "f",
+                                ::cache_runtime::__private::package!(),
                             )
+                            .recipe(&[#[cfg(a)] "agent"])
                             .lease(2500u64)
                             .wait(0u64)
                             .stale_while_revalidate(60000u64)
@@ -39,7 +41,7 @@ fn a_function_that_is_refreshed_behind_the_call() {
                     #[cfg(a)] call.arg(&agent);
                     call.tag();
                     call.tag_text("agent:");
-                    #[cfg(a)] call.tag_part(&agent.id);
+                    #[cfg(a)] call.tag_arg(&agent.id);
                     call.tag();
                     call.tag_text("all");
                     ::cache_runtime::__private::begin(codec, call)
@@ -63,12 +65,12 @@ fn a_function_that_is_refreshed_behind_the_call() {
 #[test]
 fn copies_in_the_process_are_an_affair_of_the_site() {
     for (attr, setting) in [
-        ("local", "Site::new(\"f\").local();"),
+        ("local", ".recipe(&[\"id\"]).local();"),
         ("local, jitter = 0, lease = 1", ".jitter(0f64).local().lease(1000u64);"),
-        ("local = \"10s\"", "Site::new(\"f\").local_for(10000u64);"),
+        ("local = \"10s\"", ".recipe(&[\"id\"]).local_for(10000u64);"),
         ("local = 3600, ttl = \"1h\", wait = 0,", ".local_for(3600000u64).wait(0u64);"),
         ("local = \"1500ms\"", ".local_for(1500u64);"),
-        ("jitter = 0", "Site::new(\"f\").jitter(0f64);"),
+        ("jitter = 0", ".recipe(&[\"id\"]).jitter(0f64);"),
     ] {
         let expansion = expand(attr, "async fn f(id: u8) -> u8 { 1 }");
         let expansion: String = expansion.split_whitespace().collect();
@@ -112,7 +114,9 @@ fn async_trait_is_refreshed_behind_the_call_inside_its_box() {
                             {
                                 static __SITE: ::cache_runtime::__private::Site = ::cache_runtime::__private::Site::new(
                                         "find",
+                                        ::cache_runtime::__private::package!(),
                                     )
+                                    .recipe(&["id"])
                                     .stale_while_revalidate(60000u64)
                                     .stale_if_error(120000u64);
                                 __SITE.call_in(&|| (), cache)

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument as _;
 
 use super::Run;
 use crate::cache;
@@ -36,7 +37,8 @@ impl<S: Shape, R: Rule<S>> Behind<S, R> {
         F: Future<Output = S::Return> + Send + 'static,
     {
         let scope = cache::scoped();
-        let refresh = self.refresh(body);
+        // What the function logs belongs to the call that began it.
+        let refresh = self.refresh(body).in_current_span();
         if let Ok(runtime) = Handle::try_current() {
             match scope {
                 Some(cache) => drop(runtime.spawn(async move { cache.scope(refresh).await })),

@@ -47,7 +47,7 @@ fn copy(call: &Call) -> Option<Value> {
     if !call.is_local() || inner.tombstones.any() {
         return None;
     }
-    let (value, stored, size) = inner.near.get(&call.local_name())?;
+    let (value, stored, size) = inner.near.get(call.local_name())?;
     if size > LARGE {
         HITS.set(0);
     }
@@ -92,6 +92,6 @@ pub(super) fn keep<S: Shape, R>(
     });
     if let Some(value) = copy.flatten() {
         let draft = Draft { value: Value::new(value), size, age, life };
-        search.inner().near.keep(&search.call.local_name(), sent, draft);
+        search.inner().near.keep(search.call.local_name(), sent, draft);
     }
 }

@@ -4,9 +4,12 @@
 //! Every value begins with a tag, one for each scalar type, and delimits itself: by its width, by
 //! a length in front, or by an end tag that no value begins with. Structs, fields and variants go
 //! by name, so that reordering them or skipping one cannot shift a value into another's place.
-//! Maps are sorted by the bytes of their keys. Sets cannot be told from lists through serde: equal
-//! `HashSet`s may differ here, which costs a miss.
+//! Maps are sorted by the bytes of their keys. Through serde a set looks like a list, so it is known by
+//! the name of its type (`set.rs`) and sorted too.
 
+mod set;
+
+use std::any::type_name;
 use std::fmt;
 
 use serde::ser::{self, Serialize};
@@ -18,7 +21,7 @@ const MAX_DEPTH: u8 = 128;
 
 /// Appends the canonical bytes of `value`.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Buffer) -> Result<(), Failed> {
-    value.serialize(Canonical { out, depth: MAX_DEPTH })
+    value.serialize(Canonical { out, depth: MAX_DEPTH, name: type_name::<T> })
 }
 
 #[derive(Clone, Copy)]
@@ -77,6 +80,8 @@ impl ser::Error for Failed {
 struct Canonical<'a> {
     out: &'a mut Buffer,
     depth: u8,
+    /// The name of the type that is serialized, which sequences alone ask for.
+    name: fn() -> &'static str,
 }
 
 impl Canonical<'_> {
@@ -114,13 +119,9 @@ impl Canonical<'_> {
         self.sized(variant.as_bytes());
     }
 
-    fn inner(&mut self) -> Result<Canonical<'_>, Failed> {
-        let depth = self.depth.checked_sub(1).ok_or_else(|| Failed("nested too deeply".into()))?;
-        Ok(Canonical { out: self.out, depth })
-    }
-
     fn put<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
-        value.serialize(self.inner()?)
+        let depth = self.depth.checked_sub(1).ok_or_else(|| Failed("nested too deeply".into()))?;
+        value.serialize(Canonical { out: self.out, depth, name: type_name::<T> })
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Failed> {
@@ -137,7 +138,7 @@ impl Canonical<'_> {
 impl<'a> ser::Serializer for Canonical<'a> {
     type Ok = ();
     type Error = Failed;
-    type SerializeSeq = Compound<'a>;
+    type SerializeSeq = Seq<'a>;
     type SerializeTuple = Compound<'a>;
     type SerializeTupleStruct = Compound<'a>;
     type SerializeTupleVariant = Compound<'a>;
@@ -282,9 +283,10 @@ impl<'a> ser::Serializer for Canonical<'a> {
         self.put(value)
     }
 
-    fn serialize_seq(mut self, _len: Option<usize>) -> Result<Compound<'a>, Failed> {
+    fn serialize_seq(mut self, _len: Option<usize>) -> Result<Seq<'a>, Failed> {
         self.tag(Tag::Seq);
-        Ok(Compound(self))
+        let entries = set::is_one((self.name)()).then(|| Entries::new(self.out));
+        Ok(Seq { entries, canonical: self })
     }
 
     fn serialize_tuple(mut self, _len: usize) -> Result<Compound<'a>, Failed> {
@@ -314,8 +316,7 @@ impl<'a> ser::Serializer for Canonical<'a> {
 
     fn serialize_map(mut self, _len: Option<usize>) -> Result<Map<'a>, Failed> {
         self.tag(Tag::Map);
-        let start = self.out.len();
-        Ok(Map { start, entries: Vec::new(), canonical: self })
+        Ok(Map { entries: Entries::new(self.out), canonical: self })
     }
 
     fn serialize_struct(mut self, name: &'static str, _len: usize) -> Result<Compound<'a>, Failed> {
@@ -375,37 +376,43 @@ macro_rules! fields {
 }
 
 elements!(
-    SerializeSeq::serialize_element,
     SerializeTuple::serialize_element,
     SerializeTupleStruct::serialize_field,
     SerializeTupleVariant::serialize_field
 );
 fields!(SerializeStruct, SerializeStructVariant);
 
-/// Entries are written as they come, then put in the order of their keys' bytes.
-struct Map<'a> {
+/// Entries that are written as they come, and then put in the order of their keys' bytes.
+struct Entries {
     start: usize,
     /// Where each entry's key begins and ends; its value ends where the next key begins.
-    entries: Vec<(usize, usize)>,
-    canonical: Canonical<'a>,
+    keys: Vec<(usize, usize)>,
 }
 
-impl Map<'_> {
-    fn sort(&mut self) {
-        let out = &mut *self.canonical.out;
-        if self.entries.is_sorted_by_key(|&(from, to)| &out[from..to]) {
+impl Entries {
+    fn new(out: &Buffer) -> Self {
+        Self { start: out.len(), keys: Vec::new() }
+    }
+
+    fn sort(&self, out: &mut Buffer) {
+        if self.keys.is_sorted_by_key(|&(from, to)| &out[from..to]) {
             return;
         }
         let unsorted: Vec<u8> = out[self.start..].to_vec();
         let at = |position: usize| position - self.start;
-        let ends = self.entries.iter().skip(1).map(|&(from, _)| from).chain([out.len()]);
-        let mut spans: Vec<_> = self.entries.iter().copied().zip(ends).collect();
+        let ends = self.keys.iter().skip(1).map(|&(from, _)| from).chain([out.len()]);
+        let mut spans: Vec<_> = self.keys.iter().copied().zip(ends).collect();
         spans.sort_by_key(|&((from, to), _)| &unsorted[at(from)..at(to)]);
         out.truncate(self.start);
         for ((from, _), end) in spans {
             out.extend_from_slice(&unsorted[at(from)..at(end)]);
         }
     }
+}
+
+struct Map<'a> {
+    entries: Entries,
+    canonical: Canonical<'a>,
 }
 
 impl ser::SerializeMap for Map<'_> {
@@ -415,7 +422,7 @@ impl ser::SerializeMap for Map<'_> {
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Failed> {
         let from = self.canonical.out.len();
         self.canonical.put(key)?;
-        self.entries.push((from, self.canonical.out.len()));
+        self.entries.keys.push((from, self.canonical.out.len()));
         Ok(())
     }
 
@@ -423,8 +430,36 @@ impl ser::SerializeMap for Map<'_> {
         self.canonical.put(value)
     }
 
-    fn end(mut self) -> Result<(), Failed> {
-        self.sort();
+    fn end(self) -> Result<(), Failed> {
+        self.entries.sort(self.canonical.out);
+        self.canonical.finish();
+        Ok(())
+    }
+}
+
+/// A list, or a set, whose elements are the keys of entries without values.
+struct Seq<'a> {
+    entries: Option<Entries>,
+    canonical: Canonical<'a>,
+}
+
+impl ser::SerializeSeq for Seq<'_> {
+    type Ok = ();
+    type Error = Failed;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
+        let from = self.canonical.out.len();
+        self.canonical.put(value)?;
+        if let Some(entries) = &mut self.entries {
+            entries.keys.push((from, self.canonical.out.len()));
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Result<(), Failed> {
+        if let Some(entries) = &self.entries {
+            entries.sort(self.canonical.out);
+        }
         self.canonical.finish();
         Ok(())
     }

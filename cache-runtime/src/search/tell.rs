@@ -186,15 +186,24 @@ impl Search {
     pub(super) fn other_function(&self, entry: &Entry) {
         self.counters().count(Count::Dead);
         if self.call.identity.once(Warning::OtherFunction) {
-            let other = known(entry.owner.function).unwrap_or_else(|| {
-                format!("one this process does not have ({:016x})", entry.owner.function)
-            });
-            tracing::warn!(
-                function = self.call.identity.path(),
-                other,
-                "two functions share a key: each overwrites the other's entry; give one of them \
-                 another `prefix`"
-            );
+            let other = known(entry.owner.function);
+            let (function, fingerprint) = (self.call.identity.path(), entry.owner.function);
+            if let Some(other) = other {
+                tracing::warn!(
+                    function,
+                    other,
+                    "two functions share a key: each overwrites the other's entry; give one of \
+                     them another `id`"
+                );
+            } else {
+                tracing::warn!(
+                    function,
+                    other = format!("{fingerprint:016x}"),
+                    "the entry is of a function that this process does not have: one with the same \
+                     `id`, or this one in a deployment that makes its key of other arguments; \
+                     overwritten"
+                );
+            }
         }
     }
 }

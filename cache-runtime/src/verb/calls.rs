@@ -33,6 +33,12 @@ pub(crate) fn target<F: Future>(call: F) -> Option<Target> {
 /// One call of a cached function, or several: a tuple, an array or a `Vec` of calls.
 ///
 /// `Form` tells the compiler which; it is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a call of a cached function",
+    label = "not a call",
+    note = "name the call, as in `invalidate(areas(kind))`; a prefix is named to `invalidate_prefix(\"areas\")` \
+            and a tag to `invalidate_tag(\"agent:7\")`"
+)]
 pub trait Calls<Form> {
     #[doc(hidden)]
     fn targets(self) -> impl Future<Output = Targets>;
@@ -58,6 +64,7 @@ impl Targets {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F: Future> Calls<()> for F {
     async fn targets(self) -> Targets {
         let mut targets = Targets::default();
@@ -66,6 +73,7 @@ impl<F: Future> Calls<()> for F {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F: Future> Calls<Vec<()>> for Vec<F> {
     async fn targets(self) -> Targets {
         let mut targets = Targets::default();
@@ -76,6 +84,7 @@ impl<F: Future> Calls<Vec<()>> for Vec<F> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F: Future, const N: usize> Calls<[(); N]> for [F; N] {
     async fn targets(self) -> Targets {
         let mut targets = Targets::default();
@@ -88,6 +97,7 @@ impl<F: Future, const N: usize> Calls<[(); N]> for [F; N] {
 
 macro_rules! tuples {
     ($($($call:ident)+;)+) => {$(
+        #[diagnostic::do_not_recommend]
         impl<$($call: Future),+> Calls<($($call,)+)> for ($($call,)+) {
             #[allow(non_snake_case)]
             async fn targets(self) -> Targets {

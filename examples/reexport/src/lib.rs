@@ -1,8 +1,8 @@
 //! The cache under another name.
 //!
-//! Where the attribute is not told the name, the runtime is not found:
+//! Where the attribute is not told the name, it asks for it:
 //!
-//! ```compile_fail,E0433
+//! ```compile_fail
 //! #[cache::cache_result(ttl = "1h")]
 //! async fn areas(kind: String) -> Vec<String> {
 //!     vec![kind]

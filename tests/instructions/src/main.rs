@@ -9,6 +9,7 @@ use cache_runtime::{Cache, Config, cache_result, observe};
 
 #[cache_result(ttl = 3600, prefix = "near", local)]
 async fn areas(kind: &str, page: u64) -> Arc<Vec<u64>> {
+    let _ = kind;
     Arc::new(vec![page; 25])
 }
 

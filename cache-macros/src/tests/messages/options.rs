@@ -8,8 +8,8 @@ use super::check;
 fn all_mistakes_of_one_attribute_come_together() {
     let expected = expect![[r#"
         unknown option `tll`; did you mean `ttl`?
-        unknown option `color`; expected one of `ttl`, `prefix`, `key`, `skip`, `when`, `cache_if`, `none_ttl`, `stale_while_revalidate`, `stale_if_error`, `stale_if`, `refresh_ahead`, `jitter`, `local`, `lease`, `wait`, `tags`, `version`, `cache`, `crate`
-        unknown option `color`; expected one of `ttl`, `prefix`, `key`, `skip`, `when`, `cache_if`, `none_ttl`, `stale_while_revalidate`, `stale_if_error`, `stale_if`, `refresh_ahead`, `jitter`, `local`, `lease`, `wait`, `tags`, `version`, `cache`, `crate`
+        unknown option `color`; expected one of `ttl`, `prefix`, `id`, `key`, `skip`, `when`, `cache_if`, `none_ttl`, `stale_while_revalidate`, `stale_if_error`, `stale_if`, `refresh_ahead`, `jitter`, `local`, `lease`, `wait`, `tags`, `version`, `cache`, `crate`
+        unknown option `color`; expected one of `ttl`, `prefix`, `id`, `key`, `skip`, `when`, `cache_if`, `none_ttl`, `stale_while_revalidate`, `stale_if_error`, `stale_if`, `refresh_ahead`, `jitter`, `local`, `lease`, `wait`, `tags`, `version`, `cache`, `crate`
         `timeout` is called `ttl` here: `ttl = 60`
         `unless` is called `cache_if` here and says the opposite: `cache_if = |value| !value.is_empty()`
         unknown unit `min` in duration; expected one of `ms`, `s`, `m`, `h`, `d`
