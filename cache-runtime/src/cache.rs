@@ -61,6 +61,8 @@ pub(crate) struct Inner {
     board: Board,
     /// Invalidations on their way.
     pub(crate) removing: AtomicUsize,
+    /// Leases and claims that are being asked for.
+    pub(crate) asking: AtomicUsize,
     enabled: AtomicBool,
     /// For good.
     closed: AtomicBool,
@@ -209,6 +211,7 @@ impl Cache {
             queue: Arc::default(),
             board: Board::default(),
             removing: AtomicUsize::new(0),
+            asking: AtomicUsize::new(0),
             enabled: AtomicBool::new(true),
             closed: AtomicBool::new(false),
             config,

@@ -305,6 +305,7 @@ impl<P: Clone, O: Owner> Flights<P, O> {
                 self.begin(flight, state);
             }
             Phase::Running(_) => {
+                state.phase = Phase::Running(Some(reason));
                 let lease = state.lease.take();
                 drop(state);
                 if let Some(lease) = lease {

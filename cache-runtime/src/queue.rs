@@ -27,10 +27,15 @@ struct State {
 }
 
 impl Queue {
-    /// A place for what has still to be encoded and comes to `most` bytes, by [`Place::resize`] then: a
-    /// full queue is seen before that work is done. Where so much would never fit, half the queue has to.
+    /// A place for a value that has still to be encoded, which [`Place::resize`] then makes as large as
+    /// the bytes are: a full queue refuses it before that work is done. The queue is full where `most`
+    /// bytes would not fit, or half of all, if they are more. They are not reserved: what is being
+    /// encoded elsewhere is small, as a rule, and must not keep anything out.
     pub(crate) fn enter_for(self: &Arc<Self>, most: usize) -> Option<Place> {
-        self.enter(most.min(MOST / 2))
+        if self.state().bytes + most.min(MOST / 2) > MOST {
+            return None;
+        }
+        self.enter(0)
     }
 
     /// A place for a write of `bytes`; `None` where the queue is full.
@@ -156,12 +161,13 @@ mod tests {
     #[test]
     fn a_place_is_cut_to_what_it_is_for() {
         let queue = Arc::new(Queue::default());
-        let mut places: Vec<_> = std::iter::from_fn(|| queue.enter_for(usize::MAX)).collect();
-        let mut first = places.pop().unwrap();
-        assert!(queue.enter(MOST / 2).is_none());
-        assert!(first.resize(1) && queue.enter(MOST / 4).is_some());
-        assert!(!first.resize(MOST), "others are there, or the overhead");
-        drop((first, places));
+        let mut first = queue.enter_for(usize::MAX).unwrap();
+        let others: Vec<_> = (0..100).filter_map(|_| queue.enter_for(usize::MAX)).collect();
+        assert_eq!(others.len(), 100, "what is still to be encoded keeps nothing out");
+        let half = queue.enter(MOST / 2).unwrap();
+        assert!(queue.enter_for(usize::MAX).is_none() && queue.enter_for(1 << 20).is_some());
+        assert!(first.resize(MOST / 4) && !first.resize(MOST), "others are there, or the overhead");
+        drop((first, others, half));
         assert_eq!(queue.state().bytes, 0);
     }
 }

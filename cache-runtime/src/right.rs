@@ -263,7 +263,14 @@ impl Right {
         let (began, mut pause) = (Instant::now(), PAUSES[0]);
         loop {
             let patience = store.patience();
-            let done = store.compare_and_set(key, &self.seen(), write.clone(), patience).await;
+            // A mark stands for long runs: what they store is to find its tokens.
+            let done = match &write {
+                Write::Whole { life, .. } => {
+                    let tokens_for = life.saturating_add(AHEAD);
+                    store.populate(key, &self.seen(), write.clone(), tokens_for, patience).await
+                }
+                _ => store.compare_and_set(key, &self.seen(), write.clone(), patience).await,
+            };
             // Refused: it is gone already.
             let lost = done.as_ref().is_err_and(|fault| *fault != Fault::WrongType);
             if !lost || began.elapsed() >= self.life || store.is_closed() {

@@ -258,6 +258,10 @@ impl Search {
     /// Joins the flight that is about to ask for the right, or leads one and asks.
     async fn lead_or_join(&mut self, want: Want) -> Option<Step> {
         let inner = self.inner().clone();
+        if inner.is_closed() {
+            // A lease that is taken now might be left behind.
+            return self.share_without_store(Reason::Off).await;
+        }
         match inner.flights.enter(self.id, || self.holding()) {
             Entered::Member(member) => self.wait(member).await,
             Entered::Lead(lead) => {

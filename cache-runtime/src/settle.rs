@@ -21,7 +21,7 @@ use crate::queue::Place;
 use crate::returns::{Codec, Form, Opened, Payload, Proven, Rule, Shape};
 use crate::right::{AHEAD, Holding, Leaving, Right};
 use crate::search::{Role, Search};
-use crate::site::Warning;
+use crate::site::{Identity, Warning};
 use crate::stats::Count;
 use crate::store::{Key, Write};
 use crate::verb::{Fate, Verb};
@@ -59,6 +59,11 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
+    /// How long the tokens have to be there that the entry depends on.
+    pub(crate) fn tokens_for(&self, identity: &Identity) -> Duration {
+        self.ttl.saturating_add(identity.window()).saturating_add(AHEAD)
+    }
+
     /// Encoded bytes, and the ttl before the jitter: for logs.
     pub(crate) fn size_and_ttl(&self) -> (usize, Duration) {
         (self.body.len(), self.ttl)
@@ -89,9 +94,14 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
         counters.count(Count::Refresh);
     }
     let limit = search.max_value();
+    let may_be_stored = match opened {
+        Opened::Value(_) => stores,
+        Opened::Nothing => stores && codec.none_ttl.is_some(),
+        Opened::Error(_) => false,
+    };
     // Before anything is encoded, which a full queue would make vain.
-    let place = if stores { search.inner().queue.enter_for(limit) } else { None };
-    let full = stores && place.is_none();
+    let place = if may_be_stored { search.inner().queue.enter_for(limit) } else { None };
+    let full = may_be_stored && place.is_none();
     let ready = if place.is_some() { encode(codec, &search.call, &opened).ok() } else { None };
     let mut outcome = reason.map_or(OutcomeKind::Computed, OutcomeKind::Bypassed);
     if let Opened::Error(_) = opened {
@@ -103,6 +113,7 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
         let ending = share(codec, &opened, ready.as_ref(), company.then_some(limit), forgiven);
         let right = flight.owner().right.get().cloned();
         let flown = Flown::new(flight, &ending);
+        let given_up = lead.reason();
         let right = lead.finish(ending).and(right);
         if let Some(right) = &right {
             right.end();
@@ -129,7 +140,9 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
                 };
                 give_up(inner, key, right, leaving, Some(flown));
             }
-            (None, _) if stores => outcome = OutcomeKind::Bypassed(Reason::Overtaken),
+            (None, _) if stores => {
+                outcome = OutcomeKind::Bypassed(given_up.unwrap_or(Reason::Overtaken));
+            }
             (None, _) => {}
         }
     }
@@ -312,7 +325,7 @@ fn write(
         return;
     };
     let mut place = Some(place);
-    let tokens_for = ready.ttl.saturating_add(identity.window()).saturating_add(AHEAD);
+    let tokens_for = ready.tokens_for(identity);
     let (bytes, ttl) = ready.size_and_ttl();
     background::spawn_begun(async move {
         let (store, prefix, began) = (&inner.store, &identity.prefix, Instant::now());

@@ -72,7 +72,8 @@ pub struct PrefixStats {
     /// Entries written.
     pub populated: u64,
     /// Entries that were not written, because the key had changed since the function began: it was
-    /// invalidated, or the right to store had ended.
+    /// invalidated, the right to store had ended, or of several runs after one whose result was not
+    /// stored another was first.
     pub populates_fenced: u64,
     /// Entries that were not written, because too many bytes were waiting to be written.
     pub populates_queue_full: u64,
@@ -82,7 +83,8 @@ pub struct PrefixStats {
     pub dead: u64,
     /// Values over `CACHE_MAX_VALUE`, that could not be encoded, or that do not come back as they were.
     pub unstorable: u64,
-    /// Invalidations of calls and of the prefix that succeeded.
+    /// Invalidations of calls and of the prefix that succeeded, or that a writer which was dropped has
+    /// left to be delivered.
     pub invalidations: u64,
     /// Commands that failed or timed out.
     pub errors: u64,

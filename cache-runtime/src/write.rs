@@ -130,12 +130,17 @@ impl Batch {
     }
 
     async fn send(self) {
-        let Self { cache, names, groups } = self;
+        let Self { cache, names, mut groups } = self;
         let budget = cache.inner().config.budget;
         let told = invalidate::Told::of(&names, groups.first().copied());
         let sent = invalidate::invalidate(cache.inner(), names, budget).await;
         told.tell(&sent);
         let what = if sent.is_ok() { Count::Invalidated } else { Count::Error };
+        if sent.is_err() {
+            // One command has failed, however many names were in it.
+            groups.sort_unstable();
+            groups.dedup();
+        }
         for group in groups {
             cache.counters(group).count(what);
         }

@@ -10,8 +10,9 @@ impl Cache {
     /// a test sees a value expire, go stale or be refreshed without sleeping: all entries, and all
     /// copies of `local` functions, are older by `by` afterwards.
     ///
-    /// Time goes on by itself beside it. A run of a function that is going on keeps its place for as
-    /// long as its lease, 60 s at least: what it returns after more than that is not stored.
+    /// Time goes on by itself beside it. What a run that is going on returns is still stored, unless the
+    /// clock is moved by more than [`Config::max_run`](crate::Config::max_run) meanwhile (or by more than
+    /// its `lease`, if that is longer); what a refresh returns, unless the value expires that it renews.
     ///
     /// A cache over Redis has the clock of its server: there, it has no effect but a warning.
     ///

@@ -48,11 +48,12 @@ impl Cache {
         let last = (deadline / 8).min(self.0.store.patience());
         let landed = background::timeout(deadline.saturating_sub(last), pin!(self.landed())).await;
         // What is left, before the connections are gone.
-        let (runs, removals) = (self.0.flights.len(), self.0.tombstones.len());
+        let removals = self.0.tombstones.len() + self.0.removing.load(Ordering::SeqCst);
+        let runs = self.0.flights.len();
         let landed = landed == Ok(true);
         if !landed {
             self.0.flights.forsake(Reason::Off);
-            let _ = background::timeout(last, pin!(self.flush())).await;
+            let _ = background::timeout(last, pin!(self.given_up())).await;
         }
         self.0.near.clear();
         self.0.store.close();
@@ -62,10 +63,21 @@ impl Cache {
         Err(Error::new(
             Kind::Timeout,
             format!(
-                "the cache was closed before everything had landed: {runs} runs were going on, and \
-                 {removals} names were still to be invalidated"
+                "the cache was closed before everything had landed: {runs} runs or their writes were going \
+                 on, and {removals} invalidations were still to be delivered"
             ),
         ))
+    }
+
+    /// Waits until the leases that were held or asked for have been given up.
+    async fn given_up(&self) {
+        while self.0.asking.load(Ordering::SeqCst) > 0 {
+            match background::sleep(LOOK) {
+                Some(sleep) => sleep.await,
+                None => return,
+            }
+        }
+        self.flush().await;
     }
 
     /// False where the store is away, so that nothing more can land.

@@ -38,8 +38,8 @@ pub struct Warmed {
     /// Calls whose value was computed and may not be stored: `None` without `none_ttl`, refused by
     /// `cache_if`, with a ttl of zero, too large, or not encodable.
     pub refused: usize,
-    /// Calls whose value was computed and could not be written: it was invalidated meanwhile, or
-    /// Redis refused the write or did not answer.
+    /// Calls whose value was computed and could not be written: it was invalidated meanwhile, another
+    /// run has stored its value first, or Redis refused the write or did not answer.
     pub unwritten: usize,
     /// Calls that the cache had no part in: it is off or cannot be reached, `when` was false, or the
     /// future reached no cached function. What they returned is not known.

@@ -97,6 +97,15 @@ impl<P: Clone, O: Owner> Lead<P, O> {
         self.flight.state().parties > 1
     }
 
+    /// Why nothing that is returned will be stored, where that is known: also of a flight that had a
+    /// lease, which was given up meanwhile.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        match self.flight.state().phase {
+            Phase::Running(reason) => reason,
+            _ => None,
+        }
+    }
+
     /// Ends the flight. Returns the lease to populate or to give up; `None` where there is none or
     /// another leader was first. The flight stays in the table while a lease is outstanding.
     pub(crate) fn finish(mut self, ending: Ending<P>) -> Option<EntryId> {

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -18,11 +19,28 @@ use crate::store::{Fault, Key};
 /// What is needed to ask.
 struct Request {
     inner: Arc<Inner>,
+    group: usize,
     key: Key,
     owner: Owner,
     known: smallvec::SmallVec<[Option<Token>; 2]>,
     token_life: Duration,
     life: Duration,
+}
+
+/// A right that is being asked for: until the answer has been dealt with, it may yet be left behind.
+struct Asking(Arc<Inner>);
+
+impl Asking {
+    fn begin(inner: &Arc<Inner>) -> Self {
+        inner.asking.fetch_add(1, Ordering::SeqCst);
+        Self(inner.clone())
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.asking.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Search {
@@ -37,6 +55,7 @@ impl Search {
         flight.asks(id);
         let request = Request {
             inner,
+            group: self.call.identity.group,
             key: self.key.clone(),
             owner: self.owner(),
             known: self.tokens.clone(),
@@ -44,13 +63,19 @@ impl Search {
             life: self.right_life(),
         };
         let limit = self.limit();
+        let asking = Asking::begin(&request.inner);
         background::spawn_begun(async move {
             let Request { inner, key, .. } = &request;
             let taken = request.send(want, id, flight.owner(), limit).await;
             let answer = match &taken {
                 Ok(true) => Answer::Granted(id),
                 Ok(false) => Answer::Refused,
-                Err(fault) => Answer::Unknown(fault.reason()),
+                Err(fault) => {
+                    if *fault != Fault::WrongType {
+                        inner.counters(request.group).count(Count::Error);
+                    }
+                    Answer::Unknown(fault.reason())
+                }
             };
             inner.flights.settle(&flight, answer);
             let right = flight.owner().right.get().cloned();
@@ -59,14 +84,16 @@ impl Search {
             drop(flight);
             match (taken, right) {
                 (Ok(true), Some(right)) => {
+                    drop(asking);
                     let held = || weak.upgrade().is_some_and(|flight| flight.holds(id));
                     right.extend(&inner.store, key, inner.config.max_run, held).await;
                 }
                 // It may have been taken all the same: on the same lane this comes after it.
                 (Err(Fault::Timeout | Fault::Down | Fault::Refused(_)), Some(right)) => {
                     right.give_up(inner, key, Leaving::AsItWas, None).await;
+                    drop(asking);
                 }
-                _ => {}
+                _ => drop(asking),
             }
         });
     }
@@ -85,7 +112,7 @@ impl Search {
     pub(crate) fn begin_claim(&mut self, hit: &Hit) -> Option<Lead> {
         let left = hit.refresh?;
         let inner = self.inner().clone();
-        if inner.store.is_write_paused(&self.key) {
+        if inner.store.is_write_paused(&self.key) || inner.is_closed() {
             return None;
         }
         let lead = inner.flights.lead_if_idle(self.id, || self.holding())?;

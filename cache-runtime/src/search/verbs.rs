@@ -70,7 +70,8 @@ impl Search {
             };
             let (bytes, ttl) = ready.size_and_ttl();
             let write = settle::whole(&self, &ready, Duration::ZERO, &tokens).ok_or(Fault::Down)?;
-            if store.compare_and_set(&self.key, &seen, write, patience).await? {
+            let tokens_for = ready.tokens_for(self.call.identity);
+            if store.populate(&self.key, &seen, write, tokens_for, patience).await? {
                 self.counters().count(Count::Populated);
                 let (prefix, key) = (&self.call.identity.prefix, self.key.entry());
                 tracing::debug!(prefix, key, bytes, ?ttl, took = ?began.elapsed(), "cache set");

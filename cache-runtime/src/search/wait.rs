@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::{Lead, Member, Role, Search, Step};
@@ -9,7 +10,6 @@ use crate::entry::EntryId;
 use crate::flight::{Answer, Joined, STALL, Terms};
 use crate::outcome::Reason;
 use crate::site::Warning;
-use crate::stats::Count;
 use crate::{background, clock, recursion};
 
 impl Search {
@@ -19,13 +19,18 @@ impl Search {
         let answered = poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx)));
         let terms = background::timeout(limit, pin!(answered)).await;
         self.spent += began.elapsed();
-        if terms.is_err() {
+        let terms = terms.unwrap_or_else(|_| {
             // Closes the flight to newcomers before the function begins; should the right be
             // granted yet, it is given up.
             let late = Answer::Unknown(Reason::Timeout);
             self.inner().flights.settle(lead.flight(), late);
-        }
-        let reason = match terms.unwrap_or(Terms::Plain(Reason::Timeout)) {
+            // The answer may have come at this very moment; then it counts.
+            match lead.poll_terms(&Context::from_waker(Waker::noop())) {
+                Poll::Ready(terms) => terms,
+                Poll::Pending => Terms::Plain(Reason::Timeout),
+            }
+        });
+        let reason = match terms {
             Terms::Leased(_) => None,
             Terms::Plain(reason) => Some(reason),
             Terms::Dissolved => {
@@ -33,12 +38,8 @@ impl Search {
                 return self.refused();
             }
         };
-        match reason {
-            Some(Reason::WrongType) => {
-                self.warn(Warning::WrongType, "the key holds another Redis type: left alone");
-            }
-            Some(_) => self.counters().count(Count::Error),
-            None => {}
+        if reason == Some(Reason::WrongType) {
+            self.warn(Warning::WrongType, "the key holds another Redis type: left alone");
         }
         Some(Step::Run(Role { lead: Some(lead), reason }))
     }
