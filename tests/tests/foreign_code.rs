@@ -133,8 +133,10 @@ async fn a_waker_that_panics_keeps_nobody_waiting_who_waits_for_the_same_dial_or
     assert_eq!(leading.await.unwrap(), 2);
     for call in polite {
         let (value, outcome) = call.await.unwrap();
+        // A rude waker that the connection itself wakes costs that connection, and the reads on it.
+        let lost = outcome.reason() == Some(Reason::Unavailable);
         let stored = matches!(outcome.kind, OutcomeKind::Waited | OutcomeKind::Hit);
-        assert!(value == 2 && stored, "{outcome:?}");
+        assert!(value == 2 && (stored || lost), "{outcome:?}");
     }
 }
 
