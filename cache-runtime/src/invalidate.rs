@@ -76,15 +76,15 @@ async fn send(inner: &Inner, names: &[String], limit: Duration) -> Result<(), Fa
     let limit = store.patience_for(names.len(), limit);
     let (any, began) = (Key::any(), Instant::now());
     let left = || limit.saturating_sub(began.elapsed());
-    if !store.is_ready(&any) {
-        let _ = background::timeout(left(), pin!(store.ready(&any))).await;
+    loop {
+        if !store.is_ready(&any) {
+            let _ = background::timeout(left(), pin!(store.ready(&any))).await;
+        }
+        let sent = store.unlink(names, left()).await;
+        // Down and not ready: the runtime that drove the connection has just ended, and there will be
+        // another connection; that of another lane may have ended with it.
+        if sent != Err(Fault::Down) || store.is_ready(&any) || left().is_zero() {
+            return sent;
+        }
     }
-    let sent = store.unlink(names, left()).await;
-    if sent != Err(Fault::Down) || store.is_ready(&any) {
-        return sent;
-    }
-    // Either the first dial has no answer yet, and then there is no time left, or the runtime that
-    // drove the connection has just ended, and there will be another.
-    let _ = background::timeout(left(), pin!(store.ready(&any))).await;
-    store.unlink(names, left()).await
 }

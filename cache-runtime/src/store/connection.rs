@@ -279,7 +279,10 @@ impl Lanes {
     }
 
     fn any(&self) -> Option<Arc<Lane>> {
-        self.slots[..self.listener()].iter().find_map(|slot| slot.lane.load_full())
+        let mut lanes =
+            self.slots[..self.listener()].iter().filter_map(|slot| slot.lane.load_full());
+        // One whose runtime has ended is taken out by the next who uses it, and serves nobody.
+        lanes.find(|lane| lane.is_driven())
     }
 
     /// The slot of the lane that listens.
