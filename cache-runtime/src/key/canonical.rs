@@ -4,10 +4,11 @@
 //! Every value begins with a tag, one for each scalar type, and delimits itself: by its width, by
 //! a length in front, or by an end tag that no value begins with. Structs, fields and variants go
 //! by name, so that reordering them or skipping one cannot shift a value into another's place.
-//! Maps are sorted by the bytes of their keys. Through serde a set looks like a list, so it is known by
-//! the name of its type (`set.rs`) and sorted too.
+//! Maps are sorted by the bytes of their keys, except those whose order counts. Through serde a set looks
+//! like a list, and an ordered map like any map, so both are known by the names of their types
+//! (`order.rs`), and such a set is sorted too.
 
-mod set;
+mod order;
 
 use std::any::type_name;
 use std::fmt;
@@ -80,7 +81,7 @@ impl ser::Error for Failed {
 struct Canonical<'a> {
     out: &'a mut Buffer,
     depth: u8,
-    /// The name of the type that is serialized, which sequences alone ask for.
+    /// The name of the type that is serialized, which sequences and maps alone ask for.
     name: fn() -> &'static str,
 }
 
@@ -285,7 +286,7 @@ impl<'a> ser::Serializer for Canonical<'a> {
 
     fn serialize_seq(mut self, _len: Option<usize>) -> Result<Seq<'a>, Failed> {
         self.tag(Tag::Seq);
-        let entries = set::is_one((self.name)()).then(|| Entries::new(self.out));
+        let entries = order::is_set((self.name)()).then(|| Entries::new(self.out));
         Ok(Seq { entries, canonical: self })
     }
 
@@ -316,7 +317,8 @@ impl<'a> ser::Serializer for Canonical<'a> {
 
     fn serialize_map(mut self, _len: Option<usize>) -> Result<Map<'a>, Failed> {
         self.tag(Tag::Map);
-        Ok(Map { entries: Entries::new(self.out), canonical: self })
+        let entries = (!order::counts((self.name)())).then(|| Entries::new(self.out));
+        Ok(Map { entries, canonical: self })
     }
 
     fn serialize_struct(mut self, name: &'static str, _len: usize) -> Result<Compound<'a>, Failed> {
@@ -411,7 +413,8 @@ impl Entries {
 }
 
 struct Map<'a> {
-    entries: Entries,
+    /// `None` where the order is the value's own.
+    entries: Option<Entries>,
     canonical: Canonical<'a>,
 }
 
@@ -422,7 +425,9 @@ impl ser::SerializeMap for Map<'_> {
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Failed> {
         let from = self.canonical.out.len();
         self.canonical.put(key)?;
-        self.entries.keys.push((from, self.canonical.out.len()));
+        if let Some(entries) = &mut self.entries {
+            entries.keys.push((from, self.canonical.out.len()));
+        }
         Ok(())
     }
 
@@ -431,7 +436,9 @@ impl ser::SerializeMap for Map<'_> {
     }
 
     fn end(self) -> Result<(), Failed> {
-        self.entries.sort(self.canonical.out);
+        if let Some(entries) = &self.entries {
+            entries.sort(self.canonical.out);
+        }
         self.canonical.finish();
         Ok(())
     }

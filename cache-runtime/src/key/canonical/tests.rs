@@ -1,5 +1,8 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Mutex, RwLock};
 
+use indexmap::IndexMap;
 use proptest::prelude::*;
 use serde::ser::{
     SerializeMap as _, SerializeSeq as _, SerializeStruct as _, SerializeStructVariant as _,
@@ -268,6 +271,45 @@ fn depth_is_bounded_and_a_failure_says_so() {
         let problem = encode(&wrap(value.clone()), &mut Buffer::new()).unwrap_err();
         assert!(problem.to_string().contains("deep"), "{problem}");
     }
+}
+
+#[test]
+fn sets_and_ordered_maps_are_known_behind_pointers_and_locks() {
+    let forth: HashSet<u8> = (0..50).collect();
+    let back: HashSet<u8> = (0..50).rev().collect();
+    assert_eq!(bytes(&RefCell::new(&forth)), bytes(&RefCell::new(Box::new(back.clone()))));
+    assert_eq!(bytes(&Mutex::new(forth.clone())), bytes(&RwLock::new(back)));
+
+    let [forth, back] = [["a", "b"], ["b", "a"]].map(|keys| IndexMap::from(keys.map(|k| (k, 1))));
+    assert_eq!(forth, back);
+    assert_ne!(bytes(&forth), bytes(&back));
+    assert_ne!(bytes(&Some(&forth)), bytes(&Some(&back)));
+    let locked = [forth, back].map(|map| (Mutex::new(map.clone()), RwLock::new(RefCell::new(map))));
+    assert_ne!(bytes(&locked[0].0), bytes(&locked[1].0));
+    assert_ne!(bytes(&locked[0].1), bytes(&locked[1].1));
+}
+
+#[test]
+fn a_map_of_json_is_taken_as_it_comes() {
+    let value = serde_json::json!({ "aa": 1, "b": { "cc": 2, "d": 3 } });
+    let list = [("aa", 1), ("b", 2)];
+    struct Listed<'a>(&'a [(&'a str, i32)]);
+    impl Serialize for Listed<'_> {
+        fn serialize<S: ser::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            to.collect_map(self.0.iter().copied())
+        }
+    }
+    let under = |name: fn() -> &'static str, list: &[(&str, i32)]| {
+        let mut out = Buffer::new();
+        Listed(list).serialize(Canonical { out: &mut out, depth: MAX_DEPTH, name }).unwrap();
+        out.to_vec()
+    };
+    let turned = [list[1], list[0]];
+    let name = type_name::<serde_json::Value>;
+    assert_ne!(under(name, &list), under(name, &turned));
+    let name = type_name::<Listed<'_>>;
+    assert_eq!(under(name, &list), under(name, &turned));
+    assert_eq!(bytes(&value), bytes(&value.as_object().unwrap()));
 }
 
 #[test]
