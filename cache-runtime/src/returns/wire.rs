@@ -149,22 +149,27 @@ pub(super) fn encode<V: Serialize + DeserializeOwned>(
     first: Form,
     same: Same<V>,
 ) -> Encoded {
-    let mut why = None;
+    let (mut too_large, mut why) = (None, None);
     for form in first.and_others() {
         let refused = match contained(|| write(value, limit, form)) {
             Some(Ok(bytes)) => match comes_back(value, &bytes, form, same) {
                 Ok(()) => return Ok(Proven { bytes, form }),
                 Err(lost) => Unencoded::Lost(lost),
             },
-            Some(Err(Unencoded::TooLarge(size))) => {
-                return Err(why.unwrap_or(Unencoded::TooLarge(size)));
+            Some(Err(refused @ Unencoded::TooLarge(_))) => {
+                too_large.get_or_insert(refused);
+                continue;
             }
             Some(Err(refused)) => refused,
-            None => return Err(why.unwrap_or(Unencoded::Failed("`Serialize` panicked".into()))),
+            None => {
+                let panicked = Unencoded::Failed("`Serialize` panicked".into());
+                return Err(too_large.or(why).unwrap_or(panicked));
+            }
         };
         why.get_or_insert(refused);
     }
-    Err(why.unwrap_or(Unencoded::Failed("no form was tried".into())))
+    // It might have come back from a form that has no room for it.
+    Err(too_large.or(why).unwrap_or(Unencoded::Failed("no form was tried".into())))
 }
 
 fn write<V: Serialize>(value: &V, limit: usize, form: Form) -> Result<Vec<u8>, Unencoded> {

@@ -12,6 +12,7 @@ use super::{Error, Form, MARK, MAX_DEPTH};
 pub(super) struct Reader<'de> {
     rest: &'de [u8],
     readable: bool,
+    /// How many levels more may be entered.
     levels: usize,
 }
 
@@ -34,7 +35,7 @@ impl<'de> Reader<'de> {
             _ => (bytes, Some(Form::default())),
         };
         let form = form.ok_or_else(|| Error::said("a form that this version does not know"))?;
-        Ok(Self { rest, readable: form.is_readable(), levels: MAX_DEPTH })
+        Ok(Self { rest, readable: form.is_readable(), levels: MAX_DEPTH - 1 })
     }
 
     pub(super) fn finish(self) -> Result<(), Error> {
@@ -127,14 +128,23 @@ impl<'de> Reader<'de> {
         })
     }
 
-    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
-        self.levels -= 1;
-        if self.levels == 0 {
-            return Err(Error::said("nested deeper than 128 levels"));
+    fn wide_unsigned(&mut self) -> Result<u128, Error> {
+        if let [0xc4, 17, 0, rest @ ..] = self.rest {
+            self.rest = rest;
+            return self.number_of().map(u128::from_be_bytes);
         }
-        let read = read(self)?;
-        self.levels += 1;
-        Ok(read)
+        let negative = |_| Error::said("a number below zero, where none was expected");
+        self.wide()?.try_into().map_err(negative)
+    }
+
+    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        let outside = self.levels;
+        let inside = outside.checked_sub(1);
+        self.levels = inside.ok_or_else(|| Error::said("nested deeper than 128 levels"))?;
+        let read = read(self);
+        // After a failure too, which the type may catch and go on from.
+        self.levels = outside;
+        read
     }
 
     fn list<V: Visitor<'de>>(&mut self, length: usize, visitor: V) -> Result<V::Value, Error> {
@@ -223,7 +233,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_u128(self.wide()?.cast_unsigned())
+        visitor.visit_u128(self.wide_unsigned()?)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt::Debug;
 
 use proptest::prelude::*;
+use serde::ser::SerializeSeq as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::*;
@@ -75,7 +76,9 @@ fn everything() -> impl Strategy<Value = Everything> {
 
 proptest! {
     #[test]
-    fn the_compact_form_is_what_others_read_and_write(value in everything()) {
+    fn the_compact_form_is_what_others_read_and_write(mut value in everything()) {
+        // Above `i128::MAX` a byte is put in front, which tells the number from a negative one.
+        value.unsigned.4 >>= 1;
         let bytes = compact(&value);
         prop_assert_eq!(&bytes, &rmp_serde::to_vec_named(&value).unwrap());
         prop_assert_eq!(rmp_serde::from_slice::<Everything>(&bytes).unwrap(), value);
@@ -264,6 +267,94 @@ fn nesting_has_one_bound_on_both_ways() {
     assert_eq!(refused, Unencoded::Failed("nested deeper than 128 levels".into()));
     let deep = [b"\x81\xa4Next".repeat(100_000), b"\xa3End".to_vec()].concat();
     assert!(decode::<Chain>(&deep).is_err());
+}
+
+/// Takes every failure for an absence.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+struct Lenient(Option<Vec<Lenient>>);
+
+impl<'de> Deserialize<'de> for Lenient {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Vec::deserialize(deserializer).ok()))
+    }
+}
+
+#[test]
+fn a_type_that_catches_failures_is_not_read_deeper_than_others() {
+    // The list of two is the last that may be there. What is in it is refused, one after the other.
+    let lists = |count| b"\x91".repeat(count);
+    let deep = [lists(126), b"\x92\x90".to_vec(), lists(100_000), b"\x90".to_vec()].concat();
+    let left_over = decode::<Lenient>(&deep).unwrap_err();
+    assert!(left_over.to_string().contains("left over"), "{left_over}");
+
+    // After it others are read to the bound again.
+    let chain =
+        |links| (0..links).fold(Lenient(Some(Vec::new())), |chain, _| Lenient(Some(vec![chain])));
+    let bytes = [b"\x92\x93\xc3\xc3\xc3".to_vec(), lists(125), b"\x90".to_vec()].concat();
+    let read: Lenient = decode(&bytes).unwrap();
+    let lost = Lenient(Some(vec![Lenient(None), Lenient(None), Lenient(None)]));
+    assert_eq!(read, Lenient(Some(vec![lost, chain(125)])));
+}
+
+#[test]
+fn a_type_that_catches_failures_is_not_written_deeper_than_others() {
+    struct Catching<'a>(&'a Chain);
+    impl Serialize for Catching<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut list = serializer.serialize_seq(Some(1))?;
+            for _ in 0..300 {
+                assert!(list.serialize_element(self.0).is_err());
+            }
+            list.serialize_element(&7_u8)?;
+            list.end()
+        }
+    }
+    let chain = (0..200).fold(Chain::End, |chain, _| Chain::Next(Box::new(chain)));
+    let written = write(&Catching(&chain), LIMIT, Form::default());
+    assert_eq!(written, Err(Unencoded::Failed("a list of another length than it said".into())));
+}
+
+#[test]
+fn a_number_of_128_bits_is_not_read_with_another_sign() {
+    for unsigned in [0, 1, i128::MAX as u128, 1 << 127, u128::MAX] {
+        let bytes = compact(&unsigned);
+        assert_eq!(decode::<i128>(&bytes).ok(), i128::try_from(unsigned).ok(), "{unsigned}");
+    }
+    for signed in [i128::MIN, i128::from(i64::MIN), -1, 0, i128::MAX] {
+        let bytes = compact(&signed);
+        assert_eq!(decode::<u128>(&bytes).ok(), u128::try_from(signed).ok(), "{signed}");
+    }
+    for narrow in [i64::MIN, -129, -1] {
+        assert_eq!(decode::<i128>(&compact(&narrow)).unwrap(), i128::from(narrow));
+        assert!(decode::<u128>(&compact(&narrow)).is_err(), "{narrow}");
+    }
+}
+
+#[test]
+fn a_value_that_only_a_larger_form_brings_back_is_too_large_rather_than_lost() {
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Host {
+        Address(std::net::IpAddr),
+        Name(String),
+    }
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Answer {
+        host: Host,
+        data: Vec<u8>,
+    }
+    let answer = |host: &Host| Answer { host: host.clone(), data: vec![200; 700] };
+    let (address, name) =
+        (Host::Address([127, 0, 0, 1].into()), Host::Name("example.org".to_owned()));
+    let readable = encode(&answer(&address), LIMIT, Form::default(), equal).unwrap().form;
+    assert!(readable.is_readable());
+    for first in [Form::default(), readable] {
+        let refused = encode(&answer(&address), 1000, first, equal).unwrap_err();
+        assert!(matches!(refused, Unencoded::TooLarge(_)), "{first:?}: {refused:?}");
+        let proven = encode(&answer(&name), 1000, first, equal).unwrap();
+        assert_eq!(proven.form, Form::default());
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub(super) struct Writer {
     room: usize,
     /// Bytes that were only counted, since they were over the limit.
     over: usize,
+    /// How many levels more may be entered.
     levels: usize,
     /// Nothing has been written of an item that may be a byte.
     awaited: bool,
@@ -59,7 +60,7 @@ impl Writer {
         if form != Form::default() {
             bytes.extend([MARK, form.bits()]);
         }
-        let (room, over, levels) = (limit, 0, MAX_DEPTH);
+        let (room, over, levels) = (limit, 0, MAX_DEPTH - 1);
         let (awaited, byte, trace) = (false, None, None);
         Self { bytes, form, limit, room, over, levels, awaited, byte, trace }
     }
@@ -148,8 +149,8 @@ impl Writer {
 
     fn enter(&mut self) -> Written {
         self.awaited = false;
-        self.levels -= 1;
-        if self.levels == 0 { Err(Error::said(TOO_DEEP)) } else { Ok(()) }
+        self.levels = self.levels.checked_sub(1).ok_or_else(|| Error::said(TOO_DEEP))?;
+        Ok(())
     }
 
     fn leave(&mut self) {
@@ -167,10 +168,7 @@ impl Writer {
 
     fn fields(&mut self, length: Option<usize>) -> Result<Fields<'_>, Error> {
         self.enter()?;
-        if let Some(length) = length {
-            self.put(head(&MAP, length)?.bytes())?;
-        }
-        Ok(Fields::begin(self, length))
+        Fields::begin(self, length)
     }
 
     fn variant(&mut self, variant: &str) -> Written {
@@ -255,12 +253,18 @@ impl<'a> Serializer for &'a mut Writer {
     }
 
     fn serialize_i128(self, number: i128) -> Written {
-        self.serialize_u128(number.cast_unsigned())
+        self.put(head(&BIN, 16)?.bytes())?;
+        self.put(&number.to_be_bytes())
     }
 
-    /// As bytes in every form: no number of `MessagePack` is as wide.
+    /// As bytes in every form: no number of `MessagePack` is as wide. A zero in front tells a number that
+    /// no `i128` holds from a negative one.
     fn serialize_u128(self, number: u128) -> Written {
-        self.put(head(&BIN, 16)?.bytes())?;
+        if let Ok(number) = i128::try_from(number) {
+            return self.serialize_i128(number);
+        }
+        self.put(head(&BIN, 17)?.bytes())?;
+        self.put(&[0])?;
         self.put(&number.to_be_bytes())
     }
 
@@ -332,10 +336,9 @@ impl<'a> Serializer for &'a mut Writer {
         value: &T,
     ) -> Written {
         self.enter()?;
-        self.variant(variant)?;
-        value.serialize(&mut *self)?;
+        let written = self.variant(variant).and_then(|()| value.serialize(&mut *self));
         self.leave();
-        Ok(())
+        written
     }
 
     fn serialize_seq(self, length: Option<usize>) -> Result<List<'a>, Error> {

@@ -57,7 +57,6 @@ impl<'a> List<'a> {
     }
 
     fn finish(mut self) -> Written {
-        self.writer.leave();
         if self.length.is_some_and(|length| length != self.count) {
             return Err(Error::said("a list of another length than it said"));
         }
@@ -72,6 +71,13 @@ impl<'a> List<'a> {
     }
 }
 
+/// Also of a list that a type gives up after a failure, to go on with something else.
+impl Drop for List<'_> {
+    fn drop(&mut self) {
+        self.writer.leave();
+    }
+}
+
 /// A map or a struct that is being written.
 pub(in super::super) struct Fields<'a> {
     writer: &'a mut Writer,
@@ -81,8 +87,12 @@ pub(in super::super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn begin(writer: &'a mut Writer, length: Option<usize>) -> Self {
-        Self { begin: writer.bytes.len(), length, count: 0, writer }
+    pub(super) fn begin(writer: &'a mut Writer, length: Option<usize>) -> Result<Self, Error> {
+        let fields = Self { begin: writer.bytes.len(), length, count: 0, writer };
+        if let Some(length) = length {
+            fields.writer.put(head(&MAP, length)?.bytes())?;
+        }
+        Ok(fields)
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Written {
@@ -92,12 +102,17 @@ impl<'a> Fields<'a> {
     }
 
     fn finish(self) -> Written {
-        self.writer.leave();
         match self.length {
             None => self.writer.insert(self.begin, head(&MAP, self.count)?.bytes()),
             Some(length) if length == self.count => Ok(()),
             Some(_) => Err(Error::said("a map of another length than it said")),
         }
+    }
+}
+
+impl Drop for Fields<'_> {
+    fn drop(&mut self) {
+        self.writer.leave();
     }
 }
 
