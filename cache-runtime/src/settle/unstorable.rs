@@ -34,20 +34,22 @@ pub(super) fn tell(call: &Call, limit: usize, why: Unencoded) -> Cow<'static, st
         tracing::warn!(function = identity.path(), reason, "{what}");
     }
     if identity.proof.lost(call.owner(call.id()).arguments) {
-        never(call, &reason);
+        let what =
+            "not cached any more: none of the function's values so far came back from its bytes";
+        switch_off(call, &reason, what);
     }
     format!("{what}: {reason}").into()
 }
 
 /// Switches the function off: nothing that it returns can be stored.
 pub(super) fn never(call: &Call, reason: &str) {
+    switch_off(call, reason, "not cached any more: none of the function's values can be stored");
+}
+
+fn switch_off(call: &Call, reason: &str, what: &str) {
     let identity = call.identity;
     identity.off.store(true, Ordering::Relaxed);
     if identity.once(Warning::NeverStorable) {
-        tracing::warn!(
-            function = identity.path(),
-            reason,
-            "not cached any more: none of the function's values can be stored"
-        );
+        tracing::warn!(function = identity.path(), reason, "{what}");
     }
 }
