@@ -8,7 +8,7 @@ use crate::attribute::Attribute;
 use crate::boxed::{self, Boxed};
 use crate::errors::Errors;
 use crate::item::{End, Function, other_item, without_inner_attributes};
-use crate::pattern;
+use crate::{lints, pattern};
 
 /// The function, with what the other stages ask about it.
 pub(crate) struct Input {
@@ -70,7 +70,17 @@ impl Input {
         }
     }
 
-    fn new(mut attrs: Vec<syn::Attribute>, vis: Visibility, sig: Signature, body: Group) -> Self {
+    fn new(
+        mut attrs: Vec<syn::Attribute>,
+        vis: Visibility,
+        mut sig: Signature,
+        body: Group,
+    ) -> Self {
+        for arg in &mut sig.inputs {
+            let (FnArg::Typed(PatType { attrs, .. }) | FnArg::Receiver(Receiver { attrs, .. })) =
+                arg;
+            attrs.iter_mut().for_each(lints::without_expectation);
+        }
         let (inner, body) = without_inner_attributes(body);
         attrs.extend(inner);
         let form = match boxed::parse(&sig, &body) {
@@ -111,16 +121,12 @@ fn args(sig: &Signature, form: &Form) -> Vec<Arg> {
         let only = |is_one: fn(&syn::Attribute) -> bool| -> Vec<syn::Attribute> {
             attrs.iter().filter(|attr| is_one(attr)).cloned().collect()
         };
-        let (cfgs, lints) = (only(decides_about_compiling), only(is_lint));
+        let (cfgs, lints) = (only(decides_about_compiling), only(lints::is_level));
         for ident in form.names(pat) {
             args.push(Arg { ident, cfgs: cfgs.clone(), lints: lints.clone() });
         }
     }
     args
-}
-
-fn is_lint(attr: &syn::Attribute) -> bool {
-    ["allow", "expect", "warn", "deny", "forbid"].iter().any(|level| attr.path().is_ident(level))
 }
 
 fn decides_about_compiling(attr: &syn::Attribute) -> bool {

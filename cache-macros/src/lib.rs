@@ -21,6 +21,7 @@ mod values;
 mod boxed;
 mod input;
 mod item;
+mod lints;
 mod pattern;
 
 mod arguments;

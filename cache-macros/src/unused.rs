@@ -5,6 +5,7 @@ use syn::ext::IdentExt;
 use syn::{Attribute, Ident};
 
 use crate::input::{Form, Input};
+use crate::lints;
 use crate::parts::Part;
 
 /// An argument that the compiler is to warn of.
@@ -14,8 +15,12 @@ pub(crate) struct Unused {
     pub(crate) attrs: Vec<Attribute>,
 }
 
-/// The arguments of the key which neither the body nor the attribute mentions.
+/// The arguments of the key which neither the body nor the attribute mentions; none where another macro is
+/// to see the function, which may read them all (`#[tracing::instrument]` records them).
 pub(crate) fn of_key(attr: TokenStream, input: &Input, key: &[Part]) -> Vec<Unused> {
+    if input.attrs.iter().any(lints::is_macro) {
+        return Vec::new();
+    }
     let body = match &input.form {
         Form::Async(body) | Form::Sync(body) => body,
         Form::Boxed(boxed) => &boxed.body,

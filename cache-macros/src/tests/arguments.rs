@@ -197,3 +197,39 @@ fn an_argument_that_nothing_reads_is_left_to_the_compiler_to_warn_of() {
         assert_eq!(expansion.contains("let a = true;"), warned, "{attr} {item}: {expansion}");
     }
 }
+
+#[test]
+fn no_argument_is_warned_of_where_another_macro_may_read_it() {
+    for (attrs, warned) in [
+        ("#[tracing::instrument]", false),
+        ("#[instrument(skip(b))]", false),
+        ("#[cfg_attr(feature = \"traces\", tracing::instrument)]", false),
+        ("#[cfg_attr(not(x), inline, mine)]", false),
+        ("#[cfg_attr(all(), inline, doc = \"x\")]", true),
+        ("#[doc = \"x\"]", true),
+        ("#[allow(clippy::x)] #[expect(y)] #[must_use = \"x\"]", true),
+        ("#[inline] #[cfg(a)] #[deprecated(note = \"x\")]", true),
+        ("#[rustfmt::skip] #[clippy::msrv = \"1.88\"]", true),
+    ] {
+        let expansion = super::expand("", &format!("{attrs} async fn f(a: u8) -> u8 {{ 1 }}"));
+        assert_eq!(expansion.contains("let a = true;"), warned, "{attrs}: {expansion}");
+    }
+}
+
+#[test]
+fn an_expectation_of_an_unused_argument_is_an_allowance_as_the_key_reads_it() {
+    for (attr, emitted, on_binding) in [
+        ("#[expect(unused_variables)]", "#[allow(unused_variables)] a: u8", true),
+        (
+            "#[expect(clippy::x, unused, reason = \"y\")]",
+            "#[allow(clippy::x, unused, reason = \"y\")] a: u8",
+            true,
+        ),
+        ("#[expect(unused_mut)]", "#[expect(unused_mut)] a: u8", false),
+    ] {
+        let expansion = super::expand("", &format!("async fn f({attr} a: u8) -> u8 {{ 1 }}"));
+        let expansion = expansion.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(expansion.contains(emitted), "{attr}: {expansion}");
+        assert_eq!(expansion.contains("{ #[allow("), on_binding, "{attr}: {expansion}");
+    }
+}
