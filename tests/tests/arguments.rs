@@ -724,3 +724,16 @@ async fn the_runtime_may_come_from_a_re_export() {
     })
     .await;
 }
+
+/// An argument that only the key reads may be expected to be unused.
+#[deny(unfulfilled_lint_expectations)]
+#[cache_result]
+async fn expecting(#[expect(unused_variables)] id: u32) -> u64 {
+    run()
+}
+
+#[tokio::test]
+async fn an_argument_that_is_expected_to_be_unused_belongs_to_the_key() {
+    let cache = in_memory();
+    apart!(cache: expecting(1), expecting(2));
+}
