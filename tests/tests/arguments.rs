@@ -734,6 +734,8 @@ async fn expecting(#[expect(unused_variables)] id: u32) -> u64 {
 
 #[tokio::test]
 async fn an_argument_that_is_expected_to_be_unused_belongs_to_the_key() {
-    let cache = in_memory();
-    apart!(cache: expecting(1), expecting(2));
+    over_both(|cache| async move {
+        apart!(cache: expecting(1), expecting(2));
+    })
+    .await;
 }
