@@ -57,7 +57,7 @@ pub(crate) fn without_expectation(attr: &mut Attribute) {
     let Meta::List(list) = &mut attr.meta else { return };
     let names_it = |tokens: &TokenStream| {
         tokens.clone().into_iter().any(|token| match token {
-            TokenTree::Ident(lint) => lint == "unused" || lint == "unused_variables",
+            TokenTree::Ident(word) => word == "unused" || word == "unused_variables",
             _ => false,
         })
     };

@@ -291,14 +291,14 @@ fn sets_and_ordered_maps_are_known_behind_pointers_and_locks() {
 
 #[test]
 fn a_map_of_json_is_taken_as_it_comes() {
-    let value = serde_json::json!({ "aa": 1, "b": { "cc": 2, "d": 3 } });
-    let list = [("aa", 1), ("b", 2)];
     struct Listed<'a>(&'a [(&'a str, i32)]);
     impl Serialize for Listed<'_> {
         fn serialize<S: ser::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
             to.collect_map(self.0.iter().copied())
         }
     }
+    let value = serde_json::json!({ "aa": 1, "b": { "cc": 2, "d": 3 } });
+    let list = [("aa", 1), ("b", 2)];
     let under = |name: fn() -> &'static str, list: &[(&str, i32)]| {
         let mut out = Buffer::new();
         Listed(list).serialize(Canonical { out: &mut out, depth: MAX_DEPTH, name }).unwrap();
