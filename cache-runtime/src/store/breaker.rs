@@ -50,9 +50,11 @@ impl Breaker {
         self.troubled.store(true, Ordering::Relaxed);
     }
 
-    /// Whether no failure is left to remember.
-    pub(crate) fn is_calm(&self) -> bool {
-        !self.troubled.load(Ordering::Relaxed)
+    /// Whether fewer than a quarter of the remembered outcomes are failures. Half of them open it: what
+    /// lies in between changes nothing, so that a server that fails every second command does not open
+    /// and close it all the time.
+    pub(crate) fn is_mended(&self) -> bool {
+        self.with(|recent| recent.failures() * 4 < recent.outcomes.len())
     }
 
     /// Whether nothing has failed for a moment.
@@ -70,9 +72,19 @@ impl Breaker {
         tripped && !self.open.swap(true, Ordering::AcqRel)
     }
 
+    /// Closes it on the word of a probe: the next failure opens it again.
     pub(crate) fn close(&self) {
+        self.close_after(IN_A_ROW - 1);
+    }
+
+    /// Closes it on the word of many calls: it takes as many failures as at first to open it again.
+    pub(crate) fn reset(&self) {
+        self.close_after(0);
+    }
+
+    fn close_after(&self, in_a_row: u32) {
         self.with(|recent| {
-            recent.in_a_row = IN_A_ROW - 1;
+            recent.in_a_row = in_a_row;
             recent.outcomes.clear();
         });
         self.open.store(false, Ordering::Release);
@@ -100,9 +112,13 @@ impl Recent {
         self.outcomes.iter().all(|(_, ok)| *ok)
     }
 
+    fn failures(&self) -> usize {
+        self.outcomes.iter().filter(|(_, ok)| !ok).count()
+    }
+
     fn tripped(&self) -> bool {
-        let failures = self.outcomes.iter().filter(|(_, ok)| !ok).count();
-        self.in_a_row >= IN_A_ROW || (self.outcomes.len() == WINDOW && failures >= WINDOW / 2)
+        let full = self.outcomes.len() == WINDOW;
+        self.in_a_row >= IN_A_ROW || (full && self.failures() >= WINDOW / 2)
     }
 }
 
@@ -137,8 +153,32 @@ mod tests {
         assert!(breaker.failure() && !breaker.is_quiet());
         breaker.close();
         assert!(breaker.success(), "it tells of the trouble before it");
-        assert!(breaker.is_calm() && !breaker.success());
+        assert!(!breaker.success());
         assert!(!breaker.failure());
+    }
+
+    #[test]
+    fn few_failures_among_many_successes_mend_it_and_after_that_it_takes_five_again() {
+        let breaker = Breaker::default();
+        for _ in 0..5 {
+            breaker.failure();
+        }
+        assert!(breaker.is_open() && !breaker.is_mended());
+        for _ in 0..10 {
+            breaker.success();
+        }
+        assert!(!breaker.is_mended(), "a third has failed");
+        for _ in 0..15 {
+            breaker.success();
+        }
+        breaker.failure();
+        breaker.success();
+        assert!(breaker.is_open() && breaker.is_mended(), "one of twenty has failed");
+        breaker.reset();
+        for _ in 0..4 {
+            assert!(!breaker.failure() && !breaker.is_open());
+        }
+        assert!(breaker.failure() && breaker.is_open());
     }
 
     #[test]

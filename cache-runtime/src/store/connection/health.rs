@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::writes::hinted;
+use super::writes::{concerns_a_key, hinted};
 use super::{Lanes, Sent, WRONG_TYPE};
 use crate::store::Breaker;
 
@@ -41,6 +41,8 @@ impl Health {
 impl Lanes {
     pub(crate) fn state(&self) -> State {
         match self.health.state.load(Ordering::Relaxed) {
+            // It opens a moment before the loss is noted, and a lane may come up in between.
+            _ if self.breaker.is_open() => State::Lost,
             1 if self.health.reads.is_open() || self.writes.are_refused() => State::Degraded,
             1 => State::Up,
             2 => State::Lost,
@@ -111,7 +113,9 @@ impl Lanes {
     pub(crate) fn learn<T>(&self, read: Result<T, Sent>) -> Result<T, Sent> {
         match &read {
             Ok(_) => self.read_served(),
-            Err(Sent::Error { code, text }) if *code != WRONG_TYPE => self.read_refused(text),
+            Err(Sent::Error { code, text }) if *code != WRONG_TYPE && !concerns_a_key(text) => {
+                self.read_refused(text);
+            }
             Err(_) => {}
         }
         read
@@ -119,13 +123,13 @@ impl Lanes {
 
     fn read_served(&self) {
         let reads = &self.health.reads;
-        if reads.success() && reads.is_open() && reads.is_calm() {
-            reads.close();
+        if reads.success() && reads.is_open() && reads.is_mended() {
+            reads.reset();
             tracing::info!(server = %self.server, "redis answers reads again");
         }
     }
 
-    fn read_refused(&self, text: &str) {
+    pub(super) fn read_refused(&self, text: &str) {
         let why = hinted(text);
         *lock(&self.health.refused) = Some(format!("redis refuses reads: {why}"));
         if self.health.reads.failure() {

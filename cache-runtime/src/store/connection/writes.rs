@@ -121,6 +121,11 @@ pub(super) fn concerns_all(why: &str) -> bool {
     ALL.iter().chain(&ELSEWHERE).any(|word| why.contains(word))
 }
 
+/// Whether a refusal says something of one key or one command only: other functions are served.
+pub(super) fn concerns_a_key(why: &str) -> bool {
+    (why.starts_with("NOPERM") || why.contains("max request size")) && !concerns_all(why)
+}
+
 /// The same, with what to do about it where that is known.
 pub(super) fn hinted(why: &str) -> Cow<'_, str> {
     if ELSEWHERE.iter().any(|code| why.contains(code)) {
@@ -148,11 +153,20 @@ mod tests {
         ] {
             let writes = Writes::default();
             writes.refuse("cache:~one", why);
-            assert!(writes.are_paused_for("cache:~one"), "{why}");
+            assert!(!concerns_all(why) && writes.are_paused_for("cache:~one"), "{why}");
             assert!(!writes.are_paused_for("cache:~other") && !writes.are_refused(), "{why}");
             writes.go_on("cache:~one");
             assert!(!writes.are_paused_for("cache:~one"));
         }
+    }
+
+    #[test]
+    fn a_refused_read_of_a_key_says_nothing_of_the_server() {
+        assert!(concerns_a_key("NOPERM No permissions to access a key"));
+        assert!(concerns_a_key("ERR max request size exceeded. Limit: 1048576 bytes"));
+        assert!(!concerns_a_key("NOPERM User app has no permissions to run the 'mget' command"));
+        assert!(!concerns_a_key("ERR max daily request limit exceeded"));
+        assert!(!concerns_a_key("CLUSTERDOWN The cluster is down"));
     }
 
     #[test]
