@@ -132,6 +132,38 @@ async fn a_cluster_is_degraded_while_one_of_its_masters_is_dead() {
     eventually("its replica has taken over", up).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_with_a_slot_that_no_node_owns_is_degraded_though_all_its_masters_answer() {
+    let cluster = ClusterServers::start().await;
+    let [cache, other] = two(patient(config(&cluster))).await;
+    let key = other.scope(async { key_on!(cluster, 0, |key| plain(key)) }).await;
+    let slot = other.scope(async { slot_of(&key_of(plain(key)).await) }).await.to_string();
+    assert_eq!(cache.health().status, Status::Up);
+    for node in cluster.nodes() {
+        // A replica may not know of it any more, or not yet.
+        let _: redis::Value = node.command(&["CLUSTER", "DELSLOTS", &slot]).await;
+    }
+    let degraded = || async {
+        cache.scope(plain(key)).await;
+        other.scope(plain(key)).await;
+        cache.health().status == Status::Degraded
+    };
+    eventually("a slot is served by nobody", degraded).await;
+    let why = cache.health().last_error.unwrap();
+    assert!(why.contains("slots of the cluster") || why.contains("CLUSTERDOWN"), "{why}");
+    let late = Cache::connect(patient(config(&cluster))).await.unwrap();
+    let why = late.health().last_error.unwrap();
+    assert_eq!(late.health().status, Status::Degraded, "{why}");
+    assert!(why.contains("1 of the 16384 slots"), "{why}");
+    cluster.nodes()[0].command::<()>(&["CLUSTER", "ADDSLOTS", &slot]).await;
+    let up = || async {
+        cache.scope(plain(key)).await;
+        cache.health().status == Status::Up
+    };
+    eventually("all slots are served again", up).await;
+    assert_eq!(cache.health().last_error, None);
+}
+
 #[tokio::test]
 async fn what_one_cache_invalidates_on_any_master_is_gone_for_another_at_once() {
     let cluster = ClusterServers::start().await;

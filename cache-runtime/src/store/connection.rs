@@ -476,7 +476,11 @@ impl Lanes {
             self.fail(lane, &text);
         }
         if code == CLUSTER_DOWN && self.server.part == Part::Node {
-            // The node answers, and a probe would find nothing wrong.
+            // The node answers, and a probe would find nothing wrong: it counts as a refusal, except
+            // where only writes are refused (`cluster-allow-reads-when-down`).
+            if !text.contains("only accepts read") {
+                self.read_refused(&text);
+            }
             return Sent::Down;
         }
         if lost || OUTAGE.contains(&code) {

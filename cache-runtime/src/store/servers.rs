@@ -214,7 +214,8 @@ impl Servers {
         // What has not been asked says nothing.
         states.retain(|state| *state != State::Untried);
         let serves = |state: &State| matches!(state, State::Up | State::Degraded);
-        if !states.is_empty() && states.iter().all(|state| *state == State::Up) {
+        let all_up = !states.is_empty() && states.iter().all(|state| *state == State::Up);
+        if all_up && self.flaw().is_none() {
             State::Up
         } else if states.iter().any(serves) {
             State::Degraded
@@ -230,6 +231,15 @@ impl Servers {
         self.all().iter().map(|lanes| lanes.live()).sum()
     }
 
+    /// Why not all names are served, though the servers answer.
+    fn flaw(&self) -> Option<String> {
+        match self {
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => cluster.flaw(),
+            _ => None,
+        }
+    }
+
     /// Why one of them is not used, or none is known.
     pub(crate) fn last_error(&self) -> Option<String> {
         let searching = match self {
@@ -239,6 +249,7 @@ impl Servers {
             #[cfg(feature = "cluster")]
             Self::Cluster(cluster) => cluster.last_error(),
         };
-        searching.or_else(|| self.all().iter().find_map(|lanes| lanes.last_error()))
+        let lanes = || self.all().iter().find_map(|lanes| lanes.last_error());
+        searching.or_else(|| self.flaw()).or_else(lanes)
     }
 }

@@ -67,6 +67,8 @@ struct Map {
     /// By slot, the place among the nodes.
     slots: Box<[u16]>,
     replicas: Vec<Address>,
+    /// Why a part of the names, or all of them, are served by nobody.
+    flaw: Option<String>,
 }
 
 impl Map {
@@ -237,6 +239,15 @@ impl Cluster {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Why the cluster does not serve all names although its nodes answer.
+    pub(super) fn flaw(&self) -> Option<String> {
+        self.map.load().as_ref()?.flaw.clone()
+    }
+
+    fn is_flawed(&self) -> bool {
+        self.map.load().as_ref().is_some_and(|map| map.flaw.is_some())
+    }
+
     fn note(&self, error: Option<String>) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
@@ -262,6 +273,14 @@ impl Cluster {
                 "the nodes of the redis cluster share its slots in another way"
             );
         }
+        let flaw_before = before.as_ref().and_then(|before| before.flaw.as_ref());
+        match &map.flaw {
+            Some(flaw) if flaw_before != Some(flaw) => {
+                tracing::warn!(error = flaw, "the redis cluster does not serve all names");
+            }
+            None if flaw_before.is_some() => tracing::info!("the redis cluster serves all names"),
+            _ => {}
+        }
         let all = map.nodes.iter().map(|(_, lanes)| Arc::downgrade(lanes)).collect();
         self.map.store(Some(Arc::new(map)));
         // Copies that were made by the old map are void, and what is on its way does not become one:
@@ -283,6 +302,7 @@ impl Cluster {
             nodes: Vec::new(),
             slots: vec![NOBODY; SLOTS].into(),
             replicas: view.replicas.clone(),
+            flaw: view.flaw(),
         };
         for (first, last, address) in &view.ranges {
             let Some(lanes) = self.node(nodes, address, None) else { continue };
@@ -364,7 +384,7 @@ async fn keep(cluster: Weak<Cluster>) {
         loop {
             let Some(here) = in_use(&cluster) else { return };
             let unknown = here.map.load().is_none();
-            if unknown || here.all().iter().any(|lanes| lanes.is_down()) {
+            if unknown || here.is_flawed() || here.all().iter().any(|lanes| lanes.is_down()) {
                 break;
             }
             // A slot may move without another epoch, and copies ask no node.

@@ -26,6 +26,8 @@ pub(super) fn slot_of(name: &[u8]) -> u16 {
 pub(super) struct View {
     /// Whether the node calls the cluster sound.
     pub(super) sound: bool,
+    /// Whether the node says it at all, which it does not behind some proxies.
+    pub(super) tells: bool,
     /// Grows with every failover, also with one that fails, and with most moves of slots.
     pub(super) epoch: u64,
     /// First and last slot, and who has them.
@@ -40,7 +42,8 @@ impl View {
         // Empty where the node does not say, as behind some proxies.
         let info: String = redis::from_redis_value_ref(info).unwrap_or_default();
         let (sound, epoch) = (epoch::is_sound(&info), epoch::number(&info));
-        let mut view = Self { sound, epoch, ranges: Vec::new(), replicas: Vec::new() };
+        let tells = info.contains("cluster_state:");
+        let mut view = Self { sound, tells, epoch, ranges: Vec::new(), replicas: Vec::new() };
         for row in rows {
             let Value::Array(row) = row else { continue };
             let [Value::Int(first), Value::Int(last), master, replicas @ ..] = &row[..] else {
@@ -59,6 +62,16 @@ impl View {
             return Err(format!("{asked} is a node of a cluster in which nobody has any slots"));
         }
         Ok(view)
+    }
+
+    /// Why not all names are served, though the nodes may answer.
+    pub(super) fn flaw(&self) -> Option<String> {
+        let free = SLOTS.saturating_sub(self.covered());
+        if free > 0 {
+            return Some(format!("{free} of the {SLOTS} slots of the cluster belong to no node"));
+        }
+        (self.tells && !self.sound)
+            .then(|| "the nodes call the cluster down (`cluster_state:fail`)".to_owned())
     }
 
     /// How many slots somebody has.
@@ -144,8 +157,19 @@ mod tests {
         assert_eq!((view.sound, view.epoch, view.covered()), (true, 17, 200));
         assert_eq!(view.ranges, [(0, 99, at("a", 1)), (100, 199, at("seed", 3))]);
         assert_eq!(view.replicas, [at("b", 2), at("seed", 4)]);
+        assert!(view.flaw().unwrap().starts_with("16184 of the 16384 slots"));
         assert!(View::read(&Value::Array(vec![]), &info, &asked).is_err());
         assert!(View::read(&Value::Nil, &info, &asked).is_err());
+    }
+
+    #[test]
+    fn a_cluster_that_has_all_slots_is_flawed_only_where_a_node_says_that_it_is_down() {
+        let rows = vec![Value::Int(0), Value::Int(16383), node(text("a"), 1)];
+        let slots = Value::Array(vec![Value::Array(rows)]);
+        let flaw = |info| View::read(&slots, &text(info), &at("a", 1)).unwrap().flaw();
+        assert_eq!(flaw("cluster_state:ok\r\n"), None);
+        assert!(flaw("cluster_state:fail\r\n").unwrap().contains("cluster_state:fail"));
+        assert_eq!(flaw(""), None);
     }
 
     #[test]

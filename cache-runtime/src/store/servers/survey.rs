@@ -202,7 +202,7 @@ mod tests {
 
     fn view(host: &str, epoch: u64) -> View {
         let ranges = vec![(0, 99, Address::Tcp(host.to_owned(), 1))];
-        View { sound: true, epoch, ranges, replicas: Vec::new() }
+        View { sound: true, tells: true, epoch, ranges, replicas: Vec::new() }
     }
 
     #[test]
