@@ -4,9 +4,10 @@
 // Many functions answer with the number of their run, whatever they are called with.
 #![allow(unused_variables)]
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use cache_runtime::{Cache, Config, Health, Reason, Status, cache_result, observe};
+use cache_runtime::{Cache, Config, Credentials, Health, Reason, Status, cache_result, observe};
 use integration_tests::{
     ClusterServers, Node, Proxy, Server, Verdict, eventually, fresh, patient, run,
 };
@@ -256,4 +257,62 @@ async fn a_server_that_wants_the_password_before_hello_takes_it_by_auth() {
     cache.scope(open(1)).await;
     cache.flush().await;
     assert!(cache.scope(observe(open(1))).await.1.is_hit());
+}
+
+/// Why a login with a password fails where commands are treated so.
+async fn refused_login(rule: fn(&[String]) -> Verdict) -> String {
+    let server = Server::start().await;
+    let proxy = Proxy::start(server.socket().display().to_string(), rule).await;
+    let config = Config::redis(&format!("{}?pass=secret", proxy.url())).unwrap();
+    Cache::connect(patient(config)).await.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_more_clients_is_no_server_without_hello() {
+    let full = |words: &[String]| match &words[0][..] {
+        "HELLO" => Verdict::Refuse("ERR max number of clients reached"),
+        _ => Verdict::HangUp,
+    };
+    let why = refused_login(full).await;
+    assert!(why.contains("max number of clients") && !why.contains("AUTH"), "{why}");
+}
+
+#[tokio::test]
+async fn where_the_login_without_hello_fails_too_both_reasons_are_told() {
+    let odd = |words: &[String]| match &words[0][..] {
+        "HELLO" => Verdict::Refuse("ERR the first reason"),
+        "AUTH" => Verdict::HangUp,
+        _ => Verdict::Pass,
+    };
+    let why = refused_login(odd).await;
+    assert!(why.contains("the first reason") && why.contains("closed the connection"), "{why}");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_once_at_the_script_leaves_writes_as_they_were() {
+    let server = Server::start().await;
+    let tried = AtomicU32::new(0);
+    let breaks = move |words: &[String]| {
+        let first = words[0] == "EVAL" && tried.fetch_add(1, Ordering::Relaxed) == 0;
+        if first { Verdict::HangUp } else { Verdict::Pass }
+    };
+    let proxy = Proxy::start(server.socket().display().to_string(), breaks).await;
+    let cache = Cache::new(patient(Config::redis(&proxy.url()).unwrap()));
+    assert!(cache.scope(observe(open(1))).await.1.is_computed());
+    cache.flush().await;
+    assert!(cache.scope(observe(open(1))).await.1.is_hit());
+    let health = cache.health();
+    assert_eq!((health.status, health.last_error), (Status::Up, None));
+}
+
+#[tokio::test]
+async fn credentials_that_do_not_come_in_time_are_told_as_such() {
+    let server = Server::start().await;
+    let config = Config::redis(&server.url()).unwrap().connect_timeout(Duration::from_millis(500));
+    let config = config.credentials(|| async {
+        sleep(Duration::from_secs(60)).await;
+        Ok::<_, std::convert::Infallible>(Credentials::password("any"))
+    });
+    let error = Cache::connect(config).await.unwrap_err().to_string();
+    assert!(error.contains("no credentials: they were not given in time"), "{error}");
 }

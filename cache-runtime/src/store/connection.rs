@@ -42,6 +42,7 @@ use crate::near::Marks;
 pub(crate) use connect::Connector;
 #[cfg(feature = "cluster")]
 pub(crate) use connect::Link;
+pub(crate) use connect::check;
 use dial::Pool;
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(crate) use dial::aside;
@@ -217,7 +218,7 @@ impl Lanes {
         ears: Arc<Ears>,
         cluster: Arc<Epoch>,
     ) -> Result<Self, String> {
-        let connector = connect::Connector::new(server, config)?;
+        let connector = connect::Connector::new(server, config);
         let pool = |protocol| dial::pool(&connector, config, protocol, None);
         let slot = || Slot {
             lane: ArcSwapOption::empty(),
@@ -359,9 +360,14 @@ impl Lanes {
     }
 
     /// Notes whether the lane that listens can do so.
-    fn can_hear(&self, slot: usize, hears: bool) {
-        if slot == self.listener() && self.deaf.swap(!hears, Ordering::Relaxed) == hears && !hears {
+    fn can_hear(&self, slot: usize, hears: Result<(), &str>) {
+        if slot != self.listener() {
+            return;
+        }
+        let knew = self.deaf.swap(hears.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (hears, knew) {
             tracing::warn!(
+                error,
                 "redis does not announce changes (no RESP3 or no CLIENT TRACKING, perhaps a proxy): \
                  `local` has no effect, and calls that wait for another process ask again and again"
             );

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::Key;
-use super::connection::{Lanes, State};
+use super::connection::{Lanes, State, check};
 use crate::config::{Config, Deployment, Topology};
 use crate::near::Marks;
 #[cfg(feature = "cluster")]
@@ -60,13 +60,17 @@ impl Servers {
         config: &Config,
         marks: &Arc<Marks>,
     ) -> Result<Self, String> {
+        // All servers of a deployment are met by the same certificates: what is wrong with them is to be
+        // known at once, and their files are not to be read here again.
+        check(&deployment.at(deployment.addresses[0].clone()))?;
         match &deployment.topology {
             #[cfg(feature = "sentinel")]
             Topology::Sentinel(sentinel) => {
-                Master::new(deployment, sentinel, config, marks).map(Self::Master)
+                check(&deployment.sentinel(sentinel, deployment.addresses[0].clone()))?;
+                Ok(Self::Master(Master::new(deployment, sentinel, config, marks)))
             }
             #[cfg(feature = "cluster")]
-            Topology::Cluster => Cluster::new(deployment, config, marks).map(Self::Cluster),
+            Topology::Cluster => Ok(Self::Cluster(Cluster::new(deployment, config, marks))),
             // Without the features such a URL is refused.
             _ => {
                 let server = deployment.at(deployment.addresses[0].clone());

@@ -38,7 +38,7 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// The way to one server.
 pub(crate) struct Connector {
     server: Server,
-    /// How long a dial may take.
+    /// How long the credentials may take, and after them the dial.
     limit: Duration,
     /// Spoken where connections beside the lanes are made; those that refuse `HELLO` are not asked twice.
     #[cfg(any(feature = "cluster", feature = "sentinel"))]
@@ -102,22 +102,26 @@ trait Stream: AsyncRead + AsyncWrite + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
 
+/// Says what is wrong with the certificates by which a server is met. Blocks: it reads their files.
+#[cfg_attr(not(feature = "tls-no-provider"), expect(clippy::unnecessary_wraps, unused_variables))]
+pub(crate) fn check(server: &Server) -> Result<(), String> {
+    #[cfg(feature = "tls-no-provider")]
+    if let Some(tls) = &server.access.tls {
+        return tls::Client::check(tls);
+    }
+    Ok(())
+}
+
 impl Connector {
-    /// The error says what is wrong with the certificates.
-    #[cfg_attr(not(feature = "tls-no-provider"), expect(clippy::unnecessary_wraps))]
-    pub(crate) fn new(server: &Server, config: &Config) -> Result<Arc<Self>, String> {
-        #[cfg(feature = "tls-no-provider")]
-        if let Some(tls) = &server.access.tls {
-            tls::Client::check(tls)?;
-        }
-        Ok(Arc::new(Self {
+    pub(crate) fn new(server: &Server, config: &Config) -> Arc<Self> {
+        Arc::new(Self {
             server: server.clone(),
             limit: config.connect_timeout,
             #[cfg(any(feature = "cluster", feature = "sentinel"))]
             resp2: AtomicBool::new(server.access.resp2),
             changes: is_a_name(&server.address) || server.access.may_change(),
             found: Arc::default(),
-        }))
+        })
     }
 
     #[cfg(any(feature = "cluster", feature = "sentinel"))]
@@ -131,8 +135,14 @@ impl Connector {
         protocol: ProtocolVersion,
         options: AsyncConnectionConfig,
     ) -> Result<Link, Undialled> {
+        let slow =
+            || io::Error::other("the name, the files or the credentials were not there in time");
+        // A little longer than the credentials have: their own reason says more.
+        let patience = self.limit.saturating_add(self.limit / 4);
+        let found = tokio::time::timeout(patience, self.found()).await;
+        let found =
+            found.unwrap_or_else(|_| Err(slow())).map_err(Undialled::at(Step::Connecting))?;
         let dial = async {
-            let found = self.found().await.map_err(Undialled::at(Step::Connecting))?;
             let stream = self.stream(&found).await?;
             let info = found.info(protocol);
             let made = MultiplexedConnection::new_with_config(&info, stream, options).await;
@@ -310,7 +320,7 @@ mod tests {
         let config = config.connect_timeout(Duration::from_millis(50));
         let Backend::Redis(deployment) = &config.backend else { panic!("it is a server") };
         let server = deployment.at(deployment.addresses[0].clone());
-        let connector = Connector::new(&server, &config).expect("a connector");
+        let connector = Connector::new(&server, &config);
         let dial = || connector.connect(ProtocolVersion::RESP3, AsyncConnectionConfig::new());
         for _ in 0..10 {
             let dialled = join_all((0..20).map(|_| dial())).await;

@@ -12,8 +12,6 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::connect::{Connector, Link, Undialled};
-#[cfg(any(feature = "cluster", feature = "sentinel"))]
-use super::meet;
 use super::{Anchor, Ears, Lane, Lanes};
 use crate::background;
 use crate::config::{Config, Part};
@@ -27,7 +25,14 @@ pub(super) type Pool = managed::Pool<Dialler>;
 /// One of a pool, for a lane.
 pub(super) type Connection = managed::Object<Dialler>;
 
-pub(super) type Dialled = Result<(Connection, Arc<Lane>), String>;
+pub(super) type Dialled = Result<(Connection, Arc<Lane>), Undone>;
+
+/// Why a lane was not made.
+pub(super) struct Undone {
+    pub(super) why: String,
+    /// The server was reached, and refused or hung up at what only the lane that listens asks for.
+    pub(super) is_deaf: bool,
+}
 
 impl Lanes {
     /// Dials on the runtime that is to drive the connection.
@@ -40,7 +45,7 @@ impl Lanes {
         let dial = self.clone().dial(index, Some(home.clone()));
         let mut dial = home.spawn(dial);
         // Its own timers are those of a runtime that may be too busy for them.
-        let patience = self.connect_timeout.saturating_mul(3);
+        let patience = self.connect_timeout.saturating_mul(4);
         match tokio::time::timeout(patience, &mut dial).await {
             Ok(Ok(dialled)) => return dialled,
             Ok(Err(ended)) => self.home.forget(ended.is_panic()),
@@ -99,7 +104,8 @@ pub(super) fn pool(
     };
     let timeouts = Timeouts {
         wait: Some(config.connect_timeout),
-        create: Some(config.connect_timeout),
+        // A dial has limits of its own.
+        create: None,
         recycle: Some(config.timeout),
     };
     // One more than the lanes: bulk work has a connection of its own.
@@ -155,11 +161,12 @@ pub(crate) async fn aside(
     };
     let resp2 = connector.resp2.load(Ordering::Relaxed);
     let first = dial(!resp2).await;
-    let (dialled, resp3) = match first {
-        Err(ended) if !resp2 && meet::refuses_hello(&ended.error) => (dial(false).await, false),
-        first => (first, !resp2),
-    };
-    if !resp3 && dialled.is_ok() {
+    let refused = first.as_ref().err().filter(|ended| !resp2 && ended.refuses_hello());
+    // A hang-up may be the end of a server, and the next one there takes `HELLO`.
+    let said = refused.is_some_and(|ended| !ended.is_hang_up());
+    let (dialled, resp3) =
+        if refused.is_some() { (dial(false).await, false) } else { (first, !resp2) };
+    if said && dialled.is_ok() {
         connector.resp2.store(true, Ordering::Relaxed);
     }
     dialled.map(|link| (link, resp3)).map_err(|ended| ended.to_string())

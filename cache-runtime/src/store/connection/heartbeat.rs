@@ -40,7 +40,12 @@ impl Lanes {
     /// A NAT may have forgotten the connection without a word.
     pub(super) async fn pulse(&self, lane: &Arc<Lane>) {
         if let Beat::Silent = self.beat(lane, self.connect_timeout.min(PATIENCE)).await {
-            self.fail(lane, "the connection is silent");
+            if lane.is_private() {
+                self.fail(lane, "the connection is silent");
+            } else {
+                // Perhaps its runtime is busy, which is no failure of the server.
+                self.strike_out(lane);
+            }
         }
     }
 
@@ -58,12 +63,12 @@ impl Lanes {
         match answer {
             Ok(answer) => {
                 lane.strikes.store(0, Ordering::Relaxed);
-                self.can_hear(lane.index, true);
+                self.can_hear(lane.index, Ok(()));
                 self.heard(lane.index, sent, &answer);
             }
             // An ACL or a proxy that tells nobody of the cluster: all but the copies can do without.
             Err(error) if self.asks_for_the_cluster(lane.index) && is_answer(&error) => {
-                self.can_hear(lane.index, false);
+                self.can_hear(lane.index, Err(&told(&error)));
             }
             Err(error) => {
                 self.fail(lane, &told(&error));

@@ -1,12 +1,13 @@
 //! Background tasks: redialling lanes, and probing while the breaker is open.
 
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::{Either, FutureExt, select};
 
-use super::dial::{Connection, Dialled};
+use super::dial::{Connection, Dialled, Undone};
 use super::{Lane, Lanes};
 use crate::entry::EntryId;
 
@@ -43,15 +44,15 @@ pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
                 }
                 here.answers();
                 here.slots[index].settled.send_replace(true);
-                here.can_hear(index, true);
+                here.can_hear(index, Ok(()));
                 drop(here);
                 watch_over(&lanes, &lane).await;
                 // A dead connection must not go back to the pool.
                 drop(Connection::take(object));
                 ended(&lanes, lane, &mut backoff).await
             }
-            Err(error) => {
-                let pause = here.failed_to_dial(index, &error, &mut backoff);
+            Err(undone) => {
+                let pause = here.failed_to_dial(index, &undone, &mut backoff);
                 here.slots[index].settled.send_replace(true);
                 drop(here);
                 pause
@@ -77,18 +78,28 @@ async fn dialled(here: &Arc<Lanes>, index: usize) -> Dialled {
 
 impl Lanes {
     /// How long to wait before the next dial of a slot.
-    fn failed_to_dial(&self, index: usize, error: &str, backoff: &mut Backoff) -> Duration {
+    fn failed_to_dial(&self, index: usize, undone: &Undone, backoff: &mut Backoff) -> Duration {
         if self.any().is_none() {
-            self.lost(error);
-        } else if index == self.listener() && backoff.is_long() {
+            // A proxy may refuse only what the lane that listens needs: those being dialled find out.
+            if index != self.listener() || !self.is_dialling() {
+                self.lost(&undone.why);
+            }
+        } else if undone.is_deaf && backoff.is_long() {
             // The server answers others: it is not down, it does not do this.
-            self.can_hear(index, false);
+            self.can_hear(index, Err(&undone.why));
             return DEAF;
         } else {
             // The others may be dead as well, and not know it.
             self.suspicion.notify_waiters();
         }
         backoff.next()
+    }
+
+    /// Whether the first dial of a lane that does not listen is still under way.
+    fn is_dialling(&self) -> bool {
+        self.slots[..self.listener()]
+            .iter()
+            .any(|slot| slot.started.load(Ordering::Acquire) && !*slot.settled.borrow())
     }
 }
 

@@ -9,7 +9,7 @@ use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{self, ErrorKind, RedisError, Value};
 
 use super::connect::{Step, Undialled};
-use super::dial::Connection;
+use super::dial::{Connection, Undone};
 use super::heartbeat::is_master;
 use super::{Lanes, told, writes};
 use crate::clock::Coarse;
@@ -64,17 +64,30 @@ struct Ended {
     why: String,
     /// The step without which it may work.
     without: u8,
+    /// See [`Undone::is_deaf`].
+    is_deaf: bool,
 }
 
 impl Ended {
     fn at(step: &str, why: &str, without: u8) -> Self {
-        Self { why: format!("{step}: {why}"), without }
+        Self { why: format!("{step}: {why}"), without, is_deaf: false }
+    }
+
+    fn early(why: String) -> Self {
+        Self { why, without: NEEDED, is_deaf: false }
+    }
+
+    fn deaf(mut self, is_deaf: bool) -> Self {
+        self.is_deaf = is_deaf;
+        self
     }
 }
 
 impl Lanes {
     /// Makes a connection, without what the server refuses or hangs up on, where that is no need.
-    pub(super) async fn meet(&self, index: usize) -> Result<Met, String> {
+    pub(super) async fn meet(&self, index: usize) -> Result<Met, Undone> {
+        let mut refused_hello: Option<String> = None;
+        let mut hung_up_at_script = false;
         let mut spared = self.spared.get();
         if self.server.access.resp2 {
             spared |= HELLO;
@@ -83,15 +96,32 @@ impl Lanes {
             match self.meet_without(index, spared).await {
                 Ok(met) => {
                     self.spared.keep(spared);
-                    if spared & SCRIPT != 0 {
+                    // The node of a cluster is not tried: its writes find out.
+                    if spared & SCRIPT != 0 && self.server.part != Part::Node {
                         let why =
                             format!("it {} at `EVAL`, and scripts are needed", writes::HANGS_UP);
                         self.writes.pause_for(SPARED, &why);
                     }
                     return Ok(met);
                 }
-                Err(ended) if ended.without & !spared != NEEDED => spared |= ended.without,
-                Err(ended) => return Err(ended.why),
+                // A connection may break at that very moment: a server that takes no scripts does it again.
+                Err(ended) if ended.without & !spared == SCRIPT && !hung_up_at_script => {
+                    hung_up_at_script = true;
+                }
+                Err(ended) if ended.without & !spared != NEEDED => {
+                    if ended.without == HELLO {
+                        refused_hello = Some(ended.why);
+                    }
+                    spared |= ended.without;
+                }
+                Err(Ended { why, is_deaf, .. }) => {
+                    // The refusal of `HELLO` may be the reason, and the other one its consequence.
+                    let why = match refused_hello {
+                        Some(first) => format!("{why} (before that, {first})"),
+                        None => why,
+                    };
+                    return Err(Undone { why, is_deaf });
+                }
             }
         }
     }
@@ -128,7 +158,8 @@ impl Lanes {
         }
         if listens {
             // Not `NOLOOP`: it would silently untrack what this lane itself writes.
-            steps.need(&["CLIENT", "TRACKING", "ON"]).await?;
+            let tracks = steps.need(&["CLIENT", "TRACKING", "ON"]).await;
+            tracks.map_err(|ended| ended.deaf(!steps.is_late()))?;
         } else if spared & SCRIPT == 0 {
             self.try_script(steps).await?;
         }
@@ -140,21 +171,24 @@ impl Lanes {
         let pool = if listens { &self.listening } else { &self.pools[usize::from(resp2)] };
         let login = if resp2 && !listens { "`AUTH`" } else { "`HELLO`" };
         let late = || format!("no connection, or no answer to {login}, in time");
-        let Undialled { step, error } = match pool.get().await {
+        let undialled = match pool.get().await {
             Ok(object) => return Ok(object),
             Err(PoolError::Backend(undialled)) => undialled,
-            Err(PoolError::Timeout(_)) => return Err(Ended { why: late(), without: NEEDED }),
-            Err(error) => return Err(Ended { why: error.to_string(), without: NEEDED }),
+            Err(PoolError::Timeout(_)) => return Err(Ended::early(late())),
+            Err(error) => return Err(Ended::early(error.to_string())),
         };
+        let (refuses_hello, is_hang_up) = (undialled.refuses_hello(), undialled.is_hang_up());
+        let Undialled { step, error } = undialled;
         Err(match step {
-            _ if error.is_timeout() => Ended { why: late(), without: NEEDED },
+            _ if error.is_timeout() => Ended::early(late()),
             Step::Connecting => Ended::at("connecting", &told(&error), NEEDED),
             #[cfg(feature = "tls-no-provider")]
             Step::Tls => Ended::at("TLS", &told(&error), NEEDED),
             Step::Login => {
-                let without = if !listens && refuses_hello(&error) { HELLO } else { NEEDED };
-                let hung_up = is_hang_up(&error).then(|| hung_up(&error));
+                let without = if !listens && refuses_hello { HELLO } else { NEEDED };
+                let hung_up = is_hang_up.then(|| hung_up(&error));
                 Ended::at(login, &hung_up.unwrap_or_else(|| told(&error)), without)
+                    .deaf(listens && refuses_hello)
             }
         })
     }
@@ -185,6 +219,10 @@ struct Steps {
 }
 
 impl Steps {
+    fn is_late(&self) -> bool {
+        self.began.elapsed() >= self.limit
+    }
+
     async fn need(&mut self, words: &[&str]) -> Result<(), Ended> {
         match self.ask(words, NEEDED).await? {
             Ok(_) => Ok(()),
@@ -222,15 +260,20 @@ fn hung_up(error: &RedisError) -> String {
     format!("the server closed the connection ({})", told(error))
 }
 
-/// Whether a connection that was there has come to an end.
-fn is_hang_up(error: &RedisError) -> bool {
-    error.is_io_error() && error.is_connection_dropped() && !error.is_connection_refusal()
-}
+impl Undialled {
+    /// Whether a connection that was there has come to an end.
+    pub(super) fn is_hang_up(&self) -> bool {
+        let error = &self.error;
+        error.is_io_error() && error.is_connection_dropped() && !error.is_connection_refusal()
+    }
 
-/// Whether the protocol that has no `HELLO` may do. A server that asks for the password first may take it
-/// by `AUTH`.
-pub(super) fn refuses_hello(error: &RedisError) -> bool {
-    let wrong = matches!(error.code(), Some("WRONGPASS" | "LOADING"))
-        || error.kind() == ErrorKind::AuthenticationFailed;
-    !wrong && (!error.is_io_error() || is_hang_up(error))
+    /// Whether the protocol that has no `HELLO` may do. A server that asks for the password first may
+    /// take it by `AUTH`; one that takes no more clients refuses any command.
+    pub(super) fn refuses_hello(&self) -> bool {
+        let error = &self.error;
+        let wrong = matches!(error.code(), Some("WRONGPASS" | "LOADING"))
+            || error.kind() == ErrorKind::AuthenticationFailed
+            || told(error).contains("max number of clients");
+        self.step == Step::Login && !wrong && (!error.is_io_error() || self.is_hang_up())
+    }
 }

@@ -95,14 +95,8 @@ impl Map {
 }
 
 impl Cluster {
-    pub(super) fn new(
-        deployment: &Deployment,
-        config: &Config,
-        marks: &Arc<Marks>,
-    ) -> Result<Arc<Self>, String> {
-        // What is wrong with a certificate is to be known now.
-        Lanes::new(&deployment.at(deployment.addresses[0].clone()), config, marks.clone())?;
-        Ok(Arc::new(Self {
+    pub(super) fn new(deployment: &Deployment, config: &Config, marks: &Arc<Marks>) -> Arc<Self> {
+        Arc::new(Self {
             deployment: deployment.clone(),
             config: config.clone(),
             ears: Arc::new(Ears::new(marks.clone())),
@@ -114,7 +108,7 @@ impl Cluster {
             listens: AtomicBool::new(false),
             searched: watch::Sender::new(false),
             last_error: Mutex::default(),
-        }))
+        })
     }
 
     /// All nodes that have slots.
@@ -184,7 +178,6 @@ impl Cluster {
         }
         let server = self.deployment.at(address.clone());
         let (ears, epoch) = (self.ears.clone(), self.epoch.clone());
-        // It has been tried with another address.
         let lanes = Arc::new(Lanes::with(&server, &self.config, ears, epoch).ok()?);
         nodes.insert(address.clone(), Node { lanes: lanes.clone(), led });
         Some(lanes)

@@ -112,16 +112,14 @@ impl Master {
         sentinel: &Sentinel,
         config: &Config,
         marks: &Arc<Marks>,
-    ) -> Result<Arc<Self>, String> {
+    ) -> Arc<Self> {
         let connectors = deployment
             .addresses
             .iter()
             .map(|address| Connector::new(&deployment.sentinel(sentinel, address.clone()), config));
-        let connectors = connectors.collect::<Result<Vec<_>, _>>()?;
+        let connectors: Vec<_> = connectors.collect();
         let count = connectors.len();
-        // What is wrong with a certificate is to be known now.
-        Lanes::new(&deployment.at(deployment.addresses[0].clone()), config, marks.clone())?;
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             deployment: deployment.clone(),
             sentinel: sentinel.clone(),
             connectors,
@@ -139,7 +137,7 @@ impl Master {
                 silent: false,
                 error: None,
             }),
-        }))
+        })
     }
 
     /// Of the master, where one is known.
@@ -237,7 +235,6 @@ impl Master {
             return None;
         }
         let server = self.deployment.at(address.clone());
-        // It has been tried with another address.
         let lanes = Lanes::new(&server, &self.config, self.marks.clone()).ok()?;
         let known = Known { address: address.clone(), lanes: Arc::new(lanes) };
         self.current.store(Some(Arc::new(known)));

@@ -80,23 +80,21 @@ impl Survey {
         self.asides.retain(|address, _| others.contains(address));
         let beside = FuturesUnordered::new();
         for address in others {
-            match self.aside(&address) {
-                Ok(aside) => beside.push(tokio::spawn(async move { aside.ask(limit).await })),
-                Err(why) => best.error = why,
-            }
+            let aside = self.aside(&address);
+            beside.push(tokio::spawn(async move { aside.ask(limit).await }));
         }
         best.gather(beside).await;
         best.answer()
     }
 
-    fn aside(&mut self, address: &Address) -> Result<Arc<Aside>, String> {
+    fn aside(&mut self, address: &Address) -> Arc<Aside> {
         if let Some(aside) = self.asides.get(address) {
-            return Ok(aside.clone());
+            return aside.clone();
         }
-        let connector = Connector::new(&self.deployment.at(address.clone()), &self.config)?;
+        let connector = Connector::new(&self.deployment.at(address.clone()), &self.config);
         let aside = Arc::new(Aside { connector, link: Mutex::default() });
         self.asides.insert(address.clone(), aside.clone());
-        Ok(aside)
+        aside
     }
 }
 
