@@ -100,14 +100,14 @@ pub enum Status {
     Off,
     /// The in-process store.
     Memory,
-    /// Redis, which has not been asked yet.
+    /// Redis, of which no dial has ended yet, well or badly: connections are dialled on use.
     Untried,
     /// Redis, which serves calls.
     Up,
     /// Redis, which does not answer; functions run plainly and it is redialled in the background.
     Down,
     /// Redis, which answers, and does not serve all calls: it refuses reads (functions run plainly) or
-    /// writes (what is stored is served, and nothing is populated), or some nodes of a cluster are down.
+    /// writes (what is stored is served, and nothing is populated), or a part of a cluster is down.
     /// [`Health::last_error`] says which. One function whose keys or values are refused is no reason.
     Degraded,
 }
@@ -164,8 +164,8 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// [`Error::is_unavailable`] where no connection comes up within the connect timeout, with the
-    /// server's reason.
+    /// [`Error::is_unavailable`] where no connection comes up within twice the connect timeout
+    /// and 100 ms, with the server's reason.
     pub async fn connect(config: Config) -> Result<Self> {
         let marks = Arc::new(Marks::new(config.local_bytes));
         let store = store(&config, &marks).map_err(|problem| Error::new(Kind::Config, problem))?;

@@ -232,7 +232,8 @@ impl Config {
         self
     }
 
-    /// How long a dial may take. Default: 1 s.
+    /// How long each part of a dial may take: the credentials and the name, the connection with its login,
+    /// and the commands that greet the server. Default: 1 s.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;

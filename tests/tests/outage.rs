@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use cache_runtime::{Cache, Config, Reason, Status, cache_result, invalidate, observe, put};
+use cache_runtime::{
+    Cache, Config, OutcomeKind, Reason, Status, cache_result, invalidate, observe, put,
+};
 use futures::future::join_all;
 use integration_tests::{Log, Node, Proxy, Server, Verdict, eventually, patient};
 use tokio::time::sleep;
@@ -619,6 +621,55 @@ async fn a_connection_that_was_forgotten_on_its_way_is_replaced_before_a_call_pa
 #[cache_result(ttl = 60, prefix = "held", local)]
 async fn held(key: u32) -> u64 {
     integration_tests::run() + u64::from(key)
+}
+
+/// How often a line about a server that does not announce changes has been told, with a reason.
+fn deaf(why: &str) -> usize {
+    let lines = log().lines(Level::WARN, "does not announce changes");
+    lines.iter().filter(|line| line.contains(why)).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_without_hello_is_no_loss_and_its_reason_is_told() {
+    log();
+    let server = Server::start().await;
+    let rule = |words: &[String]| match &words[0][..] {
+        "HELLO" => Verdict::Refuse("ERR no such greeting here"),
+        // The lane that listens has failed before any other is up.
+        "PING" => {
+            std::thread::sleep(Duration::from_millis(200));
+            Verdict::Pass
+        }
+        _ => Verdict::Pass,
+    };
+    let proxy = Proxy::start(server.socket().display().to_string(), rule).await;
+    let cache = Cache::new(Config::redis(&proxy.url()).unwrap().budget(DEADLINE).timeout(DEADLINE));
+    let up = || async {
+        cache.scope(held(1)).await;
+        cache.health().status == Status::Up
+    };
+    eventually("it is up", up).await;
+    let address = proxy.url().trim_start_matches("redis://").to_owned();
+    let lost = log().lines(Level::WARN, "redis lost");
+    assert!(!lost.iter().any(|line| line.contains(&address)), "{lost:?}");
+    let told = || async { deaf("no such greeting here") == 1 };
+    eventually("it is told that nothing is announced", told).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_outage_leaves_the_lane_that_listens_able_to_hear() {
+    log();
+    let server = Server::start().await;
+    let proxy = Proxy::start(server.socket().display().to_string(), |_| Verdict::Pass).await;
+    let cache = Cache::connect(Config::redis(&proxy.url()).unwrap()).await.unwrap();
+    let copied = || async { cache.scope(observe(held(2))).await.1.kind == OutcomeKind::LocalHit };
+    eventually("a copy is served", copied).await;
+    proxy.lead_to("/nowhere/at/all");
+    proxy.forget();
+    sleep(Duration::from_secs(3)).await;
+    proxy.lead_to(server.socket().display().to_string());
+    eventually("a copy is served again", copied).await;
+    assert_eq!(deaf("nowhere"), 0);
 }
 
 /// A server behind an address is demoted and keeps its clients, and the address leads to another.

@@ -1,6 +1,6 @@
 //! Lanes: a few connections that every call shares, and their redialling.
 //!
-//! A lane is one object of the deadpool-redis pool, held for as long as it works; all calls share
+//! A lane is one object of a `deadpool` pool of our own, held for as long as it works; all calls share
 //! its multiplexed connection. Checking an object out for each call would cost a second round trip
 //! and forbid pipelining. A key always uses the same lane, so what is sent for it arrives in order;
 //! where that lane is missing another stands in for it, and the order across the two is no more relied

@@ -52,7 +52,7 @@ pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
                 ended(&lanes, lane, &mut backoff).await
             }
             Err(undone) => {
-                let pause = here.failed_to_dial(index, &undone, &mut backoff);
+                let pause = here.failed_to_dial(index, &undone, &mut backoff).await;
                 here.slots[index].settled.send_replace(true);
                 drop(here);
                 pause
@@ -78,13 +78,18 @@ async fn dialled(here: &Arc<Lanes>, index: usize) -> Dialled {
 
 impl Lanes {
     /// How long to wait before the next dial of a slot.
-    fn failed_to_dial(&self, index: usize, undone: &Undone, backoff: &mut Backoff) -> Duration {
+    async fn failed_to_dial(
+        &self,
+        index: usize,
+        undone: &Undone,
+        backoff: &mut Backoff,
+    ) -> Duration {
         if self.any().is_none() {
             // A proxy may refuse only what the lane that listens needs: those being dialled find out.
             if index != self.listener() || !self.is_dialling() {
                 self.lost(&undone.why);
             }
-        } else if undone.is_deaf && backoff.is_long() {
+        } else if undone.is_deaf && backoff.is_long() && self.any_answers().await {
             // The server answers others: it is not down, it does not do this.
             self.can_hear(index, Err(&undone.why));
             return DEAF;
@@ -93,6 +98,12 @@ impl Lanes {
             self.suspicion.notify_waiters();
         }
         backoff.next()
+    }
+
+    /// Whether a lane that does not listen answers, and is not only thought to be up.
+    async fn any_answers(&self) -> bool {
+        let Some(lane) = self.any() else { return false };
+        self.check(&lane).await
     }
 
     /// Whether the first dial of a lane that does not listen is still under way.
