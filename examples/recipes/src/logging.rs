@@ -44,7 +44,8 @@ mod tests {
     async fn a_line_says_which_key_was_hit() {
         let lines = Lines::default();
         let to = lines.clone();
-        let _guard = tracing::subscriber::set_default(subscriber(move || to.clone(), true));
+        // For the process: a default of this thread alone may miss lines whose place another thread has met.
+        tracing::subscriber::set_global_default(subscriber(move || to.clone(), true)).unwrap();
         let (db, cache) = (Database::default(), Cache::in_memory());
         cache
             .scope(async {
