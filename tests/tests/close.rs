@@ -154,7 +154,7 @@ async fn an_invalidation_that_cannot_be_delivered_is_told() {
     assert!(cache.scope(invalidate(number(1))).await.is_err());
     let begun = Instant::now();
     let error = cache.close(Duration::from_secs(1)).await.unwrap_err();
-    assert!(error.is_timeout() && error.to_string().contains("1 names"), "{error}");
+    assert!(error.is_timeout() && error.to_string().contains("1 invalidations"), "{error}");
     assert!(begun.elapsed() < DEADLINE);
     server.thaw();
 }
@@ -168,7 +168,7 @@ async fn a_server_that_stays_away_is_not_waited_for_until_the_deadline() {
     assert!(cache.scope(invalidate(number(1))).await.is_err());
     let begun = Instant::now();
     let error = cache.close(DEADLINE).await.unwrap_err();
-    assert!(error.is_timeout() && error.to_string().contains("1 names"), "{error}");
+    assert!(error.is_timeout() && error.to_string().contains("1 invalidations"), "{error}");
     assert!(begun.elapsed() < DEADLINE / 2, "{:?}", begun.elapsed());
 }
 

@@ -156,6 +156,10 @@ pub(super) fn encode<V: Serialize + DeserializeOwned>(
                 Ok(()) => return Ok(Proven { bytes, form }),
                 Err(lost) => Unencoded::Lost(lost),
             },
+            // No form is smaller than the compact one.
+            Some(Err(refused @ Unencoded::TooLarge(_))) if form == Form::default() => {
+                return Err(refused);
+            }
             Some(Err(refused @ Unencoded::TooLarge(_))) => {
                 too_large.get_or_insert(refused);
                 continue;
