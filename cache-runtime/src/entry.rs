@@ -167,13 +167,13 @@ impl Entry {
         Some((kind, header))
     }
 
-    /// What the entry had left when somebody began to refresh it.
+    /// The entry's remaining time to live when a refresh of it began.
     pub(crate) fn claim(&self) -> Option<Duration> {
         let claimed = self.mark > 0 && self.mark & RELEASED == 0;
         claimed.then(|| Duration::from_millis(self.mark))
     }
 
-    /// What it had left when the function of whoever refreshed it had failed.
+    /// The entry's remaining time to live when the function of a refresh failed.
     pub(crate) fn released(&self) -> Option<Duration> {
         let released = self.mark & RELEASED != 0;
         released.then(|| Duration::from_millis(self.mark & !RELEASED))

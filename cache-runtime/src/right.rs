@@ -22,8 +22,8 @@ use crate::store::{Fault, Key, Store, Write};
 /// How much longer than what depends on them tokens live at least.
 pub(crate) const AHEAD: Duration = Duration::from_secs(60);
 
-/// How long all who read that a run is not stored run at once. Longer than whoever waits for that run
-/// needs to find out: the slowest poll, and a command.
+/// For how long calls that read the mark of an unstored run run at once. Longer than a waiting process
+/// needs to see the mark: its slowest poll, and a command.
 pub(crate) const JOINT: Duration = Duration::from_millis(500);
 
 /// So long before its end a claimed value makes way for a lease.

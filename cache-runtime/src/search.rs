@@ -87,7 +87,7 @@ enum Look {
     Free(Want),
     /// Somebody's lease or claim.
     Held(EntryId),
-    /// What a run has left whose result is not stored: whoever reads it runs at once.
+    /// The mark of a run whose result is not stored: a call that reads it runs at once.
     Joint(Entry),
     /// It matters how old the entry is.
     Untimed,

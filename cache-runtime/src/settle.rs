@@ -132,8 +132,8 @@ pub(crate) fn settle<S: Shape, R: Rule<S>>(
                     search.met(|| Fate::Written(Arc::default()));
                 }
                 let (inner, key) = (search.inner().clone(), search.store_key().clone());
-                // Whoever did not wait for the right says nothing about what is to be stored, nor does a
-                // full queue.
+                // A run that did not hold the right must not remove the claimed value, and a full queue
+                // says nothing about the value either.
                 let leaving = match opened {
                     Opened::Value(_) | Opened::Nothing if stores && !full => Leaving::Nothing,
                     _ => Leaving::TheValue,

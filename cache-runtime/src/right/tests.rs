@@ -84,7 +84,7 @@ async fn a_claim_that_has_been_extended_is_not_taken_over() {
     let entry = shelf.entry().await;
     let ours = Right::claim(id(), entry.clone(), LIFE / 3, LIFE / 30);
     assert!(shelf.set(&entry.seen(), ours.taking()).await);
-    // To somebody it seems to have run out; then its owner extends it.
+    // To a second process the claim seems to have run out; then its owner extends it.
     let claimed = shelf.entry().await;
     assert_eq!(claimed_for(&claimed, LIFE / 4, LIFE / 30), None);
     tokio::time::sleep(Duration::from_millis(5)).await;
