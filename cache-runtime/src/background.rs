@@ -6,16 +6,15 @@
 //! A call only waits on channels, so any executor will do.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
 
-use crate::contained;
-use crate::deadline::Deadline;
+use crate::contain::contained;
 
 /// The handle of the private runtime; `None` where the system refuses a thread.
 pub(crate) fn handle() -> Option<&'static Handle> {
@@ -90,35 +89,8 @@ impl Wake for Guarded {
     }
 }
 
-/// Time ran out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Elapsed;
-
 /// Waits on the private runtime's clock, from any executor.
 pub(crate) fn sleep(duration: Duration) -> Option<tokio::time::Sleep> {
     let _entered = handle()?.enter();
     Some(tokio::time::sleep(duration))
-}
-
-/// Bounds `work`, which the caller has pinned: an async function stores what it is given twice.
-/// Nothing is made for it where it is ready at once.
-pub(crate) async fn timeout<F: Future>(
-    limit: Duration,
-    mut work: Pin<&mut F>,
-) -> Result<F::Output, Elapsed> {
-    let mut deadline = None;
-    std::future::poll_fn(|cx| {
-        if let Poll::Ready(output) = work.as_mut().poll(cx) {
-            return Poll::Ready(Ok(output));
-        }
-        if deadline.is_none() {
-            deadline = Deadline::after(Instant::now(), limit);
-        }
-        match &mut deadline {
-            Some(deadline) => deadline.poll(cx).map(|()| Err(Elapsed)),
-            // Without a clock nothing can be waited for.
-            None => Poll::Ready(Err(Elapsed)),
-        }
-    })
-    .await
 }

@@ -5,7 +5,6 @@ mod clear;
 mod close;
 mod report;
 mod scope;
-mod warm;
 
 use std::fmt;
 use std::pin::pin;
@@ -16,24 +15,24 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::config::{self, Backend, Config, Origin};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::flight::Flights;
 use crate::key::Buffer;
-use crate::near::{Marks, Near};
+use crate::lease::{LeaseOwner, Leases};
+use crate::lease_watch::LeaseWatch;
+use crate::near::Near;
 use crate::queue::Queue;
-use crate::recursion::Waiting;
+use crate::recursion::WaitGraph;
 use crate::returns::Payload;
-use crate::right::{Forsaken, Holding};
 use crate::stats::{Board, Count, Counters, Stats};
 use crate::store::{Memory, Redis, State, Store};
-use crate::tombstones::Tombstones;
-use crate::waits::Waits;
-use crate::{background, invalidate, key, site};
+use crate::undelivered::Undelivered;
+use crate::versions::Versions;
+use crate::{background, deadline, invalidate, key};
 
 pub use clear::{Clear, Cleared};
 pub use scope::init;
-pub(crate) use scope::{Chosen, current, scoped};
-pub use warm::{Progress, Warm, Warmed, Warming};
+pub(crate) use scope::{Chosen, Scope, current, scoped};
 
 /// How many values are refreshed behind calls at a time; past that they are served stale.
 const REFRESHES: usize = 64;
@@ -47,22 +46,20 @@ pub struct Cache(Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) config: Config,
-    pub(crate) store: Store,
-    pub(crate) flights: Arc<Flights<Payload, Holding>>,
-    pub(crate) waits: Waits,
+    pub(crate) store: Arc<Store>,
+    pub(crate) flights: Arc<Flights<Payload, LeaseOwner>>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) lease_watch: Arc<LeaseWatch>,
     /// Computations that wait for others, for they must not wait for one another.
-    pub(crate) waiting: Arc<Waiting>,
-    pub(crate) tombstones: Tombstones,
+    pub(crate) wait_graph: Arc<WaitGraph>,
+    pub(crate) undelivered: Arc<Undelivered>,
     pub(crate) near: Near,
-    pub(crate) forsaken: Forsaken,
     /// Places for refreshes behind a call.
     pub(crate) refreshes: Arc<Semaphore>,
     pub(crate) queue: Arc<Queue>,
     board: Board,
-    /// Invalidations on their way.
-    pub(crate) removing: AtomicUsize,
     /// Leases and claims that are being asked for.
-    pub(crate) asking: AtomicUsize,
+    pub(crate) acquiring: AtomicUsize,
     enabled: AtomicBool,
     /// For good.
     closed: AtomicBool,
@@ -133,14 +130,16 @@ impl fmt::Display for Status {
 }
 
 /// The store that the settings ask for; the error says what is wrong with them.
-fn store(config: &Config, marks: &Arc<Marks>) -> std::result::Result<Store, String> {
+fn store(config: &Config, versions: &Arc<Versions>) -> std::result::Result<Store, String> {
     if let Some(problem) = config::namespace_problem(&config.namespace) {
         return Err(format!("namespace: {problem}"));
     }
     Ok(match &config.backend {
         Backend::Off => Store::Off,
-        Backend::Memory => Store::Memory(Memory::new(config.local_bytes, marks.clone())),
-        Backend::Redis(deployment) => Store::Redis(Redis::new(deployment, config, marks.clone())?),
+        Backend::Memory => Store::Memory(Memory::new(config.local_bytes, versions.clone())),
+        Backend::Redis(deployment) => {
+            Store::Redis(Redis::new(deployment, config, versions.clone())?)
+        }
     })
 }
 
@@ -167,27 +166,28 @@ impl Cache {
     /// [`Error::is_unavailable`] where no connection comes up within twice the connect timeout
     /// and 100 ms, with the server's reason.
     pub async fn connect(config: Config) -> Result<Self> {
-        let marks = Arc::new(Marks::new(config.local_bytes));
-        let store = store(&config, &marks).map_err(|problem| Error::new(Kind::Config, problem))?;
+        let versions = Arc::new(Versions::new(config.local_bytes));
+        let store =
+            store(&config, &versions).map_err(|problem| Error::new(ErrorKind::Config, problem))?;
         config.announce();
-        let cache = Self::over(store, config, marks);
-        let Store::Redis(redis) = &cache.0.store else { return Ok(cache) };
+        let cache = Self::over(store, config, versions);
+        let Store::Redis(redis) = &*cache.0.store else { return Ok(cache) };
         let dial = cache.0.config.connect_timeout;
         let patience = dial.saturating_mul(2).saturating_add(Duration::from_millis(100));
         let dialled = background::guarded(redis.dialled());
-        let dialled = background::timeout(patience, pin!(dialled)).await;
+        let dialled = deadline::timeout(patience, pin!(dialled)).await;
         if dialled.is_ok() && matches!(redis.state(), State::Up | State::Degraded) {
             return Ok(cache);
         }
         let why = redis.last_error().unwrap_or_else(|| "no answer in time".to_owned());
-        Err(Error::new(Kind::Unavailable, format!("redis cannot be reached: {why}")))
+        Err(Error::new(ErrorKind::Unavailable, format!("redis cannot be reached: {why}")))
     }
 
     /// Makes a cache from settings, without connecting. One that cannot be made, as with a certificate
     /// that is none, is one error line in the log and a cache that is off.
     pub fn new(config: Config) -> Self {
-        let marks = Arc::new(Marks::new(config.local_bytes));
-        let store = store(&config, &marks);
+        let versions = Arc::new(Versions::new(config.local_bytes));
+        let store = store(&config, &versions);
         if store.is_ok() {
             config.announce();
         }
@@ -195,25 +195,26 @@ impl Cache {
             tracing::error!(problem, "the cache is off: a setting is wrong");
             Store::Off
         });
-        Self::over(store, config, marks)
+        Self::over(store, config, versions)
     }
 
-    fn over(store: Store, config: Config, marks: Arc<Marks>) -> Self {
+    fn over(store: Store, config: Config, versions: Arc<Versions>) -> Self {
+        let store = Arc::new(store);
+        let queue = Arc::<Queue>::default();
         let cache = Self(Arc::new(Inner {
-            store,
-            flights: Flights::new(),
-            waits: Waits::default(),
-            waiting: Arc::default(),
-            tombstones: Tombstones::default(),
-            forsaken: Forsaken::default(),
-            near: Near::new(config.local_bytes, config.max_value, marks),
+            leases: Leases::new(store.clone(), queue.clone()),
+            lease_watch: LeaseWatch::new(store.clone()),
+            undelivered: Arc::new(Undelivered::new(store.clone(), &config.namespace)),
+            near: Near::new(config.local_bytes, config.max_value, versions),
+            wait_graph: Arc::default(),
             refreshes: Arc::new(Semaphore::new(REFRESHES)),
-            queue: Arc::default(),
             board: Board::default(),
-            removing: AtomicUsize::new(0),
-            asking: AtomicUsize::new(0),
+            acquiring: AtomicUsize::new(0),
             enabled: AtomicBool::new(true),
             closed: AtomicBool::new(false),
+            store,
+            flights: Flights::new(),
+            queue,
             config,
         }));
         cache.log_now_and_then();
@@ -258,7 +259,7 @@ impl Cache {
         Stats {
             prefixes: self.0.board.snapshot(),
             flights: self.0.flights.len(),
-            undelivered: self.0.tombstones.len(),
+            undelivered: self.0.undelivered.len(),
             local_entries,
             local_bytes,
         }
@@ -270,7 +271,7 @@ impl Cache {
     /// asked every 2 s whether it is there, so that a loss is seen without a call too. A server that was
     /// lost is up again once a call has been served, or none has failed for 2 s while it answers.
     pub fn health(&self) -> Health {
-        let (status, lanes, last_error) = match &self.0.store {
+        let (status, lanes, last_error) = match &*self.0.store {
             _ if !self.is_enabled() => (Status::Off, 0, None),
             Store::Off => (Status::Off, 0, None),
             Store::Memory(_) => (Status::Memory, 0, None),
@@ -297,7 +298,7 @@ impl Cache {
     }
 
     pub(crate) fn is_off(&self) -> bool {
-        matches!(self.0.store, Store::Off)
+        matches!(*self.0.store, Store::Off)
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -336,7 +337,7 @@ impl Cache {
     ///
     /// As [`invalidate`](crate::invalidate).
     pub async fn invalidate_prefix(&self, prefix: &str) -> Result<()> {
-        self.invalidate(vec![self.prefix_token(prefix)], site::group_of(prefix)).await
+        self.invalidate(vec![self.prefix_token(prefix)], crate::stats::group_of(prefix)).await
     }
 
     /// Removes what carries a tag from this cache, across prefixes, as [`Cache::invalidate_prefix`].
@@ -354,8 +355,8 @@ impl Cache {
     /// Removes `names`; a first dial may take as long as a dial may, rather than a request's budget.
     pub(crate) async fn invalidate(&self, names: Vec<String>, group: Option<usize>) -> Result<()> {
         let patience = self.0.config.connect_timeout.max(self.0.store.patience());
-        let told = invalidate::Told::of(&names, group);
-        let done = invalidate::invalidate(&self.0, names, patience).await;
+        let told = invalidate::InvalidationLog::of(&names, group);
+        let done = invalidate::invalidate(&self.0.undelivered, names, patience).await;
         told.tell(&done);
         let group = group.filter(|_| !self.is_off());
         let count = |what| group.iter().for_each(|group| self.counters(*group).count(what));
@@ -366,7 +367,7 @@ impl Cache {
             }
             Err(fault) => {
                 count(Count::Error);
-                let what = group.map(|group| format!("`{}`", site::group_name(group)));
+                let what = group.map(|group| format!("`{}`", crate::stats::group_name(group)));
                 Err(Error::from(fault).of_invalidating(what.as_deref().unwrap_or("a tag")))
             }
         }

@@ -1,19 +1,20 @@
 //! One call of a cached function, as its expansion describes it.
 
+use std::any::type_name;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::cache::{self, Cache, Chosen};
-use crate::contained;
+use crate::contain::contained;
 use crate::entry::Owner;
-use crate::key::{self, Buffer, CallId};
+use crate::key::{self, Buffer, CallId, Key};
 use crate::outcome::Reason;
 use crate::recursion;
-use crate::site::{Identity, Warning};
+use crate::returns::IntoTtl;
+use crate::site::{Identity, Site, Warning};
 use crate::stats::Counters;
-use crate::store::{Key, Names};
 use crate::verb::{self, Verb};
 
 /// One call: its cache, its lifetime and its key.
@@ -47,53 +48,29 @@ pub trait KeyPart: Serialize {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + ?Sized> KeyPart for T {}
 
-/// A lifetime: a `Duration`, or a whole number of seconds of any integer type, of which a negative one
-/// is zero. Implemented here alone.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no lifetime",
-    label = "expected a `Duration`, or a whole number of seconds"
-)]
-pub trait IntoTtl: sealed::Sealed {
-    /// The lifetime.
-    fn into_ttl(self) -> Duration;
-}
+impl Site {
+    /// Begins a call; `_body` is a closure in the function's body, whose type names the function
+    /// with its impl, `Self` and type parameters.
+    pub fn call<F>(&'static self, _body: &F) -> Call {
+        Call::new(self.identity(typeid::of::<F>(), type_name::<F>), None)
+    }
 
-mod sealed {
-    pub trait Sealed {}
-}
-
-impl sealed::Sealed for Duration {}
-
-impl IntoTtl for Duration {
-    fn into_ttl(self) -> Duration {
-        self
+    /// Begins a call in a given cache.
+    pub fn call_in<F>(&'static self, _body: &F, cache: &Cache) -> Call {
+        Call::new(self.identity(typeid::of::<F>(), type_name::<F>), Some(cache))
     }
 }
-
-macro_rules! seconds {
-    ($($integer:ty)*) => {$(
-        impl sealed::Sealed for $integer {}
-
-        impl IntoTtl for $integer {
-            fn into_ttl(self) -> Duration {
-                let seconds = u128::try_from(self).unwrap_or_default();
-                Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))
-            }
-        }
-    )*};
-}
-seconds! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
 
 impl Call {
     pub(crate) fn new(identity: &'static Identity, cache: Option<&Cache>) -> Self {
         let cache = cache.cloned().map_or_else(cache::current, Chosen::Given);
         let verb = verb::take();
         let skip = if verb == Some(Verb::Bypass) {
-            Some(Reason::Asked)
+            Some(Reason::Bypass)
         } else if !cache.is_enabled() {
             Some(Reason::Off)
         } else if identity.off.load(Ordering::Relaxed) {
-            Some(Reason::Site)
+            Some(Reason::FunctionDisabled)
         } else {
             None
         };
@@ -204,7 +181,9 @@ impl Call {
             None => true,
             Some(Reason::Key) => false,
             // What others have stored can still be removed, and nothing else.
-            Some(Reason::Site) => self.verb == Some(Verb::Invalidate) && !self.cache.is_off(),
+            Some(Reason::FunctionDisabled) => {
+                self.verb == Some(Verb::Invalidate) && !self.cache.is_off()
+            }
             Some(_) => self.verb.is_some_and(Verb::names_a_key) && !self.cache.is_off(),
         }
     }
@@ -248,15 +227,10 @@ impl Call {
     }
 
     pub(crate) fn key(&self, id: CallId) -> Key {
-        let (namespace, prefix) = (self.cache.namespace(), &self.identity.prefix);
-        let function = [namespace, prefix, &self.identity.in_keys];
-        let mut names = Names::new();
-        names.add(|out| key::redis_key(function, self.text.as_deref(), id, out));
-        names.add(|out| key::prefix_token(namespace, prefix, out));
-        for tag in &self.tags {
-            names.add(|out| key::tag_token(namespace, tag, out));
-        }
-        Key { names, hash: id.arguments(), bulk: self.identity.bulk.load(Ordering::Relaxed) }
+        let identity = self.identity;
+        let function = [self.cache.namespace(), &identity.prefix, &identity.in_keys];
+        let bulk = identity.bulk.load(Ordering::Relaxed);
+        Key::build(function, self.text.as_deref(), &self.tags, id, bulk)
     }
 }
 
@@ -265,24 +239,5 @@ fn problem<E: ToString>(encoded: Option<Result<(), E>>) -> Option<String> {
         Some(Ok(())) => None,
         Some(Err(error)) => Some(error.to_string()),
         None => Some("`Serialize` panicked".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::IntoTtl;
-
-    #[test]
-    fn seconds_are_of_any_integer_type_and_a_negative_number_is_zero() {
-        let minute = Duration::from_secs(60);
-        assert_eq!([60_u8.into_ttl(), 60_i8.into_ttl(), 60_usize.into_ttl()], [minute; 3]);
-        assert_eq!([60_i32.into_ttl(), 60_i64.into_ttl(), 60_u128.into_ttl()], [minute; 3]);
-        assert_eq!(
-            [(-1_i8).into_ttl(), i64::MIN.into_ttl(), i128::MIN.into_ttl()],
-            [Duration::ZERO; 3]
-        );
-        assert_eq!(u128::MAX.into_ttl(), Duration::from_secs(u64::MAX));
     }
 }

@@ -6,6 +6,7 @@
 //! One that is too near for that is a timer, and so is one that is far off.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,9 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 use tokio::time::Sleep;
 
-use crate::{background, contained};
+use crate::background;
+use crate::contain::contained;
+use crate::deadline;
 
 const BEAT: Duration = Duration::from_millis(2);
 
@@ -31,6 +34,33 @@ static DEADLINES: [Mutex<Table>; TABLES] = [const { Mutex::new(Slab::new()) }; T
 
 /// Whether somebody looks through them.
 static WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Time ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Elapsed;
+
+/// Bounds `work`, which the caller has pinned: an async function stores what it is given twice.
+/// Nothing is made for it where it is ready at once.
+pub(crate) async fn timeout<F: Future>(
+    limit: Duration,
+    mut work: Pin<&mut F>,
+) -> Result<F::Output, Elapsed> {
+    let mut deadline = None;
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(output) = work.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        if deadline.is_none() {
+            deadline = Deadline::after(Instant::now(), limit);
+        }
+        match &mut deadline {
+            Some(deadline) => deadline.poll(cx).map(|()| Err(Elapsed)),
+            // Without a clock nothing can be waited for.
+            None => Poll::Ready(Err(Elapsed)),
+        }
+    })
+    .await
+}
 
 /// Something that ends at a given time, unless it is dropped before.
 pub(crate) enum Deadline {
@@ -186,7 +216,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let began = Instant::now();
         let never = std::pin::pin!(std::future::pending::<()>());
-        runtime.block_on(background::timeout(limit, never)).unwrap_err();
+        runtime.block_on(deadline::timeout(limit, never)).unwrap_err();
         began.elapsed()
     }
 

@@ -76,7 +76,7 @@ impl EntryId {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum EntryKind {
     Lease = 1,
     Value = 2,
     None = 3,
@@ -109,7 +109,7 @@ impl Token {
 /// An entry as read. The body is borrowed from the reply's bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    pub(crate) kind: Kind,
+    pub(crate) kind: EntryKind,
     pub(crate) id: EntryId,
     pub(crate) owner: Owner,
     pub(crate) cost: Duration,
@@ -148,16 +148,16 @@ impl Entry {
     }
 
     /// The kind, and how long the header is with its tokens.
-    fn frame(bytes: &[u8]) -> Option<(Kind, usize)> {
+    fn frame(bytes: &[u8]) -> Option<(EntryKind, usize)> {
         let head = bytes.get(..HEADER)?;
         if head[..2] != MAGIC || head[2] != FORMAT {
             return None;
         }
         let kind = match head[3] {
-            1 => Kind::Lease,
-            2 => Kind::Value,
-            3 => Kind::None,
-            4 => Kind::Unstored,
+            1 => EntryKind::Lease,
+            2 => EntryKind::Value,
+            3 => EntryKind::None,
+            4 => EntryKind::Unstored,
             _ => return None,
         };
         let header = HEADER + TOKEN * usize::from(head[5]);
@@ -202,9 +202,9 @@ impl Entry {
     }
 
     /// The header under another id, for an entry that has `left` when its claim is released.
-    pub(crate) fn as_released(&self, id: EntryId, left: Duration) -> Bytes {
-        let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        self.marked(id, (left | RELEASED).to_le_bytes())
+    pub(crate) fn as_released(&self, id: EntryId, ttl_left: Duration) -> Bytes {
+        let ttl_left = u64::try_from(ttl_left.as_millis()).unwrap_or(u64::MAX);
+        self.marked(id, (ttl_left | RELEASED).to_le_bytes())
     }
 
     fn marked(&self, id: EntryId, mark: [u8; 8]) -> Bytes {
@@ -295,7 +295,7 @@ impl Seen {
 /// An entry to be written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Draft<'a> {
-    pub(crate) kind: Kind,
+    pub(crate) kind: EntryKind,
     pub(crate) id: EntryId,
     pub(crate) owner: Owner,
     pub(crate) cost: Duration,
@@ -310,7 +310,7 @@ pub(crate) struct Draft<'a> {
 impl<'a> Draft<'a> {
     pub(crate) fn lease(id: EntryId, owner: Owner, life: Duration, tokens: &'a [Token]) -> Self {
         Draft {
-            kind: Kind::Lease,
+            kind: EntryKind::Lease,
             id,
             owner,
             life,
@@ -331,7 +331,7 @@ impl<'a> Draft<'a> {
         tokens: &'a [Token],
     ) -> Self {
         let life = joint.saturating_add(after);
-        Draft { kind: Kind::Unstored, window: after, ..Self::lease(id, owner, life, tokens) }
+        Draft { kind: EntryKind::Unstored, window: after, ..Self::lease(id, owner, life, tokens) }
     }
 
     pub(crate) fn encode(&self) -> Bytes {
@@ -380,7 +380,7 @@ mod tests {
 
     fn draft(body: &[u8], compress_above: usize) -> Draft<'_> {
         Draft {
-            kind: Kind::Value,
+            kind: EntryKind::Value,
             id: EntryId([7; 16]),
             owner: Owner { function: 1, arguments: 2, version: 3 },
             cost: Duration::from_micros(40),
@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn an_entry_comes_back_as_it_was_written() {
         let entry = Entry::parse(draft(b"value", 100).encode()).unwrap();
-        assert_eq!(entry.kind, Kind::Value);
+        assert_eq!(entry.kind, EntryKind::Value);
         assert_eq!(entry.id, EntryId([7; 16]));
         assert_eq!(entry.owner, Owner { function: 1, arguments: 2, version: 3 });
         assert_eq!(entry.cost, Duration::from_micros(40));
@@ -435,13 +435,13 @@ mod tests {
     fn a_claim_that_was_released_is_told_from_one_that_goes_on() {
         let whole = draft(b"value", 100).encode();
         let entry = Entry::parse(whole.clone()).unwrap();
-        let left = Duration::from_millis(1500);
-        for left in [left, Duration::ZERO] {
-            let header = entry.as_released(EntryId([9; 16]), left);
+        let ttl_left = Duration::from_millis(1500);
+        for ttl_left in [ttl_left, Duration::ZERO] {
+            let header = entry.as_released(EntryId([9; 16]), ttl_left);
             let mut bytes = header.to_vec();
             bytes.extend_from_slice(&whole[header.len()..]);
             let released = Entry::parse(bytes.into()).unwrap();
-            assert_eq!((released.claim(), released.released()), (None, Some(left)));
+            assert_eq!((released.claim(), released.released()), (None, Some(ttl_left)));
             assert_eq!(*released.body(100).unwrap(), *b"value");
         }
         assert_eq!((entry.claim(), entry.released()), (None, None));
@@ -453,7 +453,7 @@ mod tests {
         let times = [Duration::from_millis(500), Duration::from_secs(2)];
         let mark = Draft::unstored(EntryId([7; 16]), owner, times, &TOKENS).encode();
         let mark = Entry::parse(mark).unwrap();
-        assert_eq!((mark.kind, mark.owner), (Kind::Unstored, owner));
+        assert_eq!((mark.kind, mark.owner), (EntryKind::Unstored, owner));
         assert_eq!((mark.life, mark.window), (Duration::from_millis(2500), times[1]));
         assert!(mark.tokens().eq(TOKENS));
     }

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::site::Identity;
-
 /// What went wrong outside a cached function.
 ///
 /// A cached function never returns it: there, every failure of the cache means that the function
@@ -12,12 +10,12 @@ use crate::site::Identity;
 /// [`put`](crate::put)). Its text never contains a password or a key.
 #[derive(Debug, Clone)]
 pub struct Error {
-    kind: Kind,
+    kind: ErrorKind,
     message: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ErrorKind {
     Config,
     Unavailable,
     Timeout,
@@ -30,24 +28,26 @@ pub(crate) enum Kind {
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
 
     pub(crate) fn config(variable: &str, problem: impl fmt::Display) -> Self {
-        Self::new(Kind::Config, format!("{variable}: {problem}"))
+        Self::new(ErrorKind::Config, format!("{variable}: {problem}"))
     }
 
     pub(crate) fn not_cached() -> Self {
         Self::new(
-            Kind::NotCached,
+            ErrorKind::NotCached,
             "the future reached no cached function: it has run, with its effects",
         )
     }
 
-    pub(crate) fn no_key(identity: &Identity) -> Self {
-        let function = identity.path();
-        Self::new(Kind::Value, format!("the arguments of `{function}` cannot be made into a key"))
+    pub(crate) fn no_key(function: &str) -> Self {
+        Self::new(
+            ErrorKind::Value,
+            format!("the arguments of `{function}` cannot be made into a key"),
+        )
     }
 
     /// The same error, of the invalidation of something.
@@ -58,37 +58,37 @@ impl Error {
 
     /// A setting is wrong; the text names the variable.
     pub fn is_config(&self) -> bool {
-        self.kind == Kind::Config
+        self.kind == ErrorKind::Config
     }
 
     /// Redis could not be reached, refused the connection, or did not answer in time.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self.kind, Kind::Unavailable | Kind::Timeout)
+        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
     }
 
     /// Redis did not answer in time. Whether it has carried the command out is unknown.
     pub fn is_timeout(&self) -> bool {
-        self.kind == Kind::Timeout
+        self.kind == ErrorKind::Timeout
     }
 
     /// The future handed to a verb reached no cached function. It has run, with its effects.
     pub fn is_not_cached(&self) -> bool {
-        self.kind == Kind::NotCached
+        self.kind == ErrorKind::NotCached
     }
 
     /// [`init`](crate::init) was called twice, or after the first cached call.
     pub fn is_already_initialized(&self) -> bool {
-        self.kind == Kind::AlreadyInitialized
+        self.kind == ErrorKind::AlreadyInitialized
     }
 
     /// The value or the arguments cannot be encoded, or the value is too large to be stored.
     pub fn is_value(&self) -> bool {
-        self.kind == Kind::Value
+        self.kind == ErrorKind::Value
     }
 
     /// Redis answered with an error, for example because it is out of memory.
     pub fn is_refused(&self) -> bool {
-        self.kind == Kind::Refused
+        self.kind == ErrorKind::Refused
     }
 }
 

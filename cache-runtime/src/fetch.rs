@@ -1,7 +1,7 @@
 //! One cached call, from top to bottom.
 
 mod answer;
-mod behind;
+mod background_refresh;
 mod near;
 mod serve;
 
@@ -14,23 +14,23 @@ use futures_util::future::Either;
 use tokio::runtime::Handle;
 
 use crate::call::Call;
+use crate::lookup::{Hit, Lookup, PooledLookup, Role, Step};
 use crate::outcome::{Outcome, OutcomeKind, Reason};
 use crate::returns::{Codec, Rule, Shape};
-use crate::search::{Hit, Placed, Role, Search, Step};
 use crate::verb::{self, Verb};
-use crate::{recursion, settle};
+use crate::{populate, recursion};
 use answer::answer;
-use behind::Behind;
+use background_refresh::BackgroundRefresh;
 pub use near::{near, pace};
 #[cfg(fuzzing)]
 pub(crate) use serve::decode;
-use serve::{forgive, in_place_of, receive, serve};
+use serve::{receive, serve, serve_fallback, stale_fallback};
 
 /// A call whose arguments are known. Small: whoever calls a cached function carries it while it waits.
 #[doc(hidden)]
 pub struct Begun<S: Shape, R> {
     codec: Codec<S, R>,
-    way: Way,
+    plan: Plan,
 }
 
 impl<S: Shape, R> fmt::Debug for Begun<S, R> {
@@ -39,31 +39,31 @@ impl<S: Shape, R> fmt::Debug for Begun<S, R> {
     }
 }
 
-/// Which way a call goes.
-enum Way {
+/// Which plan a call goes.
+enum Plan {
     /// A verb that only names an entry.
     Answer(Verb, Box<Call>),
     /// Past the cache, and what is still to be told.
     Plain(Option<Reason>),
-    Search(Placed),
+    Lookup(PooledLookup),
 }
 
 /// Ends the description of a call.
 #[doc(hidden)]
 pub fn begin<S: Shape, R>(codec: Codec<S, R>, call: Call) -> Begun<S, R> {
-    let way = match (call.verb, call.skip) {
-        (Some(verb), _) if verb.names_a_key() => Way::Answer(verb, Box::new(call)),
-        (_, Some(reason)) => Way::Plain(skipped(&call, reason)),
-        (_, None) => Way::Search(Placed::new(Search::new(call))),
+    let plan = match (call.verb, call.skip) {
+        (Some(verb), _) if verb.names_a_key() => Plan::Answer(verb, Box::new(call)),
+        (_, Some(reason)) => Plan::Plain(skipped(&call, reason)),
+        (_, None) => Plan::Lookup(PooledLookup::new(Lookup::new(call))),
     };
-    Begun { codec, way }
+    Begun { codec, plan }
 }
 
 /// What an annotated function does: return what is stored, or run `body` and store what it returns.
 // Not an `async fn`: that would keep what it is given twice.
 #[doc(hidden)]
 pub fn get_or_compute<S, R, F>(
-    Begun { codec, way }: Begun<S, R>,
+    Begun { codec, plan }: Begun<S, R>,
     body: Pin<&mut F>,
 ) -> impl Future<Output = S::Return>
 where
@@ -72,16 +72,16 @@ where
     R: Rule<S>,
     F: Future<Output = S::Return>,
 {
-    match way {
+    match plan {
         // Boxed: only verbs come here, and every call would carry its size.
-        Way::Answer(verb, call) => Either::Left(Either::Left(Box::pin(answer(verb, codec, call)))),
-        Way::Plain(told) => Either::Left(Either::Right(plain(told, body))),
-        Way::Search(mut search) => Either::Right(async move {
-            let (codec, role) = match find(codec, &mut search, false).await {
+        Plan::Answer(verb, call) => Either::Left(Either::Left(Box::pin(answer(verb, codec, call)))),
+        Plan::Plain(told) => Either::Left(Either::Right(plain(told, body))),
+        Plan::Lookup(mut lookup) => Either::Right(async move {
+            let (codec, role) = match find(codec, &mut lookup, false).await {
                 Next::Return(output, _) => return output,
                 Next::Run(codec, role) => (codec, role),
             };
-            Run::of(codec, search.into_inner(), role).run(body).await
+            Run::of(codec, lookup.into_inner(), role).run(body).await
         }),
     }
 }
@@ -90,7 +90,7 @@ where
 /// refreshed is refreshed behind the call, on the caller's runtime.
 #[doc(hidden)]
 pub fn get_or_refresh<S, R, F>(
-    Begun { codec, way }: Begun<S, R>,
+    Begun { codec, plan }: Begun<S, R>,
     mut body: Pin<Box<F>>,
 ) -> impl Future<Output = S::Return> + use<S, R, F>
 where
@@ -99,14 +99,15 @@ where
     R: Rule<S> + Send + 'static,
     F: Future<Output = S::Return> + Send + 'static,
 {
-    match way {
-        Way::Answer(verb, call) => Either::Left(Either::Left(Box::pin(answer(verb, codec, call)))),
-        Way::Plain(told) => Either::Left(Either::Right(plain(told, body))),
-        Way::Search(mut search) => Either::Right(async move {
-            let (codec, role) = match find(codec, &mut search, true).await {
+    match plan {
+        Plan::Answer(verb, call) => Either::Left(Either::Left(Box::pin(answer(verb, codec, call)))),
+        Plan::Plain(told) => Either::Left(Either::Right(plain(told, body))),
+        Plan::Lookup(mut lookup) => Either::Right(async move {
+            let (codec, role) = match find(codec, &mut lookup, true).await {
                 Next::Return(output, refresh) => {
                     if let Some((codec, hit)) = refresh
-                        && let Some(behind) = Behind::begin(codec, search.into_inner(), &hit)
+                        && let Some(behind) =
+                            BackgroundRefresh::begin(codec, lookup.into_inner(), &hit)
                     {
                         behind.spawn(body);
                     }
@@ -114,7 +115,7 @@ where
                 }
                 Next::Run(codec, role) => (codec, role),
             };
-            Run::of(codec, search.into_inner(), role).run(body.as_mut()).await
+            Run::of(codec, lookup.into_inner(), role).run(body.as_mut()).await
         }),
     }
 }
@@ -148,7 +149,7 @@ enum Next<S: Shape, R> {
 #[allow(clippy::manual_async_fn)]
 fn find<S, R>(
     codec: Codec<S, R>,
-    search: &mut Search,
+    lookup: &mut Lookup,
     may_outlive: bool,
 ) -> impl Future<Output = Next<S, R>>
 where
@@ -157,16 +158,16 @@ where
 {
     async move {
         // A function with `local` has looked already, before it made a future of its body.
-        if !search.call.identity.is_local() && search.call.is_local() {
+        if !lookup.call.identity.is_local() && lookup.call.is_local() {
             pace().await;
-            if let Some(output) = near(&codec, &search.call) {
+            if let Some(output) = near(&codec, &lookup.call) {
                 return Next::Return(output, None);
             }
         }
         let role = loop {
-            let hit = match search.next().await {
+            let hit = match lookup.next().await {
                 Step::Found(hit) => hit,
-                Step::Joined(payload) => match receive(&codec, search, &payload) {
+                Step::Joined(payload) => match receive(&codec, lookup, &payload) {
                     Some(output) => return Next::Return(output, None),
                     None => break Role::alone(Reason::Unshared),
                 },
@@ -177,13 +178,13 @@ where
                 hit
             } else {
                 // Boxed: rare, and every call would carry its size.
-                match Box::pin(search.claim(hit)).await {
+                match Box::pin(lookup.claim(hit)).await {
                     Ok(role) => break role,
                     Err(hit) => hit,
                 }
             };
-            if let Some(output) = serve(&codec, search, &hit) {
-                near::keep(&codec, search, &hit, &output);
+            if let Some(output) = serve(&codec, lookup, &hit) {
+                near::keep(&codec, lookup, &hit, &output);
                 let refreshes = hit.refresh.is_some() && behind;
                 return Next::Return(output, refreshes.then_some((codec, hit)));
             }
@@ -195,13 +196,13 @@ where
 /// A run of the function, as the leader of a flight or alone.
 struct Run<S: Shape, R> {
     codec: Codec<S, R>,
-    search: Search,
+    lookup: Lookup,
     role: Role,
 }
 
 impl<S: Shape, R: Rule<S>> Run<S, R> {
-    fn of(codec: Codec<S, R>, search: Search, role: Role) -> Box<Self> {
-        Box::new(Self { codec, search, role })
+    fn of(codec: Codec<S, R>, lookup: Lookup, role: Role) -> Box<Self> {
+        Box::new(Self { codec, lookup, role })
     }
 
     async fn run<F>(mut self: Box<Self>, mut body: Pin<&mut F>) -> S::Return
@@ -211,21 +212,21 @@ impl<S: Shape, R: Rule<S>> Run<S, R> {
         let started = Instant::now();
         let stores = self.role.reason.is_none();
         let output = poll_fn(|cx| {
-            let _computing = recursion::enter(self.search.id(), stores);
+            let _computing = recursion::enter(self.lookup.id(), stores);
             match &mut self.role.lead {
                 Some(lead) => lead.poll_stamped(cx, |_, cx| body.as_mut().poll(cx)),
                 None => body.as_mut().poll(cx),
             }
         })
         .await;
-        let Self { codec, mut search, role } = *self;
+        let Self { codec, mut lookup, role } = *self;
         let cost = started.elapsed();
-        let kept = in_place_of(&codec, &search, &output);
-        let outcome = settle::settle(&codec, &search, role, &output, cost, kept.is_some());
-        if let Some(old) = kept.and_then(|kept| forgive(&codec, &mut search, &kept)) {
+        let kept = stale_fallback(&codec, &lookup, &output);
+        let outcome = populate::finish(&codec, &lookup, role, &output, cost, kept.is_some());
+        if let Some(old) = kept.and_then(|kept| serve_fallback(&codec, &mut lookup, &kept)) {
             return old;
         }
-        search.observe(outcome, Some(cost), None);
+        lookup.observe(outcome, Some(cost), None);
         output
     }
 }

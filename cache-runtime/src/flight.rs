@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::contained;
+use crate::contain::contained;
 use crate::entry::EntryId;
 use crate::key::CallId;
 use crate::outcome::Reason;
@@ -248,7 +248,7 @@ impl<P: Clone, O: Owner> Flights<P, O> {
     }
 
     /// Says what became of the lease that `flight` asked for.
-    pub(crate) fn settle(&self, flight: &Arc<Flight<P, O>>, answer: Answer) {
+    pub(crate) fn resolve(&self, flight: &Arc<Flight<P, O>>, answer: Answer) {
         let mut state = flight.state();
         if !matches!(state.phase, Phase::Sending) {
             // Its leader did not wait for the answer.
@@ -285,18 +285,18 @@ impl<P: Clone, O: Owner> Flights<P, O> {
     }
 
     /// Gives up all leases, for `reason`. Runs go on and are shared, and none of them is stored.
-    pub(crate) fn forsake(&self, reason: Reason) {
+    pub(crate) fn release_all(&self, reason: Reason) {
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             let flights: Vec<_> = shard.values().flatten().cloned().collect();
             drop(shard);
             for flight in &flights {
-                self.forsake_one(flight, reason);
+                self.release_one(flight, reason);
             }
         }
     }
 
-    fn forsake_one(&self, flight: &Arc<Flight<P, O>>, reason: Reason) {
+    fn release_one(&self, flight: &Arc<Flight<P, O>>, reason: Reason) {
         let mut state = flight.state();
         match state.phase {
             Phase::Sending => {
@@ -354,7 +354,7 @@ impl<P, O> Flight<P, O> {
     }
 
     /// Notes which lease is being asked for.
-    pub(crate) fn asks(&self, lease: EntryId) {
+    pub(crate) fn requests(&self, lease: EntryId) {
         self.state().asked = Some(lease);
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::entry::{Draft, Entry, EntryId, Kind, Owner, Token};
+use crate::entry::{Draft, Entry, EntryId, EntryKind, Owner, Token};
 use crate::fetch::decode;
 use crate::key::{self, Buffer, CallId};
 use crate::returns::{Returns, levels::*};
@@ -26,7 +26,7 @@ pub fn value<V: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<V> {
 pub fn entry(body: &[u8], tokens: &[[u8; 16]], compress_above: usize) -> Vec<u8> {
     let tokens: Vec<Token> = tokens.iter().copied().map(Token).collect();
     let draft = Draft {
-        kind: Kind::Value,
+        kind: EntryKind::Value,
         id: EntryId([7; 16]),
         owner: OWNER,
         cost: Duration::from_micros(40),

@@ -7,25 +7,26 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::cache::Inner;
-use crate::store::{Fault, Key};
-use crate::tombstones::Cause;
-use crate::{background, site, tombstones};
+use crate::background;
+use crate::deadline;
+use crate::key::Key;
+use crate::store::{Fault, Store};
+use crate::undelivered::{Cause, Undelivered};
 
 /// Removes what `names` name, within `limit`; dropped or failed, it is made up for.
 pub(crate) async fn invalidate(
-    inner: &Arc<Inner>,
+    undelivered: &Arc<Undelivered>,
     names: Vec<String>,
     limit: Duration,
 ) -> Result<(), Fault> {
     let (tell, told) = oneshot::channel();
-    let ours = inner.clone();
-    let going_on = Removing::begin(inner);
+    let ours = undelivered.clone();
+    let going_on = Removing::begin(undelivered);
     // A task of its own: a caller that goes away must not take the invalidation with it.
     background::spawn_begun(async move {
-        let sent = send(&ours, &names, limit).await;
+        let sent = send(ours.store(), &names, limit).await;
         if sent.is_err() {
-            tombstones::bury(&ours, names, Cause::Failed);
+            ours.enqueue(names, Cause::Failed);
         }
         drop(going_on);
         let _ = tell.send(sent);
@@ -34,13 +35,13 @@ pub(crate) async fn invalidate(
 }
 
 /// What is logged of an invalidation, made only where it is.
-pub(crate) struct Told(Option<(Option<String>, String, usize, Instant)>);
+pub(crate) struct InvalidationLog(Option<(Option<String>, String, usize, Instant)>);
 
-impl Told {
+impl InvalidationLog {
     pub(crate) fn of(names: &[String], group: Option<usize>) -> Self {
         let told = || {
             let first = names.first().cloned().unwrap_or_default();
-            (group.map(site::group_name), first, names.len(), Instant::now())
+            (group.map(crate::stats::group_name), first, names.len(), Instant::now())
         };
         Self(tracing::enabled!(tracing::Level::DEBUG).then(told))
     }
@@ -56,29 +57,28 @@ impl Told {
 }
 
 /// An invalidation on its way, of which nobody else may know.
-struct Removing(Arc<Inner>);
+struct Removing(Arc<Undelivered>);
 
 impl Removing {
-    fn begin(inner: &Arc<Inner>) -> Self {
-        inner.removing.fetch_add(1, Ordering::SeqCst);
-        Self(inner.clone())
+    fn begin(undelivered: &Arc<Undelivered>) -> Self {
+        undelivered.in_flight.fetch_add(1, Ordering::SeqCst);
+        Self(undelivered.clone())
     }
 }
 
 impl Drop for Removing {
     fn drop(&mut self) {
-        self.0.removing.fetch_sub(1, Ordering::SeqCst);
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-async fn send(inner: &Inner, names: &[String], limit: Duration) -> Result<(), Fault> {
-    let store = &inner.store;
+async fn send(store: &Store, names: &[String], limit: Duration) -> Result<(), Fault> {
     let limit = store.patience_for(names.len(), limit);
     let (any, began) = (Key::any(), Instant::now());
     let left = || limit.saturating_sub(began.elapsed());
     loop {
         if !store.is_ready(&any) {
-            let _ = background::timeout(left(), pin!(store.ready(&any))).await;
+            let _ = deadline::timeout(left(), pin!(store.ready(&any))).await;
         }
         let sent = store.unlink(names, left()).await;
         // Down and not ready: the runtime that drove the connection has just ended, and there will be

@@ -2,6 +2,7 @@
 
 mod buffer;
 mod canonical;
+mod name;
 mod text;
 
 use base64::Engine as _;
@@ -10,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 pub(crate) use buffer::Buffer;
 pub(crate) use canonical::encode;
+pub(crate) use name::Key;
 pub(crate) use text::{render, spell};
 
 /// The longest readable text that stands in a key as it is, in bytes.

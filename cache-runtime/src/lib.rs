@@ -66,52 +66,58 @@ mod cache;
 mod call;
 mod clock;
 mod config;
+mod contain;
 mod deadline;
+mod encode;
 mod entry;
 mod error;
 mod fetch;
 mod flight;
 mod invalidate;
 mod key;
+mod lease;
+mod lookup;
 mod near;
 mod outcome;
+mod populate;
 mod queue;
 mod recursion;
 mod returns;
-mod right;
-mod search;
-mod settle;
 mod site;
 mod stats;
 mod store;
 mod sync;
-mod tombstones;
-mod verb;
-mod waits;
-mod write;
+mod undelivered;
 
-pub use cache::{Cache, Clear, Cleared, Health, Progress, Status, Warm, Warmed, Warming, init};
+mod lease_watch;
+mod verb;
+mod versions;
+mod warm;
+mod writer;
+
+pub use cache::{Cache, Clear, Cleared, Health, Status, init};
 pub use cache_macros::{cache_invalidate, cache_result};
-pub use call::IntoTtl;
 pub use config::{Config, Credentials};
 pub use error::Error;
 pub use outcome::{Outcome, OutcomeKind, Reason};
+pub use returns::IntoTtl;
 pub use stats::{PrefixStats, Stats};
 pub use verb::{
     Calls, Explanation, Stored, StoredKind, Verdict, bypass, explain, invalidate,
     invalidate_prefix, invalidate_tag, observe, peek, put, refresh,
 };
+pub use warm::{Progress, Warm, Warmed, Warming};
 
 /// What expansions call. Not part of the public interface.
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub mod __private {
     pub use crate::__package as package;
-    pub use crate::call::{Call, IntoTtl, KeyPart};
+    pub use crate::call::{Call, KeyPart};
     pub use crate::fetch::{begin, get_or_compute, get_or_refresh, near, pace};
-    pub use crate::returns::{CacheValue, Codec, Returns, levels};
+    pub use crate::returns::{CacheValue, Codec, IntoTtl, Returns, levels};
     pub use crate::site::{Package, Site};
-    pub use crate::write::{Invalidation, invalidating};
+    pub use crate::writer::{Invalidation, invalidating};
 }
 
 /// What `fuzz/` calls.
@@ -119,12 +125,6 @@ pub mod __private {
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub mod fuzzing;
-
-/// Runs code of the user's types, such as `Serialize`, which must not take a call down with it.
-#[inline]
-fn contained<T>(run: impl FnOnce() -> T) -> Option<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).ok()
-}
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

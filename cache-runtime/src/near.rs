@@ -1,11 +1,9 @@
 //! Copies of values in this process, decoded, for functions with `local`.
 //!
 //! A copy is made of what a tracked read has shown, never of what this process writes. It counts
-//! while nothing has touched what it depends on ([`Marks`]), the server has been heard, and the
+//! while nothing has touched what it depends on ([`Versions`]), the server has been heard, and the
 //! entry is fresh. So nothing has to be looked for when an entry or a whole prefix goes: a copy that
 //! does not count is overwritten by the next one, or evicted.
-
-mod marks;
 
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,12 +14,10 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, OptionsBuilder, Weighter};
 
 use crate::clock::Coarse;
-use crate::contained;
+use crate::contain::contained;
+use crate::key::Key;
 use crate::returns::Handed;
-use crate::store::Key;
-
-use marks::Mark;
-pub(crate) use marks::Marks;
+use crate::versions::{Version, Versions};
 
 /// What a copy costs at most beyond its key and its value; `peers memory` in `benches/` measures it.
 const OVERHEAD: usize = 120;
@@ -30,7 +26,7 @@ const OVERHEAD: usize = 120;
 pub(crate) struct Near {
     /// Made with the first copy: most caches have none.
     copies: OnceLock<Copies>,
-    marks: Arc<Marks>,
+    versions: Arc<Versions>,
     /// From when time is counted, in ticks of the coarse clock: earlier where the cache was advanced.
     start: AtomicU64,
     bytes: usize,
@@ -38,7 +34,7 @@ pub(crate) struct Near {
     largest: usize,
 }
 
-type Copies = Cache<Name, Local, BySize, DefaultHashBuilder, Gone>;
+type Copies = Cache<Name, LocalCopy, BySize, DefaultHashBuilder, Gone>;
 
 /// A call: its function's fingerprint, then its arguments. In place where they are few, which saves
 /// the look elsewhere.
@@ -130,27 +126,27 @@ impl Drop for Value {
 }
 
 /// What is to be copied, as it was read.
-pub(crate) struct Draft {
+pub(crate) struct NewCopy {
     pub(crate) value: Value,
     /// Bytes of the value as it is stored.
     pub(crate) size: usize,
     /// How long ago it was stored.
     pub(crate) age: Duration,
-    /// How much longer the copy may be used, from the moment of the [`Mark`].
+    /// How much longer the copy may be used, from the moment of the [`Version`].
     pub(crate) life: Duration,
 }
 
 /// When a read was sent, and what had been touched by then.
-pub(crate) struct Sent {
-    mark: Mark,
+pub(crate) struct ReadStart {
+    version: Version,
     at: Coarse,
 }
 
 /// When an entry was stored, in ticks of the coarse clock: perhaps before its first.
 #[derive(Clone, Copy)]
-pub(crate) struct Stored(i32);
+pub(crate) struct StoredAt(i32);
 
-impl Stored {
+impl StoredAt {
     pub(crate) fn age(self, now: Coarse) -> Duration {
         let age = i64::from(now.ticks()) - i64::from(self.0);
         Coarse::duration(age.max(0) as u64)
@@ -159,19 +155,19 @@ impl Stored {
 
 /// Small, since there are many: times in ticks of the coarse clock, sizes in 32 bits.
 #[derive(Clone)]
-struct Local {
+struct LocalCopy {
     value: Value,
-    mark: Mark,
+    version: Version,
     ends: u32,
-    stored: Stored,
+    stored: StoredAt,
     size: u32,
 }
 
 #[derive(Clone)]
 struct BySize;
 
-impl Weighter<Name, Local> for BySize {
-    fn weight(&self, name: &Name, copy: &Local) -> u64 {
+impl Weighter<Name, LocalCopy> for BySize {
+    fn weight(&self, name: &Name, copy: &LocalCopy) -> u64 {
         (name.bytes().len() + copy.size as usize + OVERHEAD) as u64
     }
 }
@@ -180,18 +176,18 @@ impl Weighter<Name, Local> for BySize {
 #[derive(Clone)]
 struct Gone;
 
-impl Lifecycle<Name, Local> for Gone {
-    type RequestState = Vec<(Name, Local)>;
+impl Lifecycle<Name, LocalCopy> for Gone {
+    type RequestState = Vec<(Name, LocalCopy)>;
 
-    fn on_evict(&self, state: &mut Self::RequestState, name: Name, copy: Local) {
+    fn on_evict(&self, state: &mut Self::RequestState, name: Name, copy: LocalCopy) {
         state.push((name, copy));
     }
 }
 
 impl Near {
-    pub(crate) fn new(bytes: usize, largest: usize, marks: Arc<Marks>) -> Self {
+    pub(crate) fn new(bytes: usize, largest: usize, versions: Arc<Versions>) -> Self {
         let start = AtomicU64::new(Coarse::start());
-        Self { copies: OnceLock::new(), marks, start, bytes, largest }
+        Self { copies: OnceLock::new(), versions, start, bytes, largest }
     }
 
     /// The clock of the copies.
@@ -207,35 +203,35 @@ impl Near {
     }
 
     /// To be taken before what is copied is asked for.
-    pub(crate) fn sent(&self, key: &Key) -> Sent {
-        Sent { at: self.now(), mark: self.marks.mark(key) }
+    pub(crate) fn sent(&self, key: &Key) -> ReadStart {
+        ReadStart { at: self.now(), version: self.versions.version(key) }
     }
 
     /// The value that counts, when it was stored, and its size in bytes.
     #[inline]
-    pub(crate) fn get(&self, call: &[u8]) -> Option<(Value, Stored, u32)> {
+    pub(crate) fn get(&self, call: &[u8]) -> Option<(Value, StoredAt, u32)> {
         let now = self.now();
-        // Before the marks are looked at: what had been announced by then has touched them.
-        if !self.marks.is_heard(now) {
+        // Before the versions are looked at: what had been announced by then has touched them.
+        if !self.versions.is_heard(now) {
             return None;
         }
         let copy = self.copies.get()?.get(&Named(call))?;
-        let counts = now.ticks() < copy.ends && self.marks.is_untouched(&copy.mark);
+        let counts = now.ticks() < copy.ends && self.versions.is_current(&copy.version);
         counts.then_some((copy.value, copy.stored, copy.size))
     }
 
     /// Keeps a copy, unless what was read has been touched since.
-    pub(crate) fn keep(&self, call: &[u8], Sent { mark, at }: Sent, draft: Draft) {
+    pub(crate) fn keep(&self, call: &[u8], ReadStart { version, at }: ReadStart, draft: NewCopy) {
         let ends = at.after(draft.life);
         let stored = i64::from(at.ticks()) - i64::from(Coarse::in_ticks(draft.age));
-        if ends <= self.now().ticks() || !self.marks.is_untouched(&mark) {
+        if ends <= self.now().ticks() || !self.versions.is_current(&version) {
             return;
         }
-        let copy = Local {
+        let copy = LocalCopy {
             value: draft.value,
-            mark,
+            version,
             ends,
-            stored: Stored(i32::try_from(stored).unwrap_or(i32::MIN)),
+            stored: StoredAt(i32::try_from(stored).unwrap_or(i32::MIN)),
             size: u32::try_from(draft.size).unwrap_or(u32::MAX),
         };
         let mut evicted = Vec::new();
@@ -244,7 +240,7 @@ impl Near {
 
     /// Nothing that was copied before counts any more.
     pub(crate) fn clear(&self) {
-        self.marks.touch_all();
+        self.versions.bump_all();
         // One by one: each is dropped outside the lock of its shard, and may ask for copies itself.
         self.copies.get().into_iter().flat_map(Copies::drain).for_each(drop);
     }
@@ -298,14 +294,14 @@ mod tests {
 
     #[test]
     fn copies_are_dropped_outside_the_locks_of_their_shards() {
-        let marks = Arc::new(Marks::new(1 << 20));
-        marks.hear(Coarse::now(), Duration::MAX);
-        let near = Arc::new(Near::new(1 << 20, 1 << 10, marks));
+        let versions = Arc::new(Versions::new(1 << 20));
+        versions.hear(Coarse::now(), Duration::MAX);
+        let near = Arc::new(Near::new(1 << 20, 1 << 10, versions));
         let keep = |call: u8, size| {
             let value = Value::new(Some(Arc::new(Curious(near.clone()))));
             let (age, life) = (Duration::ZERO, Duration::from_secs(60));
             let sent = near.sent(&Key::named("k"));
-            near.keep(&[call; 9], sent, Draft { value, size, age, life });
+            near.keep(&[call; 9], sent, NewCopy { value, size, age, life });
         };
         for call in [1, 1, 2, 3] {
             keep(call, 100);

@@ -52,8 +52,8 @@ pub enum Reason {
     Off,
     /// The `when` expression was false.
     When,
-    /// [`bypass`](crate::bypass) was asked for.
-    Asked,
+    /// The caller used [`bypass`](crate::bypass).
+    Bypass,
     /// The future reached no cached function.
     NotCached,
     /// No connection, or the breaker is open.
@@ -84,17 +84,17 @@ pub enum Reason {
     Contended,
     /// The arguments could not be made into a key.
     Key,
-    /// The entry is from a newer version of the function.
-    Newer,
-    /// This function is not cached any more, for a reason that was logged once.
-    Site,
+    /// The entry under the key was stored by a newer `version` of the function; it is left alone.
+    NewerVersion,
+    /// This function is not cached any more; one warning in the log has said why.
+    FunctionDisabled,
 }
 
 impl Reason {
     pub(crate) const ALL: [Self; 20] = [
         Self::Off,
         Self::When,
-        Self::Asked,
+        Self::Bypass,
         Self::NotCached,
         Self::Unavailable,
         Self::Timeout,
@@ -110,8 +110,8 @@ impl Reason {
         Self::Recursion,
         Self::Contended,
         Self::Key,
-        Self::Newer,
-        Self::Site,
+        Self::NewerVersion,
+        Self::FunctionDisabled,
     ];
 
     /// The reason as one word, for headers and metric labels.
@@ -119,7 +119,7 @@ impl Reason {
         match self {
             Self::Off => "off",
             Self::When => "when",
-            Self::Asked => "asked",
+            Self::Bypass => "bypass",
             Self::NotCached => "not-cached",
             Self::Unavailable => "unavailable",
             Self::Timeout => "timeout",
@@ -135,8 +135,8 @@ impl Reason {
             Self::Recursion => "recursion",
             Self::Contended => "contended",
             Self::Key => "key",
-            Self::Newer => "newer",
-            Self::Site => "site",
+            Self::NewerVersion => "newer-version",
+            Self::FunctionDisabled => "function-disabled",
         }
     }
 }

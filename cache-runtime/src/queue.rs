@@ -27,19 +27,19 @@ struct State {
 }
 
 impl Queue {
-    /// A place for a value that has still to be encoded, which [`Place::resize`] then makes as large as
+    /// A slot for a value that has still to be encoded, which [`QueueSlot::resize`] then makes as large as
     /// the bytes are: a full queue refuses it before that work is done. The queue is full where `most`
     /// bytes would not fit, or half of all, if they are more. They are not reserved: what is being
     /// encoded elsewhere is small, as a rule, and must not keep anything out.
-    pub(crate) fn enter_for(self: &Arc<Self>, most: usize) -> Option<Place> {
+    pub(crate) fn enter_for(self: &Arc<Self>, most: usize) -> Option<QueueSlot> {
         if self.state().bytes + most.min(MOST / 2) > MOST {
             return None;
         }
         self.enter(0)
     }
 
-    /// A place for a write of `bytes`; `None` where the queue is full.
-    pub(crate) fn enter(self: &Arc<Self>, bytes: usize) -> Option<Place> {
+    /// A slot for a write of `bytes`; `None` where the queue is full.
+    pub(crate) fn enter(self: &Arc<Self>, bytes: usize) -> Option<QueueSlot> {
         let bytes = bytes + OVERHEAD;
         let mut state = self.state();
         if state.bytes + bytes > MOST {
@@ -49,10 +49,10 @@ impl Queue {
         state.next += 1;
         let number = state.next;
         state.writing.insert(number);
-        Some(Place { queue: self.clone(), number, bytes })
+        Some(QueueSlot { queue: self.clone(), number, bytes })
     }
 
-    /// Waits until every write that has a place now has left it.
+    /// Waits until every write that has a slot now has left it.
     pub(crate) async fn flush(&self) {
         let last = self.state().next;
         loop {
@@ -72,13 +72,13 @@ impl Queue {
 }
 
 /// Left when it is dropped.
-pub(crate) struct Place {
+pub(crate) struct QueueSlot {
     queue: Arc<Queue>,
     number: u64,
     bytes: usize,
 }
 
-impl Place {
+impl QueueSlot {
     /// Keeps room for `bytes` instead; false where there is less.
     pub(crate) fn resize(&mut self, bytes: usize) -> bool {
         let bytes = bytes + OVERHEAD;
@@ -93,7 +93,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for QueueSlot {
     fn drop(&mut self) {
         let mut state = self.queue.state();
         state.writing.remove(&self.number);
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_waker_that_panics_fails_no_writer_and_keeps_no_other_flush_waiting() {
         let queue = Arc::new(Queue::default());
-        let place = queue.enter(1).unwrap();
+        let slot = queue.enter(1).unwrap();
         let counts = Arc::new(Uses(Some(AtomicUsize::new(0))));
         let wakers: Vec<Waker> = (0..9)
             .map(|n| if n % 2 == 0 { Arc::new(Uses(None)) } else { counts.clone() }.into())
@@ -145,7 +145,7 @@ mod tests {
         for (flush, waker) in flushes.iter_mut().zip(&wakers) {
             assert!(flush.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
         }
-        drop(place);
+        drop(slot);
         assert_eq!(counts.0.as_ref().unwrap().load(Ordering::SeqCst), 4);
     }
 

@@ -1,4 +1,4 @@
-//! Which calls are being computed on this thread right now, innermost last; and which computations
+//! Which calls are being computed on this thread lease now, innermost last; and which computations
 //! of a cache wait for which others.
 
 use std::cell::{Cell, RefCell};
@@ -43,16 +43,16 @@ pub(crate) fn is_stored() -> bool {
 
 /// By the call that is being computed: those whose computation it waits for, one for each wait.
 #[derive(Default)]
-pub(crate) struct Waiting(Mutex<HashMap<CallId, Vec<CallId>>>);
+pub(crate) struct WaitGraph(Mutex<HashMap<CallId, Vec<CallId>>>);
 
 /// One wait, for as long as it lasts.
 pub(crate) struct Wait {
-    all: Arc<Waiting>,
+    all: Arc<WaitGraph>,
     computing: Vec<CallId>,
     on: CallId,
 }
 
-impl Waiting {
+impl WaitGraph {
     /// Notes that what is being computed here waits for the computation of `on`; `None` where that
     /// waits for this, by however many others: to wait would be to wait for ever.
     pub(crate) fn enter(self: &Arc<Self>, on: CallId) -> Option<Wait> {

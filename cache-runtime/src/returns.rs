@@ -8,6 +8,7 @@
 
 mod codec;
 mod shape;
+mod ttl;
 mod wire;
 
 use std::any::Any;
@@ -17,12 +18,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::contained;
+use crate::contain::contained;
 
 pub use codec::Codec;
 pub(crate) use codec::{Payload, Rule};
 use shape::{Fallible, FallibleOptional, Optional, OptionalFallible, Plain};
 pub(crate) use shape::{Opened, Shape};
+pub use ttl::IntoTtl;
 use wire::{Decoded, Encoded, alike, decode, encode, equal};
 pub(crate) use wire::{Form, Proven, Unencoded};
 

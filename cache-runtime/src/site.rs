@@ -4,20 +4,18 @@ mod name;
 mod proof;
 mod registry;
 
-use std::any::{TypeId, type_name};
+use std::any::TypeId;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::cache::Cache;
-use crate::call::Call;
 use crate::entry::LONGEST_TTL;
 use crate::key::short;
 
 use name::{normal, of_id, path};
 use proof::Proof;
+pub(crate) use registry::known;
 use registry::register;
-pub(crate) use registry::{group_name, group_of, known};
 
 /// One annotated function in the source: the literals of its attribute.
 #[derive(Debug)]
@@ -159,17 +157,6 @@ impl Site {
         self
     }
 
-    /// Begins a call; `_body` is a closure in the function's body, whose type names the function
-    /// with its impl, `Self` and type parameters.
-    pub fn call<F>(&'static self, _body: &F) -> Call {
-        Call::new(self.identity(typeid::of::<F>(), type_name::<F>), None)
-    }
-
-    /// Begins a call in a given cache.
-    pub fn call_in<F>(&'static self, _body: &F, cache: &Cache) -> Call {
-        Call::new(self.identity(typeid::of::<F>(), type_name::<F>), Some(cache))
-    }
-
     /// The function's name across processes and builds. Two that have one are refused.
     fn global_name(&self, name: &str) -> String {
         let [package, version, program] = self.package.map(Option::unwrap_or_default);
@@ -193,7 +180,13 @@ impl Site {
         }
     }
 
-    fn identity(&'static self, id: TypeId, name: fn() -> &'static str) -> &'static Identity {
+    /// The function as it runs: `id` and `name` are those of a closure in its body, whose type names the
+    /// function with its impl, `Self` and type parameters.
+    pub(crate) fn identity(
+        &'static self,
+        id: TypeId,
+        name: fn() -> &'static str,
+    ) -> &'static Identity {
         match self.identity.get() {
             // One comparison for a function that is not generic.
             Some(known) if known.id == id => known,
@@ -254,7 +247,7 @@ pub(crate) enum Warning {
     Lost,
     NeverStorable,
     Key,
-    Newer,
+    NewerVersion,
     Panicked,
     Refused,
     RunTooLong,

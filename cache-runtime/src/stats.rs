@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::outcome::{OutcomeKind, Reason};
-use crate::site::group_name;
+mod groups;
+
+pub(crate) use groups::{group_name, group_of, group_of_function};
 
 /// What a cache has done so far; from [`Cache::stats`](crate::Cache::stats).
 ///
@@ -34,7 +36,7 @@ pub struct Stats {
 ///
 /// The first fields, up to `bypassed`, are the calls: each call is counted in one of them, once, when
 /// it ends ([`PrefixStats::calls`] is their sum). A call that does not ask the cache at all (`off`,
-/// `when`, `asked`, `site`, `key`) is counted when it begins. The fields after them are events, of
+/// `when`, `bypass`, `function-disabled`, `key`) is counted when it begins. The fields after them are events, of
 /// which a call may cause several or none. A verb that does not call the function (`peek`, `put`,
 /// `explain`, `invalidate`) is no call; a refresh behind a call is part of that call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -106,7 +108,7 @@ impl Stats {
 }
 
 /// Reasons for which a caller did not want the cache.
-const UNWANTED: [Reason; 3] = [Reason::Off, Reason::When, Reason::Asked];
+const UNWANTED: [Reason; 3] = [Reason::Off, Reason::When, Reason::Bypass];
 
 impl PrefixStats {
     /// All calls that have ended: the sum of the fields up to `bypassed`.
@@ -476,7 +478,7 @@ mod tests {
         assert_eq!(counters.snapshot().hit_rate(), Some(1.0));
         counters.outcome(OutcomeKind::Bypassed(Reason::Unavailable));
         assert_eq!(counters.snapshot().hit_rate(), Some(0.5));
-        counters.outcome(OutcomeKind::Bypassed(Reason::Asked));
+        counters.outcome(OutcomeKind::Bypassed(Reason::Bypass));
         assert_eq!(counters.snapshot().hit_rate(), Some(0.5));
     }
 }

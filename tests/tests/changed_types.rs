@@ -626,9 +626,9 @@ async fn a_function_none_of_whose_values_comes_back_is_switched_off_with_one_war
         cache
             .scope(async {
                 let (_, outcome) = observe(lossy(1)).await;
-                assert_eq!(outcome.reason(), Some(Reason::Site));
+                assert_eq!(outcome.reason(), Some(Reason::FunctionDisabled));
                 let verdict = explain(lossy(1)).await.unwrap().verdict;
-                assert_eq!(verdict, Verdict::Bypass(Reason::Site));
+                assert_eq!(verdict, Verdict::Bypass(Reason::FunctionDisabled));
             })
             .await;
     }

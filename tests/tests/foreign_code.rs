@@ -312,9 +312,9 @@ async fn a_type_parameter_without_a_name_of_its_own_never_brings_another_ones_va
             .scope(async {
                 for _ in 0..2 {
                     let (value, outcome) = observe(apply(1, |x| x + 1)).await;
-                    assert_eq!((value, outcome.reason()), (2, Some(Reason::Site)));
+                    assert_eq!((value, outcome.reason()), (2, Some(Reason::FunctionDisabled)));
                     let (value, outcome) = observe(apply(1, |x| x * 100)).await;
-                    assert_eq!((value, outcome.reason()), (100, Some(Reason::Site)));
+                    assert_eq!((value, outcome.reason()), (100, Some(Reason::FunctionDisabled)));
                 }
                 let [one, two] = local_types();
                 for _ in 0..2 {
@@ -322,7 +322,7 @@ async fn a_type_parameter_without_a_name_of_its_own_never_brings_another_ones_va
                     assert_eq!(two(1).await, "two 1");
                 }
                 assert!(observe(one(1)).await.1.is_hit());
-                assert_eq!(observe(two(1)).await.1.reason(), Some(Reason::Site));
+                assert_eq!(observe(two(1)).await.1.reason(), Some(Reason::FunctionDisabled));
             })
             .await;
         assert_eq!(first(cache).await, "first 1");

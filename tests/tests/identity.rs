@@ -368,7 +368,7 @@ async fn of_two_functions_with_one_id_the_second_is_not_cached() {
         let value = stored!(cache, first::one(1));
         for _ in 0..2 {
             let (other, outcome) = observe(second::other(1)).await;
-            assert_eq!(outcome.reason(), Some(Reason::Site));
+            assert_eq!(outcome.reason(), Some(Reason::FunctionDisabled));
             assert_ne!(other, value);
         }
     })
@@ -519,7 +519,7 @@ async fn of_two_items_that_cannot_be_told_apart_the_second_is_not_cached() {
             }
             for _ in 0..2 {
                 let (value, outcome) = observe(twin(1)).await;
-                assert_eq!(outcome.reason(), Some(Reason::Site));
+                assert_eq!(outcome.reason(), Some(Reason::FunctionDisabled));
                 assert_ne!(value, first);
                 cache.flush().await;
             }
@@ -552,7 +552,7 @@ async fn of_two_items_in_two_blocks_of_async_code_the_second_is_not_cached_eithe
         assert!(outcome.is_computed());
         cache.flush().await;
         let (two, outcome) = second.await;
-        assert_eq!(outcome.reason(), Some(Reason::Site));
+        assert_eq!(outcome.reason(), Some(Reason::FunctionDisabled));
         assert_ne!(one, two);
     })
     .await;

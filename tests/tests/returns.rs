@@ -565,7 +565,7 @@ async fn a_large_value_comes_back_and_lies_there_compressed() {
 /// The time that the entry of a call has left.
 macro_rules! left {
     ($call:expr) => {
-        explain($call).await.unwrap().stored.expect("an entry").left.expect("a lifetime")
+        explain($call).await.unwrap().stored.expect("an entry").ttl_left.expect("a lifetime")
     };
 }
 
@@ -864,9 +864,9 @@ async fn an_older_version_is_overwritten_and_a_newer_one_left_alone() {
 
             set_version(&server, &key, 3).await;
             let verdict = explain(versioned(1)).await.unwrap().verdict;
-            assert_eq!(verdict, Verdict::Bypass(Reason::Newer));
+            assert_eq!(verdict, Verdict::Bypass(Reason::NewerVersion));
             let (third, outcome) = observe(versioned(1)).await;
-            assert_eq!(outcome.reason(), Some(Reason::Newer));
+            assert_eq!(outcome.reason(), Some(Reason::NewerVersion));
             assert_ne!(third, second);
             cache.flush().await;
             assert_eq!(explain(versioned(1)).await.unwrap().stored.unwrap().version, 3);

@@ -66,7 +66,7 @@ macro_rules! every_verb {
         assert_eq!(explained.verdict, Verdict::Hit);
         let stored = explained.stored.unwrap();
         assert_eq!((stored.kind, stored.version), (StoredKind::Value, 1));
-        assert!(stored.size > 64 && stored.left.is_some() && stored.age.is_some());
+        assert!(stored.size > 64 && stored.ttl_left.is_some() && stored.age.is_some());
 
         let beside = bypass($call).await;
         assert_ne!(beside, first);
@@ -290,7 +290,7 @@ async fn put_takes_what_a_run_could_have_stored_and_nothing_else() {
         assert!(put(ruled(1), Ok(Some(5))).await.unwrap_err().is_value());
         assert_eq!(explain(ruled(1)).await.unwrap().stored, None);
         put(ruled(1), Ok(Some(600))).await.unwrap();
-        let left = explain(ruled(1)).await.unwrap().stored.unwrap().left.unwrap();
+        let left = explain(ruled(1)).await.unwrap().stored.unwrap().ttl_left.unwrap();
         assert!(left <= Duration::from_secs(600));
         put(alone(1), Alone(7.into())).await.unwrap();
         assert_eq!(hit!(alone(1)), Alone(7.into()));

@@ -42,7 +42,7 @@ impl Cache {
     /// # }
     /// ```
     pub fn advance(&self, by: Duration) {
-        match &self.0.store {
+        match &*self.0.store {
             Store::Memory(memory) => {
                 // First the copies, which must not be younger than what they are made of.
                 self.0.near.advance(by);

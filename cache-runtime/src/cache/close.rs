@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::Cache;
 use crate::background;
-use crate::error::{Error, Kind, Result};
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Result};
 use crate::outcome::Reason;
 
 /// How often it is seen whether everything has landed.
@@ -46,14 +47,15 @@ impl Cache {
     pub async fn close(&self, deadline: Duration) -> Result<()> {
         self.0.closed.store(true, Ordering::Release);
         let last = (deadline / 8).min(self.0.store.patience());
-        let landed = background::timeout(deadline.saturating_sub(last), pin!(self.landed())).await;
+        let landed = deadline::timeout(deadline.saturating_sub(last), pin!(self.landed())).await;
         // What is left, before the connections are gone.
-        let removals = self.0.tombstones.len() + self.0.removing.load(Ordering::SeqCst);
+        let removals =
+            self.0.undelivered.len() + self.0.undelivered.in_flight.load(Ordering::SeqCst);
         let runs = self.0.flights.len();
         let landed = landed == Ok(true);
         if !landed {
-            self.0.flights.forsake(Reason::Off);
-            let _ = background::timeout(last, pin!(self.given_up())).await;
+            self.0.flights.release_all(Reason::Off);
+            let _ = deadline::timeout(last, pin!(self.given_up())).await;
         }
         self.0.near.clear();
         self.0.store.close();
@@ -61,7 +63,7 @@ impl Cache {
             return Ok(());
         }
         Err(Error::new(
-            Kind::Timeout,
+            ErrorKind::Timeout,
             format!(
                 "the cache was closed before everything had landed: {runs} runs or their writes were going \
                  on, and {removals} invalidations were still to be delivered"
@@ -71,7 +73,7 @@ impl Cache {
 
     /// Waits until the leases that were held or asked for have been given up.
     async fn given_up(&self) {
-        while self.0.asking.load(Ordering::SeqCst) > 0 {
+        while self.0.acquiring.load(Ordering::SeqCst) > 0 {
             match background::sleep(LOOK) {
                 Some(sleep) => sleep.await,
                 None => return,
@@ -85,8 +87,8 @@ impl Cache {
         let mut away = None;
         loop {
             self.flush().await;
-            let removing = self.0.removing.load(Ordering::SeqCst);
-            if self.0.flights.len() == 0 && removing == 0 && self.0.tombstones.len() == 0 {
+            let removing = self.0.undelivered.in_flight.load(Ordering::SeqCst);
+            if self.0.flights.len() == 0 && removing == 0 && self.0.undelivered.len() == 0 {
                 return true;
             }
             away = self.0.store.is_down().then(|| away.unwrap_or_else(Instant::now));

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use tokio::task::JoinHandle;
 
 use super::Cache;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 impl Cache {
     /// The cache that calls use outside a scope: the one given to [`init`], or one made from the
@@ -96,7 +96,7 @@ static GLOBAL: OnceLock<Cache> = OnceLock::new();
 pub fn init(cache: Cache) -> Result<()> {
     GLOBAL.set(cache).map_err(|_| {
         Error::new(
-            Kind::AlreadyInitialized,
+            ErrorKind::AlreadyInitialized,
             "the global cache is already there: call `init` once, before the first cached call",
         )
     })
@@ -142,10 +142,10 @@ pub(crate) fn scoped() -> Option<Cache> {
 }
 
 /// Restores the scope further out, also where a poll panics.
-pub(super) struct Scope(Option<Cache>);
+pub(crate) struct Scope(Option<Cache>);
 
 impl Scope {
-    pub(super) fn enter(cache: &Cache) -> Self {
+    pub(crate) fn enter(cache: &Cache) -> Self {
         SCOPED.set(true);
         Self(SCOPE.replace(Some(cache.clone())))
     }

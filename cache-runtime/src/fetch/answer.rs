@@ -4,10 +4,10 @@ use std::future::pending;
 
 use super::serve::decode;
 use crate::call::Call;
+use crate::encode;
 use crate::error::{self, Error};
+use crate::lookup::Lookup;
 use crate::returns::{Codec, Rule, Shape};
-use crate::search::Search;
-use crate::settle;
 use crate::verb::{self, Target, Verb, Verdict};
 
 /// Answers a verb that only names an entry, and never returns: the verb drops the call.
@@ -20,28 +20,28 @@ where
     match verb {
         Verb::Peek => {
             let limit = call.cache.inner().config.max_value;
-            let found = Search::new(*call).peek().await;
+            let found = Lookup::new(*call).peek().await;
             let output = found.and_then(|entry| decode(&codec, limit, &entry).ok());
             verb::answer(output);
         }
         Verb::Put => {
             // Encoded at once: the output is lent for this poll only.
             let entry = match verb::lent::<S::Return>() {
-                Some(output) => settle::encode_for_put(&codec, &call, &output),
+                Some(output) => encode::encode_for_put(&codec, &call, &output),
                 None => Err(Error::new(
-                    error::Kind::Value,
+                    error::ErrorKind::Value,
                     "the output is not of the cached function's type: hand over the call itself",
                 )),
             };
             let stored = match entry {
-                Ok(entry) => Search::new(*call).put(entry).await,
+                Ok(entry) => Lookup::new(*call).put(entry).await,
                 Err(error) => Err(error),
             };
             verb::answer(stored);
         }
         Verb::Explain => {
             let limit = call.cache.inner().config.max_value;
-            let (mut explanation, entry) = Search::new(*call).explain().await;
+            let (mut explanation, entry) = Lookup::new(*call).explain().await;
             if entry.is_some_and(|entry| decode(&codec, limit, &entry).is_err()) {
                 explanation.verdict = Verdict::Compute;
             }

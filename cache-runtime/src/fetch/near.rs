@@ -3,11 +3,11 @@
 use std::cell::Cell;
 
 use crate::call::Call;
-use crate::contained;
-use crate::near::{Draft, Stored, Value};
+use crate::contain::contained;
+use crate::lookup::{Hit, Lookup};
+use crate::near::{NewCopy, StoredAt, Value};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::returns::{Codec, Opened, Rule, Shape};
-use crate::search::{Hit, Search};
 use crate::verb;
 
 /// Lets others have their turn now and then: answered from copies alone, a task would never yield.
@@ -44,7 +44,7 @@ pub fn near<S: Shape, R: Rule<S>>(codec: &Codec<S, R>, call: &Call) -> Option<S:
 /// Not generic: one call from where the function is, and all that follows is inlined here.
 fn copy(call: &Call) -> Option<Value> {
     let inner = call.cache.inner();
-    if !call.is_local() || inner.tombstones.any() {
+    if !call.is_local() || inner.undelivered.any() {
         return None;
     }
     let (value, stored, size) = inner.near.get(call.local_name())?;
@@ -62,14 +62,14 @@ fn copy(call: &Call) -> Option<Value> {
 }
 
 #[cold]
-fn log(call: &Call, stored: Stored) {
+fn log(call: &Call, stored: StoredAt) {
     let (prefix, key) = (&call.identity.prefix, call.key(call.id()));
     let age = stored.age(call.cache.inner().near.now());
     tracing::debug!(prefix, key = key.entry(), ?age, "cache local hit");
 }
 
 #[cold]
-fn observed(call: &Call, stored: Stored) {
+fn observed(call: &Call, stored: StoredAt) {
     let key = Some(call.key(call.id()).entry().to_owned());
     let (kind, age) = (OutcomeKind::LocalHit, Some(stored.age(call.cache.inner().near.now())));
     verb::observed(Outcome { kind, key, age, cost: None });
@@ -78,20 +78,20 @@ fn observed(call: &Call, stored: Stored) {
 /// Leaves a copy of what is being served, where its read was tracked.
 pub(super) fn keep<S: Shape, R>(
     codec: &Codec<S, R>,
-    search: &mut Search,
+    lookup: &mut Lookup,
     hit: &Hit,
     output: &S::Return,
 ) {
-    let Some((sent, life, age)) = search.take_for_copy(hit) else { return };
+    let Some((sent, life, age)) = lookup.take_for_copy(hit) else { return };
     let size = hit.entry.unpacked();
-    let limit = search.max_value();
+    let limit = lookup.max_value();
     let copy = contained(|| match S::open(output) {
         Opened::Value(value) => codec.copy(value, || hit.entry.body(limit)).map(Some),
         Opened::Nothing => Some(None),
         Opened::Error(_) => None,
     });
     if let Some(value) = copy.flatten() {
-        let draft = Draft { value: Value::new(value), size, age, life };
-        search.inner().near.keep(search.call.local_name(), sent, draft);
+        let draft = NewCopy { value: Value::new(value), size, age, life };
+        lookup.inner().near.keep(lookup.call.local_name(), sent, draft);
     }
 }

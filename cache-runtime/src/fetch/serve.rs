@@ -2,68 +2,68 @@
 
 use std::borrow::Cow;
 
-use crate::contained;
-use crate::entry::{Entry, Kind};
+use crate::contain::contained;
+use crate::entry::{Entry, EntryKind};
+use crate::lookup::{Hit, Lookup};
 use crate::returns::{Codec, Opened, Payload, Rule, Shape};
-use crate::search::{Hit, Search};
 use crate::verb::Fate;
 
 /// What another run of the function returned, or what is served in its place.
 pub(super) fn receive<S: Shape, R: Rule<S>>(
     codec: &Codec<S, R>,
-    search: &mut Search,
+    lookup: &mut Lookup,
     payload: &Payload,
 ) -> Option<S::Return> {
     if matches!(payload, Payload::Forgiven) {
         // The leader's error is not to be had; its leave is.
-        let kept = search.in_place_of_an_error(|| true)?;
-        return forgive(codec, search, &kept);
+        let kept = lookup.stale_for_error(|| true)?;
+        return serve_fallback(codec, lookup, &kept);
     }
     let output = contained(|| codec.receive(payload)).flatten()?;
-    let kept = in_place_of(codec, search, &output);
-    if let Some(old) = kept.and_then(|kept| forgive(codec, search, &kept)) {
+    let kept = stale_fallback(codec, lookup, &output);
+    if let Some(old) = kept.and_then(|kept| serve_fallback(codec, lookup, &kept)) {
         return Some(old);
     }
     if let Opened::Error(_) = S::open(&output) {
-        search.met(|| Fate::Failed);
+        lookup.met(|| Fate::Failed);
     }
-    search.joined();
+    lookup.joined();
     Some(output)
 }
 
 /// An older value that is to be served because the function has failed.
-pub(super) fn in_place_of<S: Shape, R: Rule<S>>(
+pub(super) fn stale_fallback<S: Shape, R: Rule<S>>(
     codec: &Codec<S, R>,
-    search: &Search,
+    lookup: &Lookup,
     output: &S::Return,
 ) -> Option<Hit> {
     let Opened::Error(error) = S::open(output) else { return None };
-    search.in_place_of_an_error(|| contained(|| codec.forgives(error)) == Some(true))
+    lookup.stale_for_error(|| contained(|| codec.forgives(error)) == Some(true))
 }
 
-pub(super) fn forgive<S: Shape, R>(
+pub(super) fn serve_fallback<S: Shape, R>(
     codec: &Codec<S, R>,
-    search: &mut Search,
+    lookup: &mut Lookup,
     kept: &Hit,
 ) -> Option<S::Return> {
-    let old = decode(codec, search.max_value(), &kept.entry).ok()?;
-    search.forgave(kept);
+    let old = decode(codec, lookup.max_value(), &kept.entry).ok()?;
+    lookup.served_fallback(kept);
     Some(old)
 }
 
 /// Decodes an entry, or notes that it is dead.
 pub(super) fn serve<S: Shape, R>(
     codec: &Codec<S, R>,
-    search: &mut Search,
+    lookup: &mut Lookup,
     hit: &Hit,
 ) -> Option<S::Return> {
-    match decode(codec, search.max_value(), &hit.entry) {
+    match decode(codec, lookup.max_value(), &hit.entry) {
         Ok(output) => {
-            search.served(&hit.entry, hit.stale);
+            lookup.served(&hit.entry, hit.stale);
             Some(output)
         }
         Err(why) => {
-            search.undecodable(&hit.entry, &why);
+            lookup.undecodable(&hit.entry, &why);
             None
         }
     }
@@ -76,8 +76,8 @@ pub(crate) fn decode<S: Shape, R>(
     entry: &Entry,
 ) -> Result<S::Return, Cow<'static, str>> {
     match entry.kind {
-        Kind::None if codec.none_ttl.is_some() => S::nothing().ok_or(NOT_OURS.into()),
-        Kind::Value => {
+        EntryKind::None if codec.none_ttl.is_some() => S::nothing().ok_or(NOT_OURS.into()),
+        EntryKind::Value => {
             let body = entry.body(limit).ok_or("its bytes are damaged, or over CACHE_MAX_VALUE")?;
             match contained(|| codec.decode(&body)) {
                 Some(Ok(value)) => Ok(S::value(value)),
@@ -85,7 +85,7 @@ pub(crate) fn decode<S: Shape, R>(
                 None => Err("`Deserialize` panicked".into()),
             }
         }
-        Kind::None | Kind::Lease | Kind::Unstored => Err(NOT_OURS.into()),
+        EntryKind::None | EntryKind::Lease | EntryKind::Unstored => Err(NOT_OURS.into()),
     }
 }
 

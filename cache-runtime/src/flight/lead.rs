@@ -8,7 +8,7 @@ use super::{Ending, Flight, Flights, Owner, PANICS, Phase, wake};
 use crate::entry::EntryId;
 use crate::outcome::Reason;
 
-/// The right and the duty to run the function for a flight.
+/// The lease and the duty to run the function for a flight.
 ///
 /// Dropped before [`Lead::finish`], it hands over to a member. That its function has panicked is
 /// counted, and at the last of [`PANICS`] all members are sent off to run by themselves.

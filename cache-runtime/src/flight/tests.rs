@@ -59,7 +59,7 @@ impl Bench {
 
     fn grant(&self, lead: &Lead<u32, Given>) -> EntryId {
         let lease = self.lease();
-        self.flights.settle(lead.flight(), Answer::Granted(lease));
+        self.flights.resolve(lead.flight(), Answer::Granted(lease));
         lease
     }
 
@@ -119,11 +119,11 @@ fn a_lease_that_is_read_before_its_answer_was_handled_is_joined() {
     let bench = Bench::new();
     let lead = bench.lead();
     let lease = bench.lease();
-    lead.flight().asks(lease);
+    lead.flight().requests(lease);
     // The server grants leases in the order of the lane, but threads look in any order.
     let mut reader = bench.flights.with_lease(CALL, lease).expect("it asks for that lease");
     assert!(bench.flights.with_lease(CALL, bench.lease()).is_none());
-    bench.flights.settle(lead.flight(), Answer::Granted(lease));
+    bench.flights.resolve(lead.flight(), Answer::Granted(lease));
     assert_eq!(lead.finish(Ending::Shared(1)), Some(lease));
     assert!(matches!(poll(&mut reader), Some(Joined::Shared(1))));
 }
@@ -133,7 +133,7 @@ fn a_refused_lease_sends_everybody_to_read_again() {
     let bench = Bench::new();
     let mut lead = bench.lead();
     let mut member = bench.member();
-    bench.flights.settle(lead.flight(), Answer::Refused);
+    bench.flights.resolve(lead.flight(), Answer::Refused);
     assert_eq!(terms(&mut lead), Some(Terms::Dissolved));
     assert!(matches!(poll(&mut member), Some(Joined::Again)));
     lead.leave();
@@ -144,7 +144,7 @@ fn a_refused_lease_sends_everybody_to_read_again() {
 fn a_lease_of_unknown_outcome_cannot_be_joined_and_is_not_populated() {
     let bench = Bench::new();
     let mut lead = bench.lead();
-    bench.flights.settle(lead.flight(), Answer::Unknown(Reason::Timeout));
+    bench.flights.resolve(lead.flight(), Answer::Unknown(Reason::Timeout));
     assert_eq!(terms(&mut lead), Some(Terms::Plain(Reason::Timeout)));
     drop(bench.lead());
     assert_eq!(lead.finish(Ending::Shared(1)), None);
@@ -188,7 +188,7 @@ fn a_leader_dropped_before_the_answer_is_followed_too() {
     let mut heir = promoted(poll(&mut member));
     assert_eq!(terms(&mut heir), None);
     let lease = bench.lease();
-    bench.flights.settle(&flight, Answer::Granted(lease));
+    bench.flights.resolve(&flight, Answer::Granted(lease));
     assert_eq!(terms(&mut heir), Some(Terms::Leased(lease)));
 }
 
@@ -205,7 +205,7 @@ fn the_last_to_leave_gives_the_lease_up_also_before_it_is_granted() {
     let flight = lead.flight().clone();
     drop(lead);
     let lease = bench.lease();
-    bench.flights.settle(&flight, Answer::Granted(lease));
+    bench.flights.resolve(&flight, Answer::Granted(lease));
     assert_eq!(bench.given()[1..], [lease]);
     assert_eq!(bench.flights.len(), 0);
 }
@@ -217,7 +217,7 @@ fn a_leader_that_did_not_wait_for_the_answer_keeps_nothing() {
     let flight = lead.flight().clone();
     assert_eq!(lead.finish(Ending::Shared(1)), None);
     let lease = bench.lease();
-    bench.flights.settle(&flight, Answer::Granted(lease));
+    bench.flights.resolve(&flight, Answer::Granted(lease));
     assert_eq!(bench.given(), [lease]);
     assert_eq!(bench.flights.len(), 0);
 }
@@ -327,7 +327,7 @@ fn a_waker_that_panics_neither_fails_the_leader_nor_keeps_others_asleep() {
             member
         })
         .collect();
-    bench.flights.settle(lead.flight(), Answer::Unknown(Reason::Timeout));
+    bench.flights.resolve(lead.flight(), Answer::Unknown(Reason::Timeout));
     assert_eq!(lead.finish(Ending::Shared(1)), None);
     assert_eq!(counting.0.load(Ordering::SeqCst), 10);
     assert_eq!(bench.flights.len(), 0);
@@ -345,7 +345,7 @@ fn a_lease_that_is_granted_wakes_its_leader_alone() {
         assert!(member.poll(&Context::from_waker(&waker), 0).is_pending());
         let waker = leading.clone().into();
         assert!(lead.poll_terms(&Context::from_waker(&waker)).is_pending());
-        bench.flights.settle(lead.flight(), answer);
+        bench.flights.resolve(lead.flight(), answer);
         let woken = |waker: &Counting| waker.0.load(Ordering::SeqCst);
         assert_eq!((woken(&leading), woken(&waiting)), (1, 0));
         let flight = lead.flight().clone();
@@ -360,11 +360,11 @@ fn a_leader_that_gave_up_waiting_for_the_answer_closes_the_flight_before_its_fun
     let bench = Bench::new();
     let mut lead = bench.lead();
     let flight = lead.flight().clone();
-    bench.flights.settle(&flight, Answer::Unknown(Reason::Timeout));
+    bench.flights.resolve(&flight, Answer::Unknown(Reason::Timeout));
     assert_eq!(terms(&mut lead), Some(Terms::Plain(Reason::Timeout)));
     // The lease is granted after all, while the function runs: nobody may join by it.
     let lease = bench.lease();
-    bench.flights.settle(&flight, Answer::Granted(lease));
+    bench.flights.resolve(&flight, Answer::Granted(lease));
     assert!(bench.flights.with_lease(CALL, lease).is_none());
     assert!(!flight.holds(lease));
     assert_eq!(bench.given(), [lease]);
@@ -466,7 +466,7 @@ proptest! {
                 },
                 Move::Settle(number, answer) => if let Some(flight) = pick(&mut unanswered, number) {
                     let lease = bench.lease();
-                    bench.flights.settle(&flight, match answer {
+                    bench.flights.resolve(&flight, match answer {
                         0 => Answer::Refused,
                         1 => Answer::Unknown(Reason::Timeout),
                         _ => { granted.push(lease); Answer::Granted(lease) }
@@ -504,7 +504,7 @@ proptest! {
         for flight in unanswered {
             let lease = bench.lease();
             granted.push(lease);
-            bench.flights.settle(&flight, Answer::Granted(lease));
+            bench.flights.resolve(&flight, Answer::Granted(lease));
         }
         // Everybody goes on until done.
         while !(leads.is_empty() && members.is_empty()) {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::IntoTtl;
 use super::shape::{Fallible, FallibleOptional, Optional, OptionalFallible, Shape};
 use super::wire::{Decoded, Encoded, Form};
 use super::{Handed, Shared, Sharing, Valued};
-use crate::call::IntoTtl;
-use crate::contained;
+use crate::contain::contained;
 
 /// What the runtime does with a return type, and the rules of the attribute over its value.
 #[doc(hidden)]

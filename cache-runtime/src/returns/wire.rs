@@ -9,7 +9,7 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::contained;
+use crate::contain::contained;
 use read::Reader;
 use write::{Writer, trace};
 

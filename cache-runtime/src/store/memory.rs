@@ -8,17 +8,18 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
-use super::{Fault, Found, Key, Write};
+use super::contract::{Fault, Found, Write};
 use crate::clock::Coarse;
 use crate::entry::{EntryId, Seen, Token, Tokens};
-use crate::near::Marks;
+use crate::key::Key;
+use crate::versions::Versions;
 
 /// What an entry costs beyond its key and its bytes; measured roughly, to keep the bound honest.
 const OVERHEAD: usize = 128;
 
 pub(crate) struct Memory {
     /// Copies of what is written here count no longer.
-    marks: Arc<Marks>,
+    versions: Arc<Versions>,
     /// How far the clock has been advanced, in nanoseconds.
     ahead: AtomicU64,
     entries: Mutex<Cache<Box<str>, Slot, ByBytes>>,
@@ -40,13 +41,13 @@ impl Weighter<Box<str>, Slot> for ByBytes {
 }
 
 impl Memory {
-    pub(crate) fn new(bytes: usize, marks: Arc<Marks>) -> Self {
+    pub(crate) fn new(bytes: usize, versions: Arc<Versions>) -> Self {
         // There is nobody else to hear of.
-        marks.hear(Coarse::now(), Duration::MAX);
+        versions.hear(Coarse::now(), Duration::MAX);
         // The estimate only sizes tables at the start.
         let items = (bytes / 1024).clamp(16, 1 << 16);
         let entries = Mutex::new(Cache::with_weighter(items, bytes as u64, ByBytes));
-        Self { marks, ahead: AtomicU64::new(0), entries }
+        Self { versions, ahead: AtomicU64::new(0), entries }
     }
 
     /// The clock of the store.
@@ -71,8 +72,8 @@ impl Memory {
         let mut token = |name: &str| live(&mut entries, name, now).map(|t| Token::of(&t.bytes));
         let tokens = key.tokens().map(&mut token).collect();
         let slot = live(&mut entries, key.entry(), now);
-        let left = slot.as_ref().map(|slot| slot.expires.saturating_duration_since(now));
-        Found { bytes: slot.map(|slot| slot.bytes), tokens, left }
+        let ttl_left = slot.as_ref().map(|slot| slot.expires.saturating_duration_since(now));
+        Found { bytes: slot.map(|slot| slot.bytes), tokens, ttl_left }
     }
 
     /// Makes the tokens that are missing.
@@ -123,12 +124,12 @@ impl Memory {
             }
             Write::Delete => {
                 entries.remove(key);
-                self.marks.touch(key.as_bytes());
+                self.versions.bump(key.as_bytes());
                 return true;
             }
         };
         entries.insert(key.into(), Slot { bytes, expires });
-        self.marks.touch(key.as_bytes());
+        self.versions.bump(key.as_bytes());
         true
     }
 
@@ -137,7 +138,7 @@ impl Memory {
         let mut entries = self.entries();
         for name in names {
             entries.remove(name.as_str());
-            self.marks.touch(name.as_bytes());
+            self.versions.bump(name.as_bytes());
         }
     }
 
@@ -145,7 +146,7 @@ impl Memory {
         let mut entries = self.entries();
         let before = entries.len();
         entries.retain(|name, _| !name.starts_with(start));
-        self.marks.touch_all();
+        self.versions.bump_all();
         (before - entries.len()) as u64
     }
 }
@@ -183,7 +184,7 @@ mod tests {
     }
 
     fn memory(bytes: usize) -> Memory {
-        Memory::new(bytes, Arc::new(Marks::new(bytes)))
+        Memory::new(bytes, Arc::new(Versions::new(bytes)))
     }
 
     const LONG: Duration = Duration::from_secs(60);
@@ -211,12 +212,12 @@ mod tests {
     fn a_header_keeps_the_lifetime_unless_it_brings_one() {
         let memory = memory(1 << 20);
         memory.compare_and_set("k", &Seen::absent(), whole("one", LONG));
-        let left = |memory: &Memory| memory.read(&Key::named("k")).left.unwrap();
+        let ttl_left = |memory: &Memory| memory.read(&Key::named("k")).ttl_left.unwrap();
         let header = |life| Write::Header { bytes: Bytes::from_static(b"o"), life };
         assert!(memory.compare_and_set("k", &seen("o"), header(None)));
-        assert!(left(&memory) > LONG / 2);
+        assert!(ttl_left(&memory) > LONG / 2);
         assert!(memory.compare_and_set("k", &seen("o"), header(Some(LONG * 2))));
-        assert!(left(&memory) > LONG);
+        assert!(ttl_left(&memory) > LONG);
     }
 
     #[test]

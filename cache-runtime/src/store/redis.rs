@@ -1,10 +1,9 @@
 //! Entries in Redis: a few commands over the lanes of whichever server has them.
 
 mod clear;
-mod errand;
 #[cfg(feature = "cluster")]
-mod parts;
-mod reads;
+mod cluster;
+mod keyed_commands;
 mod script;
 
 use std::future::Future;
@@ -16,18 +15,18 @@ use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::{self, Cmd, Pipeline, Value};
 
-use super::connection::{Lane, LaneMark, Lanes, Listening, ReadingAlone, Sent, State, WRONG_TYPE};
-use super::servers::{Lent, Servers};
-use super::{Fault, Found, Key, Read, Reading};
-use crate::background;
+use super::contract::{Fault, Found, Read};
+use super::lanes::{
+    Answered, Batch, CommandError, EXACT, Lane, LaneId, Lanes, ReadingAlone, State, Subscription,
+    WRONG_TYPE, unexpected_reply,
+};
+use super::servers::{LanesRef, Servers};
 use crate::config::{Config, Deployment};
+use crate::deadline;
 use crate::entry::{EntryId, LONGEST_TTL, Token, Tokens};
-use crate::near::Marks;
-use errand::Errand;
-use reads::{Answered, Batch};
-pub(super) use reads::{Asks, gather, watch};
-
-pub(super) const COMPARE_AND_SET: &str = include_str!("compare_and_set.lua");
+use crate::key::Key;
+use crate::versions::Versions;
+use keyed_commands::KeyedCommands;
 
 /// Commands in flight past which calls run plainly: a queue that long is an outage.
 const IN_FLIGHT: usize = 4096;
@@ -46,7 +45,7 @@ const MAX_LIFE: Duration = LONGEST_TTL.saturating_mul(8);
 pub(crate) struct Redis {
     servers: Servers,
     /// Touched by this process's own writes at once, rather than when they are announced.
-    marks: Arc<Marks>,
+    versions: Arc<Versions>,
     in_flight: AtomicUsize,
     /// Commands in flight past which calls run plainly.
     most: usize,
@@ -57,11 +56,17 @@ impl Redis {
     pub(crate) fn new(
         deployment: &Deployment,
         config: &Config,
-        marks: Arc<Marks>,
+        versions: Arc<Versions>,
     ) -> Result<Self, String> {
-        let servers = Servers::new(deployment, config, &marks)?;
+        let servers = Servers::new(deployment, config, &versions)?;
         let most = if servers.is_many() { IN_FLIGHT_APART } else { IN_FLIGHT };
-        Ok(Self { servers, marks, in_flight: AtomicUsize::new(0), most, timeout: config.timeout })
+        Ok(Self {
+            servers,
+            versions,
+            in_flight: AtomicUsize::new(0),
+            most,
+            timeout: config.timeout,
+        })
     }
 
     pub(crate) fn close(&self) {
@@ -95,7 +100,7 @@ impl Redis {
 
     /// Whether the first dials of all lanes that the key needs have ended.
     pub(crate) fn is_ready(&self, key: &Key) -> bool {
-        self.servers.is_settled(key)
+        self.servers.is_ready(key)
     }
 
     /// Waits for the end of the first dials of all servers.
@@ -105,24 +110,24 @@ impl Redis {
 
     /// Waits for the end of the first dials of all lanes that the key needs.
     pub(crate) async fn ready(&self, key: &Key) {
-        self.servers.settled(key).await;
+        self.servers.ready(key).await;
     }
 
     /// Whether changes of what a tracked read shows are heard; asks for it where not.
-    pub(crate) fn hears(&self) -> bool {
+    pub(crate) fn tracks_changes(&self) -> bool {
         match &self.servers {
             #[cfg(feature = "cluster")]
-            Servers::Cluster(cluster) => cluster.hears(),
-            servers => servers.one().is_some_and(|lanes| lanes.hears()),
+            Servers::Cluster(cluster) => cluster.tracks_changes(),
+            servers => servers.one().is_some_and(|lanes| lanes.tracks_changes()),
         }
     }
 
     /// Listens for changes of what a tracked read shows; `None` where that cannot be had now.
-    pub(crate) fn listen(&self, key: &Key) -> Option<Listening> {
+    pub(crate) fn subscribe(&self, key: &Key) -> Option<Subscription> {
         match &self.servers {
             #[cfg(feature = "cluster")]
-            Servers::Cluster(cluster) => cluster.listen(key),
-            servers => servers.one()?.listen(key),
+            Servers::Cluster(cluster) => cluster.subscribe(key),
+            servers => servers.one()?.subscribe(key),
         }
     }
 
@@ -139,17 +144,17 @@ impl Redis {
         }
     }
 
-    fn read_from<'a>(lanes: Lent<'a>, key: &'a Key, how: Read, limit: Duration) -> Reading<'a> {
+    fn read_from<'a>(lanes: LanesRef<'a>, key: &'a Key, how: Read, limit: Duration) -> Reading<'a> {
         let timed = how != Read::Plain;
-        let slot = if how == Read::Tracked { lanes.listener() } else { slot(&lanes, key) };
+        let slot = if how == Read::Tracked { lanes.tracking_slot() } else { slot(&lanes, key) };
         match ask(&lanes, slot, key, timed, limit) {
             Ok(Asked::Together(mark, answered)) => {
                 let mut together = Together { lanes, mark, answered };
-                if limit >= reads::EXACT {
+                if limit >= EXACT {
                     return Reading::Together(together);
                 }
                 Reading::Other(Box::pin(async move {
-                    let found = background::timeout(limit, Pin::new(&mut together)).await;
+                    let found = deadline::timeout(limit, Pin::new(&mut together)).await;
                     found.unwrap_or_else(|_| Err(fault(together.missed())))
                 }))
             }
@@ -163,7 +168,7 @@ impl Redis {
     /// Whether something is under the key that no command of ours takes for an entry: `MGET` shows
     /// nothing there.
     pub(crate) async fn is_of_another_type(&self, key: &Key, limit: Duration) -> bool {
-        let mut ask = Errand::of_entry(key);
+        let mut ask = KeyedCommands::of_entry(key);
         ask.commands.cmd("TYPE").arg(key.entry());
         let replies = self.run(ask, limit).await;
         let Ok([Value::SimpleString(kind)]) = replies.as_deref() else { return false };
@@ -184,7 +189,7 @@ impl Redis {
                 return Err(Fault::ReadOnly);
             }
             let fresh = EntryId::fresh().ok_or(Fault::Down)?;
-            let mut seed = Errand::of_token(key, name);
+            let mut seed = KeyedCommands::of_token(key, name);
             let set = seed.commands.cmd("SET").arg(name).arg(&fresh.0[..]);
             set.arg("NX").arg("PX").arg(in_redis(life));
             seed.commands.cmd("GET").arg(name);
@@ -204,7 +209,7 @@ impl Redis {
         &self,
         key: &Key,
         name: &str,
-        replies: Result<Vec<Value>, Sent>,
+        replies: Result<Vec<Value>, CommandError>,
     ) -> Result<Token, Fault> {
         match replies {
             Ok(mut replies) => match replies.pop() {
@@ -213,7 +218,7 @@ impl Redis {
                 Some(Value::Nil) => Err(Fault::Refused("a token went away".to_owned())),
                 other => Err(unexpected(&other.unwrap_or(Value::Nil))),
             },
-            Err(Sent::Error { code, text }) if code != WRONG_TYPE => {
+            Err(CommandError::Error { code, text }) if code != WRONG_TYPE => {
                 self.servers.refuse_write(key.function(), name, &text);
                 Err(Fault::ReadOnly)
             }
@@ -226,12 +231,12 @@ impl Redis {
         let reply = self.unlink_all(names, limit).await;
         // After the reply: before, what is about to go could still be copied.
         for name in names {
-            self.marks.touch(name.as_bytes());
+            self.versions.bump(name.as_bytes());
         }
         reply.map_err(fault)
     }
 
-    async fn unlink_all(&self, names: &[String], limit: Duration) -> Result<(), Sent> {
+    async fn unlink_all(&self, names: &[String], limit: Duration) -> Result<(), CommandError> {
         #[cfg(feature = "cluster")]
         if let Servers::Cluster(cluster) = &self.servers {
             return self.unlink_in_rounds(cluster, names, limit).await;
@@ -239,7 +244,7 @@ impl Redis {
         let (mut unlink, began) = (redis::cmd("UNLINK"), Instant::now());
         unlink.arg(names);
         loop {
-            let lanes = self.servers.one().ok_or(Sent::Down)?;
+            let lanes = self.servers.one().ok_or(CommandError::Down)?;
             let left = limit.saturating_sub(began.elapsed());
             self.send(&lanes, lanes.any_lane(), left, &unlink).await?;
             // By a server that is the master no more it may have been carried out in vain.
@@ -260,7 +265,7 @@ impl Redis {
         lane: Option<Arc<Lane>>,
         limit: Duration,
         command: &Cmd,
-    ) -> Result<Value, Sent> {
+    ) -> Result<Value, CommandError> {
         let (lane, _place) = self.enter(lane)?;
         let mut connection = lane.connection();
         let reply = pin!(connection.send_packed_command(command));
@@ -274,7 +279,7 @@ impl Redis {
         lane: Option<Arc<Lane>>,
         limit: Duration,
         commands: &Pipeline,
-    ) -> Result<Vec<Value>, Sent> {
+    ) -> Result<Vec<Value>, CommandError> {
         let (lane, _place) = self.enter(lane)?;
         let mut connection = lane.connection();
         let replies = pin!(async {
@@ -287,9 +292,9 @@ impl Redis {
         }
     }
 
-    fn enter(&self, lane: Option<Arc<Lane>>) -> Result<(Arc<Lane>, InFlight<'_>), Sent> {
-        let lane = lane.ok_or(Sent::Down)?;
-        Ok((lane, InFlight::enter(&self.in_flight, self.most).ok_or(Sent::Busy)?))
+    fn enter(&self, lane: Option<Arc<Lane>>) -> Result<(Arc<Lane>, InFlight<'_>), CommandError> {
+        let lane = lane.ok_or(CommandError::Down)?;
+        Ok((lane, InFlight::enter(&self.in_flight, self.most).ok_or(CommandError::Busy)?))
     }
 
     /// Whether no write to a key would be tried.
@@ -303,15 +308,21 @@ fn slot(lanes: &Lanes, key: &Key) -> usize {
     lanes.slot_of(key.hash, key.bulk)
 }
 
-fn ask(lanes: &Lanes, slot: usize, key: &Key, timed: bool, limit: Duration) -> Result<Asked, Sent> {
+fn ask(
+    lanes: &Lanes,
+    slot: usize,
+    key: &Key,
+    timed: bool,
+    limit: Duration,
+) -> Result<Asked, CommandError> {
     let lane = lanes.peek(slot);
-    let lane = lane.as_ref().ok_or(Sent::Down)?;
-    let others = lane.begin_to_read().ok_or(Sent::Busy)?;
+    let lane = lane.as_ref().ok_or(CommandError::Down)?;
+    let others = lane.begin_to_read().ok_or(CommandError::Busy)?;
     // What is large would hold the others up, and what has little time left is no measure of the
     // lane.
     Ok(if others && !key.bulk && lanes.is_ample(limit) {
-        let answered = lane.asks.ask(key, timed, Instant::now() + limit.min(LONGEST));
-        Asked::Together(LaneMark::of(lane), answered)
+        let answered = lane.reads.enqueue(key, timed, Instant::now() + limit.min(LONGEST));
+        Asked::Together(LaneId::of(lane), answered)
     } else {
         Asked::Alone(ReadingAlone(lane.clone()))
     })
@@ -323,7 +334,7 @@ async fn read_alone(
     key: &Key,
     timed: bool,
     limit: Duration,
-) -> Result<Found, Sent> {
+) -> Result<Found, CommandError> {
     let mut batch = Batch::with_room(1);
     batch.add(key, timed);
     let lane = &reading.0;
@@ -335,22 +346,43 @@ async fn read_alone(
 
 /// A read on its way.
 enum Asked {
-    Together(LaneMark, Answered),
+    Together(LaneId, Answered),
     Alone(ReadingAlone),
+}
+
+/// A read on its way, and no larger than it has to be: every call carries it.
+pub(crate) enum Reading<'a> {
+    /// Known at once.
+    Known(Option<Result<Found, Fault>>),
+    Together(Together<'a>),
+    /// The rest is boxed.
+    Other(Pin<Box<dyn Future<Output = Result<Found, Fault>> + Send + 'a>>),
+}
+
+impl Future for Reading<'_> {
+    type Output = Result<Found, Fault>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Known(found) => found.take().map_or(Poll::Pending, Poll::Ready),
+            Self::Together(reading) => Pin::new(reading).poll(cx),
+            Self::Other(reading) => reading.as_mut().poll(cx),
+        }
+    }
 }
 
 /// A read that goes out with others.
 pub(crate) struct Together<'a> {
-    lanes: Lent<'a>,
-    mark: LaneMark,
+    lanes: LanesRef<'a>,
+    mark: LaneId,
     answered: Answered,
 }
 
 impl Together<'_> {
     /// No answer in time.
-    fn missed(&self) -> Sent {
+    fn missed(&self) -> CommandError {
         self.lanes.missed(self.mark);
-        Sent::Timeout
+        CommandError::Timeout
     }
 }
 
@@ -359,7 +391,7 @@ impl Future for Together<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.answered).poll(cx).map(|found| {
-            if matches!(found, Err(Sent::Timeout)) {
+            if matches!(found, Err(CommandError::Timeout)) {
                 self.missed();
             }
             found.map_err(fault)
@@ -383,16 +415,16 @@ impl Drop for InFlight<'_> {
     }
 }
 
-fn fault(sent: Sent) -> Fault {
+fn fault(sent: CommandError) -> Fault {
     match sent {
-        Sent::Timeout => Fault::Timeout,
-        Sent::Down => Fault::Down,
+        CommandError::Timeout => Fault::Timeout,
+        CommandError::Down => Fault::Down,
         // Sent from one node to the next for too long: nobody knows who has it.
         #[cfg(feature = "cluster")]
-        Sent::Elsewhere { .. } => Fault::Down,
-        Sent::Busy => Fault::Busy,
-        Sent::Error { code: WRONG_TYPE, .. } => Fault::WrongType,
-        Sent::Error { text, .. } => Fault::Refused(text),
+        CommandError::Elsewhere { .. } => Fault::Down,
+        CommandError::Busy => Fault::Busy,
+        CommandError::Error { code: WRONG_TYPE, .. } => Fault::WrongType,
+        CommandError::Error { text, .. } => Fault::Refused(text),
     }
 }
 
@@ -402,15 +434,5 @@ fn in_redis(life: Duration) -> u64 {
 }
 
 fn unexpected(reply: &Value) -> Fault {
-    fault(odd(reply))
-}
-
-/// Tells the kind of a reply, never its content.
-fn odd(reply: &Value) -> Sent {
-    let kind = match reply {
-        Value::Int(_) => "an integer",
-        Value::Array(_) => "an array",
-        _ => "another type",
-    };
-    Sent::Error { code: "", text: format!("unexpected reply: {kind}") }
+    fault(unexpected_reply(reply))
 }

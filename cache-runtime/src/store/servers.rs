@@ -18,10 +18,10 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::Key;
-use super::connection::{Lanes, State, check};
+use super::lanes::{Lanes, State, check};
 use crate::config::{Config, Deployment, Topology};
-use crate::near::Marks;
+use crate::key::Key;
+use crate::versions::Versions;
 #[cfg(feature = "cluster")]
 pub(crate) use cluster::Cluster;
 #[cfg(feature = "sentinel")]
@@ -36,13 +36,13 @@ pub(crate) enum Servers {
 }
 
 /// The lanes of a server, for one command.
-pub(crate) enum Lent<'a> {
+pub(crate) enum LanesRef<'a> {
     Ours(&'a Arc<Lanes>),
     #[cfg(any(feature = "cluster", feature = "sentinel"))]
     Shared(Arc<Lanes>),
 }
 
-impl Deref for Lent<'_> {
+impl Deref for LanesRef<'_> {
     type Target = Arc<Lanes>;
 
     fn deref(&self) -> &Arc<Lanes> {
@@ -58,7 +58,7 @@ impl Servers {
     pub(crate) fn new(
         deployment: &Deployment,
         config: &Config,
-        marks: &Arc<Marks>,
+        versions: &Arc<Versions>,
     ) -> Result<Self, String> {
         // All servers of a deployment are met by the same certificates: what is wrong with them is to be
         // known at once, and their files are not to be read here again.
@@ -67,24 +67,24 @@ impl Servers {
             #[cfg(feature = "sentinel")]
             Topology::Sentinel(sentinel) => {
                 check(&deployment.sentinel(sentinel, deployment.addresses[0].clone()))?;
-                Ok(Self::Master(Master::new(deployment, sentinel, config, marks)))
+                Ok(Self::Master(Master::new(deployment, sentinel, config, versions)))
             }
             #[cfg(feature = "cluster")]
-            Topology::Cluster => Ok(Self::Cluster(Cluster::new(deployment, config, marks))),
+            Topology::Cluster => Ok(Self::Cluster(Cluster::new(deployment, config, versions))),
             // Without the features such a URL is refused.
             _ => {
                 let server = deployment.at(deployment.addresses[0].clone());
-                Ok(Self::One(Arc::new(Lanes::new(&server, config, marks.clone())?)))
+                Ok(Self::One(Arc::new(Lanes::new(&server, config, versions.clone())?)))
             }
         }
     }
 
     /// The server that has everything; none where several share it, or it is not known.
-    pub(crate) fn one(&self) -> Option<Lent<'_>> {
+    pub(crate) fn one(&self) -> Option<LanesRef<'_>> {
         match self {
-            Self::One(lanes) => Some(Lent::Ours(lanes)),
+            Self::One(lanes) => Some(LanesRef::Ours(lanes)),
             #[cfg(feature = "sentinel")]
-            Self::Master(master) => master.lanes().map(Lent::Shared),
+            Self::Master(master) => master.lanes().map(LanesRef::Shared),
             #[cfg(feature = "cluster")]
             Self::Cluster(_) => None,
         }
@@ -110,10 +110,10 @@ impl Servers {
 
     /// The one that has what is under a name.
     #[cfg_attr(not(feature = "cluster"), expect(unused_variables))]
-    fn of(&self, name: &str) -> Option<Lent<'_>> {
+    fn of(&self, name: &str) -> Option<LanesRef<'_>> {
         match self {
             #[cfg(feature = "cluster")]
-            Self::Cluster(cluster) => cluster.of(name).map(Lent::Shared),
+            Self::Cluster(cluster) => cluster.of(name).map(LanesRef::Shared),
             _ => self.one(),
         }
     }
@@ -173,41 +173,41 @@ impl Servers {
     }
 
     /// Whether whatever the key needs has been searched for and dialled once.
-    pub(crate) fn is_settled(&self, key: &Key) -> bool {
+    pub(crate) fn is_ready(&self, key: &Key) -> bool {
         match self {
-            Self::One(lanes) => lanes.is_settled(lanes.slot_of(key.hash, key.bulk)),
+            Self::One(lanes) => lanes.is_dialled(lanes.slot_of(key.hash, key.bulk)),
             #[cfg(feature = "sentinel")]
             Self::Master(master) => {
-                let settled =
-                    |lanes: Arc<Lanes>| lanes.is_settled(lanes.slot_of(key.hash, key.bulk));
-                master.is_searched() && master.lanes().is_none_or(settled)
+                let dialled =
+                    |lanes: Arc<Lanes>| lanes.is_dialled(lanes.slot_of(key.hash, key.bulk));
+                master.is_searched() && master.lanes().is_none_or(dialled)
             }
             #[cfg(feature = "cluster")]
-            Self::Cluster(cluster) => cluster.is_settled(key),
+            Self::Cluster(cluster) => cluster.is_ready(key),
         }
     }
 
     /// Waits until whatever the key needs has been searched for and dialled once.
-    pub(crate) async fn settled(&self, key: &Key) {
+    pub(crate) async fn ready(&self, key: &Key) {
         match self {
-            Self::One(lanes) => lanes.settled(lanes.slot_of(key.hash, key.bulk)).await,
+            Self::One(lanes) => lanes.dialled(lanes.slot_of(key.hash, key.bulk)).await,
             #[cfg(feature = "sentinel")]
             Self::Master(master) => {
                 master.searched().await;
                 if let Some(lanes) = master.lanes() {
-                    lanes.settled(lanes.slot_of(key.hash, key.bulk)).await;
+                    lanes.dialled(lanes.slot_of(key.hash, key.bulk)).await;
                 }
             }
             #[cfg(feature = "cluster")]
-            Self::Cluster(cluster) => cluster.settled(key).await,
+            Self::Cluster(cluster) => cluster.ready(key).await,
         }
     }
 
     /// Waits until all servers have been searched for and dialled once.
     pub(crate) async fn dialled(&self) {
-        self.settled(&Key::any()).await;
+        self.ready(&Key::any()).await;
         let all = self.all();
-        join_all(all.iter().map(|lanes| lanes.settled(0))).await;
+        join_all(all.iter().map(|lanes| lanes.dialled(0))).await;
     }
 
     pub(crate) fn state(&self) -> State {

@@ -7,9 +7,9 @@ use std::task::{Context, Waker};
 use super::ticket::{Driver, Verb};
 use crate::cache::Cache;
 use crate::error::{Error, Result};
+use crate::key::Key;
 use crate::site::Identity;
 use crate::stats::Count;
-use crate::store::Key;
 
 /// The entry that a call would use.
 #[derive(Clone)]
@@ -150,7 +150,7 @@ fn together(
         let group = identity.group;
         let Some(key) = key else {
             if !cache.is_off() {
-                *result = Err(Error::no_key(identity));
+                *result = Err(Error::no_key(&identity.path()));
             }
             continue;
         };

@@ -44,7 +44,7 @@ pub struct Stored {
     /// Since the write, by the store's clock.
     pub age: Option<Duration>,
     /// Until it expires.
-    pub left: Option<Duration>,
+    pub ttl_left: Option<Duration>,
     /// How long the function took.
     pub cost: Duration,
     /// Bytes in the store, header and all.
@@ -121,8 +121,8 @@ impl fmt::Display for Explanation {
         }
         if let Some(stored) = &self.stored {
             write!(f, "; stored: {}, {} bytes", stored.kind, stored.size)?;
-            if let (Some(age), Some(left)) = (stored.age, stored.left) {
-                write!(f, ", {age:.0?} old, {left:.0?} left")?;
+            if let (Some(age), Some(ttl_left)) = (stored.age, stored.ttl_left) {
+                write!(f, ", {age:.0?} old, {ttl_left:.0?} left")?;
             }
             write!(f, ", computed in {:.1?}", stored.cost)?;
         }

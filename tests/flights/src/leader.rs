@@ -37,7 +37,7 @@ impl Leader {
         let (world, number) = (self.world.clone(), self.flight);
         let flight = self.lead().flight().clone();
         let lease = lease_of(number);
-        flight.asks(lease);
+        flight.requests(lease);
         self.world.beside(move || {
             pause();
             let answer = match server {
@@ -52,7 +52,7 @@ impl Leader {
             }
             pause();
             world.books.answered(number, granted);
-            world.flights.settle(&flight, answer);
+            world.flights.resolve(&flight, answer);
         });
     }
 
@@ -78,7 +78,7 @@ impl Leader {
     pub fn is_impatient(mut self) -> End {
         self.world.books.answered(self.flight, false);
         let flight = self.lead().flight().clone();
-        self.world.flights.settle(&flight, Answer::Unknown(Reason::Timeout));
+        self.world.flights.resolve(&flight, Answer::Unknown(Reason::Timeout));
         let terms = self.terms();
         self.runs(terms, true)
     }

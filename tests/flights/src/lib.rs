@@ -18,7 +18,7 @@ mod schedule;
 mod stand_ins;
 mod world;
 
-use stand_ins::{clock, contained, entry, key, sync};
+use stand_ins::{clock, contain, entry, key, sync};
 
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../../cache-runtime/src"]

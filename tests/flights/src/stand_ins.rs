@@ -31,8 +31,10 @@ pub(crate) mod sync {
     pub(crate) use shuttle::sync::{Mutex, MutexGuard, PoisonError};
 }
 
-/// Where a scenario's waker panics, a promise is broken that the scheduler has to see.
-#[expect(clippy::unnecessary_wraps, reason = "the runtime's has `None` for a panic")]
-pub(crate) fn contained<T>(run: impl FnOnce() -> T) -> Option<T> {
-    Some(run())
+pub(crate) mod contain {
+    /// Where a scenario's waker panics, a promise is broken that the scheduler has to see.
+    #[expect(clippy::unnecessary_wraps, reason = "the runtime's has `None` for a panic")]
+    pub(crate) fn contained<T>(run: impl FnOnce() -> T) -> Option<T> {
+        Some(run())
+    }
 }

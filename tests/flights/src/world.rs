@@ -60,7 +60,7 @@ impl World {
     /// Gives up the leases of all flights.
     pub fn forsakes(&self) -> End {
         self.books.forsaken();
-        self.flights.forsake(Reason::Off);
+        self.flights.release_all(Reason::Off);
         End::Gone
     }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use deadpool_redis::redis::{self, Value};
 
 use super::{Redis, fault, slot, unexpected};
-use crate::background;
-use crate::store::connection::Lanes;
-use crate::store::{Fault, Key};
+use crate::deadline;
+use crate::key::Key;
+use crate::store::contract::Fault;
+use crate::store::lanes::Lanes;
 
 /// One page of a scan, and where the next one begins.
 type Page = (u64, Vec<Vec<u8>>);
@@ -21,7 +22,7 @@ impl Redis {
         start: &str,
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<u64, Fault> {
-        let bulk = Key { bulk: true, ..Key::any() };
+        let bulk = Key::any_bulk();
         self.ready(&bulk).await;
         let servers = self.servers.all();
         if servers.is_empty() {
@@ -30,8 +31,8 @@ impl Redis {
         let start = literally(start);
         let mut removed = 0;
         for lanes in &servers {
-            let dialled = pin!(lanes.settled(slot(lanes, &bulk)));
-            let _ = background::timeout(self.timeout, dialled).await;
+            let dialled = pin!(lanes.dialled(slot(lanes, &bulk)));
+            let _ = deadline::timeout(self.timeout, dialled).await;
             let (mut cursor, mut tokens) = (0, Vec::new());
             loop {
                 let (next, names) = self.page(lanes, cursor, &format!("{start}~*")).await?;
@@ -56,7 +57,7 @@ impl Redis {
             }
         }
         // Also where there was nothing left to remove.
-        self.marks.touch_all();
+        self.versions.bump_all();
         if !are_the_same(&self.servers.all(), &servers) {
             // Something may have moved from where it was still to be looked for.
             return Err(Fault::Down);
@@ -85,13 +86,13 @@ impl Redis {
             }
         }
         let replies = self.pipeline(lanes, bulk_of(lanes), self.timeout, &unlink).await;
-        self.marks.touch_all();
+        self.versions.bump_all();
         let count = |reply| if let Value::Int(count) = reply { count as u64 } else { 0 };
         Ok(replies.map_err(fault)?.into_iter().map(count).sum())
     }
 }
 
-fn bulk_of(lanes: &Lanes) -> Option<Arc<crate::store::connection::Lane>> {
+fn bulk_of(lanes: &Lanes) -> Option<Arc<crate::store::lanes::Lane>> {
     lanes.lane(lanes.slot_of(0, true))
 }
 
@@ -115,13 +116,13 @@ fn literally(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::{Backend, Config};
-    use crate::near::Marks;
+    use crate::versions::Versions;
 
     fn server() -> Arc<Lanes> {
         let config = Config::redis("redis://127.0.0.1:1").expect("a well-formed URL");
         let Backend::Redis(deployment) = &config.backend else { panic!("it is a server") };
         let server = deployment.at(deployment.addresses[0].clone());
-        Arc::new(Lanes::new(&server, &config, Arc::new(Marks::new(0))).expect("lanes"))
+        Arc::new(Lanes::new(&server, &config, Arc::new(Versions::new(0))).expect("lanes"))
     }
 
     #[test]

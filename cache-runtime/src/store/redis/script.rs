@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::{self, Value};
 
-use super::errand::Errand;
-use super::{COMPARE_AND_SET, Redis, fault, in_redis, unexpected};
+use super::keyed_commands::KeyedCommands;
+use super::{Redis, fault, in_redis, unexpected};
 use crate::entry::Seen;
-use crate::store::connection::{Sent, WRONG_TYPE};
-use crate::store::{Fault, Key, Write};
+use crate::key::Key;
+use crate::store::contract::{Fault, Write};
+use crate::store::lanes::{COMPARE_AND_SET, CommandError, WRONG_TYPE};
 
 impl Redis {
     pub(crate) async fn compare_and_set(
@@ -31,14 +32,14 @@ impl Redis {
         tokens_for: Duration,
         limit: Duration,
     ) -> Result<bool, Fault> {
-        let (written, lefts) = self.script(key, seen, write, limit, true).await?;
+        let (written, ttls) = self.script(key, seen, write, limit, true).await?;
         let mut renewals = Vec::new();
-        for (name, left) in key.tokens().zip(&lefts) {
+        for (name, ttl) in key.tokens().zip(&ttls) {
             // Without an expiry is too long.
-            if let Some(left @ -1..) = left
-                && *left < in_redis(tokens_for).cast_signed()
+            if let Some(ttl @ -1..) = ttl
+                && *ttl < in_redis(tokens_for).cast_signed()
             {
-                let mut renew = Errand::of_token(key, name);
+                let mut renew = KeyedCommands::of_token(key, name);
                 let life = in_redis(tokens_for.saturating_mul(2));
                 renew.commands.cmd("PEXPIRE").arg(name).arg(life);
                 renewals.push(renew);
@@ -60,7 +61,7 @@ impl Redis {
         seen: &Seen,
         write: &Write,
         limit: Duration,
-        lefts: bool,
+        with_ttls: bool,
     ) -> Result<(bool, Vec<Option<i64>>), Fault> {
         // Deleting frees memory, and is not what was refused.
         let frees = matches!(write, Write::Delete);
@@ -68,19 +69,19 @@ impl Redis {
             return Err(Fault::ReadOnly);
         }
         let began = Instant::now();
-        let errands = |how: [&str; 2]| {
-            let asks = key.tokens().filter(|_| lefts).map(|name| left_of(key, name));
+        let commands = |how: [&str; 2]| {
+            let asks = key.tokens().filter(|_| with_ttls).map(|name| ttl_of(key, name));
             asks.chain([with_script(key, seen, write, how)]).collect()
         };
-        let mut replies = self.run_all(errands(["EVALSHA", script_hash()]), limit).await;
-        if let Some(Err(Sent::Error { code, text })) = replies.last()
+        let mut replies = self.run_all(commands(["EVALSHA", script_hash()]), limit).await;
+        if let Some(Err(CommandError::Error { code, text })) = replies.last()
             && (*code == "NOSCRIPT" || text.to_lowercase().contains("evalsha"))
         {
             let left = limit.saturating_sub(began.elapsed());
-            replies = self.run_all(errands(["EVAL", COMPARE_AND_SET]), left).await;
+            replies = self.run_all(commands(["EVAL", COMPARE_AND_SET]), left).await;
         }
-        self.marks.touch(key.entry().as_bytes());
-        match replies.pop().unwrap_or(Err(Sent::Down)) {
+        self.versions.bump(key.entry().as_bytes());
+        match replies.pop().unwrap_or(Err(CommandError::Down)) {
             Ok(done) => {
                 let written = match done.last() {
                     Some(Value::Int(1)) => true,
@@ -91,9 +92,9 @@ impl Redis {
                 if !frees && written {
                     self.servers.writes_go_on(key.function(), key.entry());
                 }
-                Ok((written, replies.into_iter().map(left).collect()))
+                Ok((written, replies.into_iter().map(ttl).collect()))
             }
-            Err(Sent::Error { code, text }) if code != WRONG_TYPE => {
+            Err(CommandError::Error { code, text }) if code != WRONG_TYPE => {
                 // What frees is tried again and again, and says nothing new.
                 if !frees {
                     self.servers.refuse_write(key.function(), key.entry(), &text);
@@ -110,14 +111,14 @@ fn script_hash() -> &'static str {
     HASH.get_or_init(|| redis::Script::new(COMPARE_AND_SET).get_hash().to_owned())
 }
 
-fn left_of<'a>(key: &Key, token: &'a str) -> Errand<'a> {
-    let mut ask = Errand::of_token(key, token);
+fn ttl_of<'a>(key: &Key, token: &'a str) -> KeyedCommands<'a> {
+    let mut ask = KeyedCommands::of_token(key, token);
     ask.commands.cmd("PTTL").arg(token);
     ask
 }
 
 /// `None` where it is not known.
-fn left(replies: Result<Vec<Value>, Sent>) -> Option<i64> {
+fn ttl(replies: Result<Vec<Value>, CommandError>) -> Option<i64> {
     match replies.ok()?.pop()? {
         Value::Int(left) => Some(left),
         _ => None,
@@ -129,13 +130,13 @@ fn with_script<'a>(
     seen: &Seen,
     write: &Write,
     [how, script]: [&str; 2],
-) -> Errand<'a> {
+) -> KeyedCommands<'a> {
     let (what, bytes, life) = match write {
         Write::Whole { bytes, life } => ("whole", &bytes[..], Some(*life)),
         Write::Header { bytes, life } => ("header", &bytes[..], *life),
         Write::Delete => ("delete", &[][..], None),
     };
-    let mut set = Errand::of_entry(key);
+    let mut set = KeyedCommands::of_entry(key);
     set.commands.cmd(how).arg(script).arg(1).arg(key.entry());
     set.commands.arg(&seen.0[..]).arg(what).arg(bytes).arg(life.map_or(0, in_redis));
     set

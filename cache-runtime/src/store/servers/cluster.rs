@@ -17,9 +17,9 @@ use super::slots::{SLOTS, View, led_to, slot_of};
 use super::survey::{Known, Survey};
 use crate::background;
 use crate::config::{Address, Config, Deployment};
-use crate::near::Marks;
-use crate::store::Key;
-use crate::store::connection::{Ears, Epoch, Lanes, Listening};
+use crate::key::Key;
+use crate::store::lanes::{Epoch, Lanes, Subscription, Tracking};
+use crate::versions::Versions;
 
 /// How often it is seen whether a node is down.
 const LOOK: Duration = Duration::from_millis(250);
@@ -40,7 +40,7 @@ pub(crate) struct Cluster {
     deployment: Deployment,
     config: Config,
     /// What is announced, by any of the nodes.
-    ears: Arc<Ears>,
+    tracking: Arc<Tracking>,
     /// Of the map.
     epoch: Arc<Epoch>,
     map: ArcSwapOption<Map>,
@@ -95,11 +95,15 @@ impl Map {
 }
 
 impl Cluster {
-    pub(super) fn new(deployment: &Deployment, config: &Config, marks: &Arc<Marks>) -> Arc<Self> {
+    pub(super) fn new(
+        deployment: &Deployment,
+        config: &Config,
+        versions: &Arc<Versions>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             deployment: deployment.clone(),
             config: config.clone(),
-            ears: Arc::new(Ears::new(marks.clone())),
+            tracking: Arc::new(Tracking::new(versions.clone())),
             epoch: Arc::default(),
             map: ArcSwapOption::empty(),
             nodes: Mutex::default(),
@@ -151,18 +155,18 @@ impl Cluster {
         self.epoch.wrong.notify_one();
     }
 
-    /// Whether changes are heard of, whichever node has what is changed; begins to listen where not.
-    pub(crate) fn hears(&self) -> bool {
+    /// Whether changes are heard of, whichever node has what is changed; begins to subscribe where not.
+    pub(crate) fn tracks_changes(&self) -> bool {
         self.listens.store(true, Ordering::Relaxed);
         let all = self.all();
         // All of them begin, also where the first does not hear yet.
-        let deaf = all.iter().filter(|lanes| !lanes.hears()).count();
+        let deaf = all.iter().filter(|lanes| !lanes.tracks_changes()).count();
         deaf == 0 && !all.is_empty()
     }
 
     /// Listens for changes of an entry and its tokens.
-    pub(crate) fn listen(&self, key: &Key) -> Option<Listening> {
-        self.hears().then(|| self.ears.listen(key))
+    pub(crate) fn subscribe(&self, key: &Key) -> Option<Subscription> {
+        self.tracks_changes().then(|| self.tracking.subscribe(key))
     }
 
     /// The lanes of a node, made where it is new.
@@ -177,8 +181,8 @@ impl Cluster {
             return Some(node.lanes.clone());
         }
         let server = self.deployment.at(address.clone());
-        let (ears, epoch) = (self.ears.clone(), self.epoch.clone());
-        let lanes = Arc::new(Lanes::with(&server, &self.config, ears, epoch).ok()?);
+        let (tracking, epoch) = (self.tracking.clone(), self.epoch.clone());
+        let lanes = Arc::new(Lanes::with(&server, &self.config, tracking, epoch).ok()?);
         nodes.insert(address.clone(), Node { lanes: lanes.clone(), led });
         Some(lanes)
     }
@@ -205,12 +209,12 @@ impl Cluster {
     }
 
     /// Whether all nodes that a key needs have been dialled once.
-    pub(super) fn is_settled(&self, key: &Key) -> bool {
-        let settled = |lanes: &Arc<Lanes>| lanes.is_settled(lanes.slot_of(key.hash, key.bulk));
-        self.is_searched() && self.needed(key).iter().all(settled)
+    pub(super) fn is_ready(&self, key: &Key) -> bool {
+        let dialled = |lanes: &Arc<Lanes>| lanes.is_dialled(lanes.slot_of(key.hash, key.bulk));
+        self.is_searched() && self.needed(key).iter().all(dialled)
     }
 
-    pub(super) async fn settled(self: &Arc<Self>, key: &Key) {
+    pub(super) async fn ready(self: &Arc<Self>, key: &Key) {
         if !self.started.swap(true, Ordering::AcqRel)
             && background::spawn(keep(Arc::downgrade(self))).is_none()
         {
@@ -220,7 +224,7 @@ impl Cluster {
         // The sender lives as long as `self`.
         let _ = searched.wait_for(|searched| *searched).await;
         let needed = self.needed(key);
-        let dials = needed.iter().map(|lanes| lanes.settled(lanes.slot_of(key.hash, key.bulk)));
+        let dials = needed.iter().map(|lanes| lanes.dialled(lanes.slot_of(key.hash, key.bulk)));
         futures_util::future::join_all(dials).await;
     }
 
@@ -279,7 +283,7 @@ impl Cluster {
         // Copies that were made by the old map are void, and what is on its way does not become one:
         // before any node is believed that is in the new epoch.
         if !same {
-            self.ears.surround(all);
+            self.tracking.surround(all);
         }
         let known = self.epoch.set(view.epoch);
         drop(nodes);

@@ -17,8 +17,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::background;
 use crate::config::{Address, Config, Deployment, Sentinel};
-use crate::near::Marks;
-use crate::store::connection::{Connector, Lanes, aside, told};
+use crate::store::lanes::{Connector, Lanes, aside, server_message};
+use crate::versions::Versions;
 
 /// How often a sentinel is asked that announces changes, and one that does not.
 const EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(250)];
@@ -40,7 +40,7 @@ pub(crate) struct Master {
     /// To each of the sentinels.
     connectors: Vec<Arc<Connector>>,
     config: Config,
-    marks: Arc<Marks>,
+    versions: Arc<Versions>,
     current: ArcSwapOption<Known>,
     started: AtomicBool,
     closed: AtomicBool,
@@ -111,7 +111,7 @@ impl Master {
         deployment: &Deployment,
         sentinel: &Sentinel,
         config: &Config,
-        marks: &Arc<Marks>,
+        versions: &Arc<Versions>,
     ) -> Arc<Self> {
         let connectors = deployment
             .addresses
@@ -124,7 +124,7 @@ impl Master {
             sentinel: sentinel.clone(),
             connectors,
             config: config.clone(),
-            marks: marks.clone(),
+            versions: versions.clone(),
             current: ArcSwapOption::empty(),
             started: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -235,12 +235,12 @@ impl Master {
             return None;
         }
         let server = self.deployment.at(address.clone());
-        let lanes = Lanes::new(&server, &self.config, self.marks.clone()).ok()?;
+        let lanes = Lanes::new(&server, &self.config, self.versions.clone()).ok()?;
         let known = Known { address: address.clone(), lanes: Arc::new(lanes) };
         self.current.store(Some(Arc::new(known)));
         let before = before?;
         // Nothing is heard of the old one any more.
-        self.marks.touch_all();
+        self.versions.bump_all();
         tracing::info!(master = %server, before = %before.address, "redis has another master");
         Some(before)
     }
@@ -311,12 +311,12 @@ async fn ask(
     ask.cmd("SENTINEL").arg("MASTER").arg(name);
     let reply = tokio::time::timeout(limit, connection.send_packed_commands(&ask, 0, 2)).await;
     let replies = reply.map_err(|_| format!("the sentinel {sentinel} does not answer"))?;
-    let replies = replies.map_err(|error| told(&error))?;
+    let replies = replies.map_err(|error| server_message(&error))?;
     let [address, fields] = &replies[..] else { return Err("no answer".to_owned()) };
     if *address == Value::Nil {
         return Err(format!("the sentinel {sentinel} knows no master `{name}`"));
     }
-    let address = address.clone().extract_error().map_err(|error| told(&error))?;
+    let address = address.clone().extract_error().map_err(|error| server_message(&error))?;
     let (host, port): (String, u16) =
         redis::from_redis_value(address).map_err(|error| error.to_string())?;
     // Where the ACL does not allow it, no sentinel is before another.

@@ -4,7 +4,7 @@ use crc::{CRC_16_XMODEM, Crc};
 use deadpool_redis::redis::{self, Value};
 
 use crate::config::Address;
-use crate::store::connection::epoch;
+use crate::store::lanes::epoch;
 
 pub(super) const SLOTS: usize = 16384;
 

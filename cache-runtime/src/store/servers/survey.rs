@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::slots::View;
 use crate::config::{Address, Config, Deployment};
-use crate::store::connection::{Connector, Link, aside, told};
+use crate::store::lanes::{Connector, Link, aside, server_message};
 
 /// For how long the answers of other nodes are waited for after the first.
 const OTHERS: Duration = Duration::from_millis(50);
@@ -131,7 +131,7 @@ async fn view(mut connection: MultiplexedConnection, address: &Address) -> Answe
     let mut both = redis::pipe();
     both.cmd("CLUSTER").arg("SLOTS").cmd("CLUSTER").arg("INFO");
     let replies = connection.send_packed_commands(&both, 0, 2).await;
-    match &replies.map_err(|error| told(&error))?[..] {
+    match &replies.map_err(|error| server_message(&error))?[..] {
         [Value::ServerError(error), _] => Err(format!("{address}: {error}")),
         [slots, info] => View::read(slots, info, address),
         _ => Err("no answer".to_owned()),

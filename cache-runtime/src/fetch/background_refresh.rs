@@ -1,0 +1,57 @@
+//! What is done behind a call that has been served.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument as _;
+
+use super::Run;
+use crate::cache;
+use crate::lookup::{Hit, Lead, Lookup};
+use crate::returns::{Codec, Rule, Shape};
+
+/// A refresh behind the call, whose claim is on its way.
+pub(super) struct BackgroundRefresh<S: Shape, R> {
+    codec: Codec<S, R>,
+    lookup: Lookup,
+    lead: Lead,
+    permit: OwnedSemaphorePermit,
+}
+
+impl<S: Shape, R: Rule<S>> BackgroundRefresh<S, R> {
+    /// `None` where somebody in this process is at it, or too many refreshes are going on.
+    pub(super) fn begin(codec: Codec<S, R>, mut lookup: Lookup, hit: &Hit) -> Option<Box<Self>> {
+        let permit = lookup.inner().refreshes.clone().try_acquire_owned().ok()?;
+        lookup.detach();
+        let lead = lookup.begin_claim(hit)?;
+        Some(Box::new(Self { codec, lookup, lead, permit }))
+    }
+
+    pub(super) fn spawn<F>(self: Box<Self>, body: Pin<Box<F>>)
+    where
+        S: 'static,
+        S::Return: 'static,
+        R: Send + 'static,
+        F: Future<Output = S::Return> + Send + 'static,
+    {
+        let scope = cache::scoped();
+        // What the function logs belongs to the call that began it.
+        let refresh = self.refresh(body).in_current_span();
+        if let Ok(runtime) = Handle::try_current() {
+            match scope {
+                Some(cache) => drop(runtime.spawn(async move { cache.scope(refresh).await })),
+                None => drop(runtime.spawn(refresh)),
+            }
+        }
+    }
+
+    async fn refresh<F: Future<Output = S::Return>>(self: Box<Self>, mut body: Pin<Box<F>>) {
+        let Self { codec, mut lookup, lead, permit } = *self;
+        if let Some(role) = lookup.granted(lead).await {
+            Run::of(codec, lookup, role).run(body.as_mut()).await;
+        }
+        drop(permit);
+    }
+}

@@ -1,0 +1,103 @@
+//! The names under which one call is stored: that of its entry, and those of the tokens it depends on.
+
+use smallvec::SmallVec;
+
+use super::{Buffer, CallId, prefix_token, redis_key, tag_token};
+
+/// The key of an entry with those of its tokens, and the way to them.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    names: Names,
+    /// Chooses the lane.
+    pub(crate) hash: u64,
+    /// The function's last value was large: a connection of its own keeps others from waiting.
+    pub(crate) bulk: bool,
+}
+
+/// The name of an entry, then those of its tokens: of the prefix and the tags, in the order in which
+/// entries list them. One after the other in one text.
+#[derive(Clone, Debug)]
+struct Names {
+    text: Buffer,
+    /// Where each of them ends.
+    ends: SmallVec<[usize; 2]>,
+}
+
+impl Names {
+    fn new() -> Self {
+        Self { text: Buffer::new(), ends: SmallVec::new() }
+    }
+
+    /// Adds the name that `write` appends.
+    fn add(&mut self, write: impl FnOnce(&mut Buffer)) {
+        write(&mut self.text);
+        self.ends.push(self.text.len());
+    }
+
+    fn all(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let mut from = 0;
+        self.ends.iter().map(move |end| &self.text[std::mem::replace(&mut from, *end)..*end])
+    }
+}
+
+impl Key {
+    /// The key of `call` in `namespace`: `function` is how readable keys name the function, `text` the
+    /// readable part where the function has a key template.
+    pub(crate) fn build(
+        [namespace, prefix, function]: [&str; 3],
+        text: Option<&str>,
+        tags: &[String],
+        call: CallId,
+        bulk: bool,
+    ) -> Self {
+        let mut names = Names::new();
+        names.add(|out| redis_key([namespace, prefix, function], text, call, out));
+        names.add(|out| prefix_token(namespace, prefix, out));
+        for tag in tags {
+            names.add(|out| tag_token(namespace, tag, out));
+        }
+        Self { names, hash: call.arguments(), bulk }
+    }
+
+    /// Any key at all, to ask whether its lane is up.
+    pub(crate) fn any() -> Self {
+        Self { names: Names::new(), hash: 0, bulk: false }
+    }
+
+    /// As [`Key::any`], for the lane of bulk work.
+    pub(crate) fn any_bulk() -> Self {
+        Self { bulk: true, ..Self::any() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn named(entry: &str) -> Self {
+        let mut names = Names::new();
+        names.add(|text| text.push_str(entry));
+        names.add(|text| text.push_str(&format!("~{entry}")));
+        Self { names, ..Self::any() }
+    }
+
+    pub(crate) fn entry(&self) -> &str {
+        self.all().next().unwrap_or_default()
+    }
+
+    pub(crate) fn tokens(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.all().skip(1)
+    }
+
+    /// What tells the functions of one prefix from others: the name of their token.
+    pub(crate) fn function(&self) -> &str {
+        self.tokens().next().unwrap_or_default()
+    }
+
+    /// The names of the entry and of all that it depends on.
+    pub(crate) fn all(&self) -> impl ExactSizeIterator<Item = &str> {
+        // Only text is ever written there.
+        self.bytes().map(|name| std::str::from_utf8(name).unwrap_or_default())
+    }
+
+    /// As [`Key::all`], without a look at every letter.
+    pub(crate) fn bytes(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.names.all()
+    }
+}

@@ -1,0 +1,212 @@
+//! Acquiring for the lease to populate.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::{Hit, Lead, Lookup, Role, Want};
+use crate::background;
+use crate::cache::Inner;
+use crate::deadline;
+use crate::entry::{Entry, EntryId, LONGEST_TTL, Owner, Token, Tokens};
+use crate::flight::{Answer, Terms};
+use crate::key::Key;
+use crate::lease::{self, AHEAD, Lease, LeaseOwner, OnRelease};
+use crate::outcome::Reason;
+use crate::stats::Count;
+use crate::store::Fault;
+
+/// What is needed to ask.
+struct Request {
+    inner: Arc<Inner>,
+    group: usize,
+    key: Key,
+    owner: Owner,
+    known: smallvec::SmallVec<[Option<Token>; 2]>,
+    token_life: Duration,
+    life: Duration,
+}
+
+/// A lease that is being asked for: until the answer has been dealt with, it may yet be left behind.
+struct Acquiring(Arc<Inner>);
+
+impl Acquiring {
+    fn begin(inner: &Arc<Inner>) -> Self {
+        inner.acquiring.fetch_add(1, Ordering::SeqCst);
+        Self(inner.clone())
+    }
+}
+
+impl Drop for Acquiring {
+    fn drop(&mut self) {
+        self.0.acquiring.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Lookup {
+    /// Asks for the lease. The answer goes to the flight, so that it outlives this call.
+    pub(super) fn acquire(&mut self, lead: &Lead, want: Want) {
+        let inner = self.inner().clone();
+        let flight = lead.flight().clone();
+        let Some(id) = EntryId::fresh() else {
+            inner.flights.resolve(&flight, Answer::Unknown(Reason::Failed));
+            return;
+        };
+        flight.requests(id);
+        let request = Request {
+            inner,
+            group: self.call.identity.group,
+            key: self.key.clone(),
+            owner: self.owner(),
+            known: self.tokens.clone(),
+            token_life: self.token_life(),
+            life: self.lease_life(),
+        };
+        let limit = self.limit();
+        let acquiring = Acquiring::begin(&request.inner);
+        background::spawn_begun(async move {
+            let Request { inner, key, .. } = &request;
+            let taken = request.send(want, id, flight.owner(), limit).await;
+            let answer = match &taken {
+                Ok(true) => Answer::Granted(id),
+                Ok(false) => Answer::Refused,
+                Err(fault) => {
+                    if *fault != Fault::WrongType {
+                        inner.counters(request.group).count(Count::Error);
+                    }
+                    Answer::Unknown(fault.reason())
+                }
+            };
+            inner.flights.resolve(&flight, answer);
+            let lease = flight.owner().lease.get().cloned();
+            let weak = Arc::downgrade(&flight);
+            // With it goes the output, which the last to hold it drops: not here.
+            drop(flight);
+            match (taken, lease) {
+                (Ok(true), Some(lease)) => {
+                    drop(acquiring);
+                    let held = || weak.upgrade().is_some_and(|flight| flight.holds(id));
+                    lease.extend(&inner.store, key, inner.config.max_run, held).await;
+                }
+                // It may have been taken all the same: on the same lane this comes after it.
+                (Err(Fault::Timeout | Fault::Down | Fault::Refused(_)), Some(lease)) => {
+                    lease.release(&inner.leases, key, OnRelease::Restore, None).await;
+                    drop(acquiring);
+                }
+                _ => drop(acquiring),
+            }
+        });
+    }
+
+    /// Claims a value that could be served, and keeps it for the case that the function fails; gives
+    /// it back where somebody else refreshes it, or nobody knows.
+    pub(crate) async fn claim(&mut self, hit: Hit) -> Result<Role, Hit> {
+        if let Some(ttl_left) = hit.refresh {
+            self.keep(hit.entry.clone(), ttl_left);
+        }
+        let Some(lead) = self.begin_claim(&hit) else { return Err(hit) };
+        self.granted(lead).await.ok_or(hit)
+    }
+
+    /// Asks for the claim, unless a run is going on in this process.
+    pub(crate) fn begin_claim(&mut self, hit: &Hit) -> Option<Lead> {
+        let ttl_left = hit.refresh?;
+        let inner = self.inner().clone();
+        if inner.store.is_write_paused(&self.key) || inner.is_closed() {
+            return None;
+        }
+        let lead = inner.flights.lead_if_idle(self.id, || self.lease_owner())?;
+        self.acquire(&lead, Want::Claim(hit.entry.clone(), ttl_left));
+        Some(lead)
+    }
+
+    /// The role of whoever got the claim.
+    pub(crate) async fn granted(&mut self, mut lead: Lead) -> Option<Role> {
+        let limit = self.limit();
+        let terms = pin!(poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx))));
+        let began = Instant::now();
+        let terms = deadline::timeout(limit, terms).await;
+        self.spent += began.elapsed();
+        match terms {
+            Ok(Terms::Leased(_)) => {
+                self.counters().count(Count::Refresh);
+                return Some(Role { lead: Some(lead), reason: None });
+            }
+            Ok(Terms::Dissolved) => lead.leave(),
+            // Whoever has joined it goes on without this call.
+            Ok(Terms::Plain(_)) => drop(lead),
+            Err(_) => {
+                let late = Answer::Unknown(Reason::Timeout);
+                self.inner().flights.resolve(lead.flight(), late);
+            }
+        }
+        None
+    }
+
+    /// The call goes on without its caller: nobody is counted, and there is a budget of its own.
+    pub(crate) fn detach(&mut self) {
+        self.call.verb = None;
+        self.spent = Duration::ZERO;
+    }
+
+    pub(super) fn lease_owner(&self) -> LeaseOwner {
+        let leases = Arc::downgrade(&self.inner().leases);
+        LeaseOwner { leases, key: self.key.clone(), lease: OnceLock::new() }
+    }
+
+    /// As [`Lookup::lease_owner`], for a run under what the call has itself read.
+    pub(super) fn joint_owner(&self, entry: &Entry) -> LeaseOwner {
+        let lease_owner = self.lease_owner();
+        let _ = lease_owner.lease.set(Arc::new(Lease::joint(entry)));
+        lease_owner
+    }
+
+    pub(super) fn lease_life(&self) -> Duration {
+        let inner = self.inner();
+        lease::life(&inner.store, self.call.identity.lease(), inner.config.max_run)
+    }
+
+    /// How long a token is made for: twice the life of a lease and that of an entry, so that it is
+    /// seldom renewed.
+    pub(super) fn token_life(&self) -> Duration {
+        let ttl = self.call.ttl.unwrap_or(self.inner().config.default_ttl).min(LONGEST_TTL);
+        let entry = ttl.saturating_add(self.call.identity.window());
+        entry.saturating_add(self.lease_life()).saturating_add(AHEAD).saturating_mul(2)
+    }
+}
+
+impl Request {
+    async fn send(
+        &self,
+        want: Want,
+        id: EntryId,
+        lease_owner: &LeaseOwner,
+        limit: Duration,
+    ) -> Result<bool, Fault> {
+        let began = Instant::now();
+        let (lease, seen) = match want {
+            Want::Lease(seen) => {
+                let tokens = self.tokens(limit).await?;
+                (Lease::plain(id, self.owner, tokens, self.life), seen)
+            }
+            Want::Claim(entry, ttl_left) => {
+                let seen = entry.seen();
+                (Lease::claim(id, entry, ttl_left, self.life), seen)
+            }
+        };
+        let taking = lease.taking();
+        let _ = lease_owner.lease.set(Arc::new(lease));
+        let left = limit.saturating_sub(began.elapsed());
+        self.inner.store.compare_and_set(&self.key, &seen, taking, left).await
+    }
+
+    /// The tokens as they were read, and those that were missing.
+    async fn tokens(&self, limit: Duration) -> Result<Tokens, Fault> {
+        match self.known.iter().copied().collect() {
+            Some(tokens) => Ok(tokens),
+            None => self.inner.store.seed(&self.key, &self.known, self.token_life, limit).await,
+        }
+    }
+}

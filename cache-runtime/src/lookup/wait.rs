@@ -1,0 +1,106 @@
+//! Waiting: for the answer about a lease, for a flight of this process, for another process.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::{Lead, Lookup, Member, Role, Step};
+use crate::entry::EntryId;
+use crate::flight::{Answer, Joined, STALL, Terms};
+use crate::outcome::Reason;
+use crate::site::Warning;
+use crate::{background, clock, deadline, recursion};
+
+impl Lookup {
+    /// Waits for the answer about the lease, within the budget.
+    pub(super) async fn terms(&mut self, mut lead: Lead) -> Option<Step> {
+        let (began, limit) = (Instant::now(), self.limit());
+        let answered = poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx)));
+        let terms = deadline::timeout(limit, pin!(answered)).await;
+        self.spent += began.elapsed();
+        let terms = terms.unwrap_or_else(|_| {
+            // Closes the flight to newcomers before the function begins; should the lease be
+            // granted yet, it is given up.
+            let late = Answer::Unknown(Reason::Timeout);
+            self.inner().flights.resolve(lead.flight(), late);
+            // The answer may have come at this very moment; then it counts.
+            match lead.poll_terms(&Context::from_waker(Waker::noop())) {
+                Poll::Ready(terms) => terms,
+                Poll::Pending => Terms::Plain(Reason::Timeout),
+            }
+        });
+        let reason = match terms {
+            Terms::Leased(_) => None,
+            Terms::Plain(reason) => Some(reason),
+            Terms::Dissolved => {
+                lead.leave();
+                return self.refused();
+            }
+        };
+        if reason == Some(Reason::WrongType) {
+            self.warn(Warning::WrongType, "the key holds another Redis type: left alone");
+        }
+        Some(Step::Run(Role { lead: Some(lead), reason }))
+    }
+
+    /// Waits for a flight to end, for as long as `wait` allows.
+    pub(super) async fn wait(&mut self, mut member: Member) -> Option<Step> {
+        if background::handle().is_none() {
+            // Without a clock there would be no end to it.
+            return Some(Step::Run(Role::alone(Reason::WaitOver)));
+        }
+        let Some(_wait) = self.inner().wait_graph.enter(self.id()) else {
+            return Some(Step::Run(Role::alone(Reason::Recursion)));
+        };
+        let began = Instant::now();
+        let rest = self.wait_left();
+        let joined = loop {
+            let left = rest.saturating_sub(began.elapsed());
+            // Looks up now and then whether the leader stalls.
+            let tick = left.min(STALL / 2);
+            let ended = poll_fn(|cx| member.poll(cx, clock::millis()));
+            match deadline::timeout(tick, pin!(ended)).await {
+                Ok(joined) => break Some(joined),
+                Err(_) if left <= tick => break None,
+                Err(_) => {}
+            }
+        };
+        self.waited += began.elapsed();
+        match joined {
+            None => Some(Step::Run(Role::alone(Reason::WaitOver))),
+            // A run that was not stored may have made use of what was stale.
+            Some(Joined::Shared(_)) if recursion::is_stored() && !member.is_stored() => {
+                Some(Step::Run(Role::alone(Reason::Unshared)))
+            }
+            Some(Joined::Shared(payload)) => Some(Step::Joined(payload)),
+            Some(Joined::Alone) => Some(Step::Run(Role::alone(Reason::Unshared))),
+            Some(Joined::Again) => self.refused(),
+            Some(Joined::Promoted(lead)) => {
+                drop(member);
+                self.terms(lead).await
+            }
+        }
+    }
+
+    /// Waits until a lease that is not this process's is gone, then has everything read again.
+    pub(super) async fn wait_for_other(&mut self, lease: EntryId) -> Option<Step> {
+        let (rest, inner) = (self.wait_left(), self.inner().clone());
+        let over = || Some(Step::Run(Role::alone(Reason::WaitOver)));
+        if rest.is_zero() || background::handle().is_none() {
+            return over();
+        }
+        let mut gone = inner.lease_watch.join(&self.key, lease, self.lease_life());
+        let began = Instant::now();
+        let changed = background::guarded(gone.changed());
+        let waited = deadline::timeout(rest, pin!(changed)).await;
+        self.waited += began.elapsed();
+        // However it ended, there is something else to be read now.
+        if waited.is_ok() { None } else { over() }
+    }
+
+    fn wait_left(&self) -> Duration {
+        let wait = self.call.identity.wait().unwrap_or(self.inner().config.wait);
+        wait.saturating_sub(self.waited)
+    }
+}

@@ -1,0 +1,179 @@
+//! Everything after the function has run: who gets its output, and what is written.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use crate::background;
+use crate::contain::contained;
+use crate::encode::{Ready, encode};
+use crate::flight::Ending;
+use crate::lease::{FinishedFlight, Lease, OnRelease};
+use crate::lookup::{Lookup, Role};
+use crate::outcome::{OutcomeKind, Reason};
+use crate::queue::QueueSlot;
+use crate::returns::{Codec, Form, Opened, Payload, Rule, Shape};
+use crate::stats::Count;
+use crate::verb::{Fate, Verb};
+
+/// Hands the output to all who joined, and what is to be stored to the queue; returns what came of
+/// the run. `forgiven`: a stale value is served in place of the error.
+pub(crate) fn finish<S: Shape, R: Rule<S>>(
+    codec: &Codec<S, R>,
+    lookup: &Lookup,
+    role: Role,
+    output: &S::Return,
+    cost: Duration,
+    forgiven: bool,
+) -> OutcomeKind {
+    let Role { lead, reason } = role;
+    let counters = lookup.counters();
+    counters.add(Count::LoadMicros, u64::try_from(cost.as_micros()).unwrap_or(u64::MAX));
+    let opened = S::open(output);
+    counters.count(match opened {
+        Opened::Error(_) => Count::LoadFailure,
+        Opened::Value(_) | Opened::Nothing => Count::LoadSuccess,
+    });
+    let company = lead.as_ref().is_some_and(crate::lookup::Lead::has_company);
+    let stores = reason.is_none();
+    if stores && lookup.call.verb == Some(Verb::Refresh) {
+        counters.count(Count::Refresh);
+    }
+    let limit = lookup.max_value();
+    let may_be_stored = match opened {
+        Opened::Value(_) => stores,
+        Opened::Nothing => stores && codec.none_ttl.is_some(),
+        Opened::Error(_) => false,
+    };
+    // Before anything is encoded, which a full queue would make vain.
+    let slot = if may_be_stored { lookup.inner().queue.enter_for(limit) } else { None };
+    let full = may_be_stored && slot.is_none();
+    let ready = if slot.is_some() { encode(codec, &lookup.call, &opened).ok() } else { None };
+    let mut outcome = reason.map_or(OutcomeKind::Computed, OutcomeKind::Bypassed);
+    if let Opened::Error(_) = opened {
+        lookup.met(|| Fate::Failed);
+    }
+
+    if let Some(lead) = lead {
+        let flight = lead.flight().clone();
+        let ending = share(codec, &opened, ready.as_ref(), company.then_some(limit), forgiven);
+        let lease = flight.owner().lease.get().cloned();
+        let finished = FinishedFlight::new(lookup.inner().flights.clone(), flight, &ending);
+        let given_up = lead.reason();
+        let lease = lead.finish(ending).and(lease);
+        if let Some(lease) = &lease {
+            lease.end();
+        }
+        match (lease, ready.zip(slot)) {
+            (Some(lease), Some(_)) if lease.has_lapsed(lookup.inner().config.max_run) => {
+                lookup.ran_too_long(&lease);
+                outcome = OutcomeKind::Bypassed(Reason::RunTooLong);
+                let key = lookup.store_key().clone();
+                lookup.inner().leases.release(key, lease, OnRelease::KeepValue, Some(finished));
+            }
+            (Some(lease), Some((ready, slot))) => {
+                write(lookup, &ready, cost, lease, finished, slot);
+            }
+            (Some(lease), None) => {
+                if full {
+                    counters.count(Count::PopulateQueueFull);
+                    lookup.met(|| Fate::Written(Arc::default()));
+                }
+                let key = lookup.store_key().clone();
+                // A run that did not hold the lease must not remove the claimed value, and a full queue
+                // says nothing about the value either.
+                let on_release = match opened {
+                    Opened::Value(_) | Opened::Nothing if stores && !full => OnRelease::RemoveValue,
+                    _ => OnRelease::KeepValue,
+                };
+                lookup.inner().leases.release(key, lease, on_release, Some(finished));
+            }
+            (None, _) if stores => {
+                outcome = OutcomeKind::Bypassed(given_up.unwrap_or(Reason::Overtaken));
+            }
+            (None, _) => {}
+        }
+    }
+    outcome
+}
+
+/// What all who joined get: a clone where there is one to be had and somebody to get it. With
+/// `company`, the value may be encoded for it, up to that many bytes.
+fn share<S: Shape, R>(
+    codec: &Codec<S, R>,
+    opened: &Opened<'_, S::Value, S::Error>,
+    ready: Option<&Ready>,
+    company: Option<usize>,
+    forgiven: bool,
+) -> Ending<Payload> {
+    let payload = contained(|| match opened {
+        Opened::Nothing => Some(Payload::Nothing),
+        Opened::Error(error) => {
+            codec.hand_error(error).or_else(|| forgiven.then_some(Payload::Forgiven))
+        }
+        Opened::Value(value) => {
+            let cloned = company.and_then(|_| codec.hand_value(value));
+            let encoded = || ready.map(|ready| Payload::Bytes(ready.body.clone()));
+            let late = || {
+                let proven = codec.encode(value, company?, Form::default()).ok()?;
+                Some(Payload::Bytes(proven.bytes.into()))
+            };
+            cloned.or_else(encoded).or_else(late)
+        }
+    });
+    payload.flatten().map_or(Ending::Alone, Ending::Shared)
+}
+
+/// Writes behind the reply. The flight stays joinable by its lease until the answer is there.
+fn write(
+    lookup: &Lookup,
+    ready: &Ready,
+    cost: Duration,
+    lease: Arc<Lease>,
+    finished: FinishedFlight,
+    mut slot: QueueSlot,
+) {
+    let (inner, key) = (lookup.inner().clone(), lookup.store_key().clone());
+    let identity = lookup.call.identity;
+    let mut written_to = None;
+    lookup.met(|| Fate::Written(written_to.insert(Arc::<OnceLock<bool>>::default()).clone()));
+    let fits = slot.resize(ready.body.len());
+    let entry = if fits { ready.entry(&lookup.call, cost, &lease.tokens) } else { None };
+    let Some(entry) = entry else {
+        drop(slot);
+        lookup.counters().count(if fits {
+            Count::PopulateFailed
+        } else {
+            Count::PopulateQueueFull
+        });
+        inner.leases.release(key, lease, OnRelease::KeepValue, Some(finished));
+        return;
+    };
+    let mut slot = Some(slot);
+    let tokens_for = ready.tokens_for(identity);
+    let (bytes, ttl) = ready.size_and_ttl();
+    background::spawn_begun(async move {
+        let (store, prefix, began) = (&inner.store, &identity.prefix, Instant::now());
+        let counters = inner.counters(identity.group);
+        let patience = store.patience();
+        let written = store.populate(&key, &lease.seen(), entry, tokens_for, patience).await;
+        if written == Ok(true) {
+            counters.count(Count::Populated);
+            let (key, took) = (key.entry(), began.elapsed());
+            tracing::debug!(prefix, key, bytes, ?ttl, ?took, "cache set");
+        } else {
+            let fenced = written.is_ok();
+            counters.count(if fenced { Count::PopulateFenced } else { Count::PopulateFailed });
+            let (key, took) = (key.entry(), began.elapsed());
+            tracing::debug!(prefix, key, bytes, ?took, ?written, "cache error");
+        }
+        if let Some(written_to) = written_to {
+            let _ = written_to.set(written == Ok(true));
+        }
+        if written.is_err() {
+            // It may have arrived all the same, and then there is nothing to give up.
+            slot = lease.release(&inner.leases, &key, OnRelease::KeepValue, slot).await;
+        }
+        finished.remove();
+        drop(slot);
+    });
+}

@@ -1,0 +1,85 @@
+//! The groups of counters: one for each prefix, numbered in the order in which this process met them.
+
+use std::collections::BTreeSet;
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+#[derive(Default)]
+struct Groups {
+    prefixes: Vec<String>,
+    /// The prefixes that a function of this process has.
+    own: BTreeSet<String>,
+}
+
+static GROUPS: OnceLock<RwLock<Groups>> = OnceLock::new();
+
+fn groups() -> &'static RwLock<Groups> {
+    GROUPS.get_or_init(RwLock::default)
+}
+
+/// The prefix of a group.
+pub(crate) fn group_name(group: usize) -> String {
+    let groups = groups().read().unwrap_or_else(PoisonError::into_inner);
+    groups.prefixes.get(group).cloned().unwrap_or_default()
+}
+
+/// The group of a prefix that a function of this process has.
+pub(crate) fn group_of_function(prefix: &str) -> usize {
+    let mut groups = groups().write().unwrap_or_else(PoisonError::into_inner);
+    groups.own.insert(prefix.to_owned());
+    groups.get_or_add(prefix)
+}
+
+/// How many groups this process makes for prefixes that none of its functions has: a program may build
+/// such prefixes from the input of its users.
+const MOST_GROUPS_OF_OTHERS: usize = 1024;
+
+/// The group of a prefix that was named to an invalidation, and that may be another process's; `None`
+/// where there are too many such groups.
+pub(crate) fn group_of(prefix: &str) -> Option<usize> {
+    let lock = groups();
+    let known = lock.read().unwrap_or_else(PoisonError::into_inner).position(prefix);
+    known.or_else(|| {
+        let mut groups = lock.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = groups.position(prefix) {
+            return Some(known);
+        }
+        let others = groups.prefixes.len().saturating_sub(groups.own.len());
+        let group = (others < MOST_GROUPS_OF_OTHERS).then(|| groups.get_or_add(prefix))?;
+        let own: Vec<_> = groups.own.iter().take(MOST_NAMED).cloned().collect();
+        // A subscriber of the log may call back into the groups.
+        drop(groups);
+        report_unknown(prefix, &own);
+        Some(group)
+    })
+}
+
+/// How many known prefixes the log line about an unknown one names.
+const MOST_NAMED: usize = 20;
+
+/// Another process may have functions of that prefix; none has one that is a pattern.
+fn report_unknown(prefix: &str, known: &[String]) {
+    let pattern = prefix.contains('*') || prefix.replace("::", "").contains(':');
+    if pattern {
+        tracing::warn!(
+            prefix,
+            ?known,
+            "no function that this process has called has this prefix: a prefix is the whole name \
+             of a group, as written in `prefix = \"..\"`, and neither a pattern nor part of a key"
+        );
+    } else {
+        tracing::debug!(prefix, ?known, "no function that this process has called has this prefix");
+    }
+}
+
+impl Groups {
+    fn get_or_add(&mut self, prefix: &str) -> usize {
+        self.position(prefix).unwrap_or_else(|| {
+            self.prefixes.push(prefix.to_owned());
+            self.prefixes.len() - 1
+        })
+    }
+
+    fn position(&self, prefix: &str) -> Option<usize> {
+        self.prefixes.iter().position(|known| known == prefix)
+    }
+}

@@ -1,0 +1,333 @@
+//! Making one connection: where the server is, by the certificates and with the login of the moment.
+//!
+//! What blocks (the resolver of the system, files, the application's callback for credentials) has a
+//! thread of its own, one for each server: a resolver that hangs may neither keep the thread that drives
+//! everything, nor fill up a pool of threads while dials are tried again and again.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::io::tcp::socket2::{SockRef, TcpKeepalive};
+use deadpool_redis::redis::{
+    AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError,
+};
+use futures_util::future::select_ok;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
+
+use super::server_message;
+#[cfg(feature = "tls-no-provider")]
+use super::tls;
+use crate::background;
+use crate::config::{Access, Address, Config, Server, Source};
+
+/// After so much silence the kernel asks whether a connection is there. Lanes are asked sooner; what
+/// asks sentinels and nodes where the data is may be silent for longer.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// The way to one server.
+pub(crate) struct Connector {
+    server: Server,
+    /// How long the credentials may take, and after them the dial.
+    limit: Duration,
+    /// Spoken where connections beside the lanes are made; those that refuse `HELLO` are not asked twice.
+    #[cfg(any(feature = "cluster", feature = "sentinel"))]
+    pub(super) resp2: AtomicBool,
+    /// Whether it has to be looked for again at each dial.
+    changes: bool,
+    found: Arc<Mutex<Option<Found>>>,
+}
+
+/// What a dial needs.
+#[derive(Clone)]
+struct Found {
+    at: Instant,
+    addresses: Vec<SocketAddr>,
+    username: Option<String>,
+    password: Option<String>,
+    #[cfg(feature = "tls-no-provider")]
+    tls: Option<tls::Client>,
+}
+
+/// A connection, and the task that drives it: it ends with the last clone.
+#[derive(Clone)]
+pub(crate) struct Link {
+    connection: MultiplexedConnection,
+    _driver: Arc<Driver>,
+}
+
+struct Driver(AbortHandle);
+
+/// Where the making of a connection came to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The name, the files and the credentials, or the connection itself.
+    Connecting,
+    #[cfg(feature = "tls-no-provider")]
+    Tls,
+    /// `HELLO` or `AUTH`.
+    Login,
+}
+
+/// Why a connection was not made.
+#[derive(Debug)]
+pub(crate) struct Undialled {
+    pub(super) step: Step,
+    pub(super) error: RedisError,
+}
+
+impl Undialled {
+    fn at<E: Into<RedisError>>(step: Step) -> impl Fn(E) -> Self {
+        move |error| Self { step, error: error.into() }
+    }
+}
+
+impl fmt::Display for Undialled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&server_message(&self.error))
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
+
+/// Says what is wrong with the certificates by which a server is met. Blocks: it reads their files.
+#[cfg_attr(not(feature = "tls-no-provider"), expect(clippy::unnecessary_wraps, unused_variables))]
+pub(crate) fn check(server: &Server) -> Result<(), String> {
+    #[cfg(feature = "tls-no-provider")]
+    if let Some(tls) = &server.access.tls {
+        return tls::Client::check(tls);
+    }
+    Ok(())
+}
+
+impl Connector {
+    pub(crate) fn new(server: &Server, config: &Config) -> Arc<Self> {
+        Arc::new(Self {
+            server: server.clone(),
+            limit: config.connect_timeout,
+            #[cfg(any(feature = "cluster", feature = "sentinel"))]
+            resp2: AtomicBool::new(server.access.resp2),
+            changes: is_a_name(&server.address) || server.access.may_change(),
+            found: Arc::default(),
+        })
+    }
+
+    #[cfg(any(feature = "cluster", feature = "sentinel"))]
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Dials on the runtime of whoever calls this.
+    pub(crate) async fn connect(
+        &self,
+        protocol: ProtocolVersion,
+        options: AsyncConnectionConfig,
+    ) -> Result<Link, Undialled> {
+        let slow =
+            || io::Error::other("the name, the files or the credentials were not there in time");
+        // A little longer than the credentials have: their own reason says more.
+        let patience = self.limit.saturating_add(self.limit / 4);
+        let found = tokio::time::timeout(patience, self.found()).await;
+        let found =
+            found.unwrap_or_else(|_| Err(slow())).map_err(Undialled::at(Step::Connecting))?;
+        let dial = async {
+            let stream = self.stream(&found).await?;
+            let info = found.info(protocol);
+            let made = MultiplexedConnection::new_with_config(&info, stream, options).await;
+            let (connection, driver) = made.map_err(Undialled::at(Step::Login))?;
+            let driver = Driver(tokio::spawn(driver).abort_handle());
+            Ok(Link { connection, _driver: Arc::new(driver) })
+        };
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "not in time");
+        let dialled = tokio::time::timeout(self.limit, dial).await;
+        dialled.unwrap_or_else(|_| Err(Undialled::at(Step::Connecting)(late())))
+    }
+
+    /// Whoever waits while somebody else looks takes what that has found.
+    async fn found(&self) -> io::Result<Found> {
+        let asked = Instant::now();
+        let mut held = self.found.clone().lock_owned().await;
+        if let Some(found) = held.as_ref().filter(|found| !self.changes || found.at >= asked) {
+            return Ok(found.clone());
+        }
+        let (server, limit) = (self.server.clone(), self.limit);
+        let look = move || {
+            let found = Found::now(&server, limit, held.as_ref())?;
+            *held = Some(found.clone());
+            Ok(found)
+        };
+        match background::blocking(look) {
+            Some(looking) => looking.await.map_err(|_| panicked())?,
+            None => Err(io::Error::other("the system refuses a thread")),
+        }
+    }
+
+    async fn stream(&self, found: &Found) -> Result<Pin<Box<dyn Stream>>, Undialled> {
+        let connecting = Undialled::at(Step::Connecting);
+        match &self.server.address {
+            #[cfg(unix)]
+            Address::Unix(path) => {
+                let stream = tokio::net::UnixStream::connect(path).await.map_err(connecting)?;
+                Ok(Box::pin(stream))
+            }
+            #[cfg(not(unix))]
+            Address::Unix(_) => Err(connecting(io::ErrorKind::Unsupported.into())),
+            Address::Tcp(host, _) => {
+                // A name may have addresses of which some do not answer.
+                let dials = found.addresses.iter().map(|at| Box::pin(found.reach(host, *at)));
+                select_ok(dials).await.map(|(stream, _)| stream)
+            }
+        }
+    }
+}
+
+impl Found {
+    /// Looks, and blocks.
+    fn now(server: &Server, limit: Duration, before: Option<&Self>) -> io::Result<Self> {
+        #[cfg(not(feature = "tls-no-provider"))]
+        let _ = before;
+        let addresses: Vec<_> = match &server.address {
+            Address::Unix(_) => Vec::new(),
+            Address::Tcp(host, port) => (host.as_str(), *port).to_socket_addrs()?.collect(),
+        };
+        if addresses.is_empty() && matches!(server.address, Address::Tcp(..)) {
+            return Err(io::Error::other(format!("the name of {} has no address", server.address)));
+        }
+        let (username, password) = login(&server.access, limit).map_err(io::Error::other)?;
+        #[cfg(feature = "tls-no-provider")]
+        let tls =
+            server.access.tls.as_ref().map(|tls| {
+                tls::Client::current(tls, before.and_then(|before| before.tls.as_ref()))
+            });
+        Ok(Self {
+            addresses,
+            username,
+            password,
+            #[cfg(feature = "tls-no-provider")]
+            tls: tls.transpose().map_err(io::Error::other)?,
+            at: Instant::now(),
+        })
+    }
+
+    /// The database is chosen later, so that it is known which step has failed; and without
+    /// `CLIENT SETINFO`, at which some proxies hang up.
+    fn info(&self, protocol: ProtocolVersion) -> RedisConnectionInfo {
+        let info = RedisConnectionInfo::default().set_protocol(protocol);
+        let mut info = info.set_skip_set_lib_name();
+        if let Some(username) = &self.username {
+            info = info.set_username(username);
+        }
+        if let Some(password) = &self.password {
+            info = info.set_password(password);
+        }
+        info
+    }
+
+    #[cfg_attr(not(feature = "tls-no-provider"), expect(unused_variables))]
+    async fn reach(&self, host: &str, at: SocketAddr) -> Result<Pin<Box<dyn Stream>>, Undialled> {
+        let connecting = Undialled::at(Step::Connecting);
+        let stream = TcpStream::connect(at).await.map_err(&connecting)?;
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+        let kept = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+        kept.and_then(|()| stream.set_nodelay(true)).map_err(&connecting)?;
+        #[cfg(feature = "tls-no-provider")]
+        if let Some(tls) = &self.tls {
+            let stream = tls.meet(host, stream).await.map_err(Undialled::at(Step::Tls))?;
+            return Ok(Box::pin(stream));
+        }
+        Ok(Box::pin(stream))
+    }
+}
+
+/// The user and the password of the moment. Blocks.
+fn login(access: &Access, limit: Duration) -> Result<(Option<String>, Option<String>), String> {
+    let Some(provider) = &access.provider else {
+        let password = access.password.as_ref().map(Source::password);
+        return Ok((access.username.clone(), password.transpose()?));
+    };
+    let asked = async { tokio::time::timeout(limit, provider.ask()).await };
+    let credentials = match background::handle().map(|handle| handle.block_on(asked)) {
+        Some(Ok(credentials)) => credentials.map_err(|why| format!("no credentials: {why}"))?,
+        _ => return Err("no credentials: they were not given in time".to_owned()),
+    };
+    let (username, password) = credentials.into_parts();
+    Ok((username, Some(password)))
+}
+
+fn is_a_name(address: &Address) -> bool {
+    matches!(address, Address::Tcp(host, _) if host.parse::<std::net::IpAddr>().is_err())
+}
+
+fn panicked() -> io::Error {
+    io::Error::other("no credentials: the callback of `Config::credentials` has panicked")
+}
+
+impl Link {
+    pub(crate) fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
+    }
+}
+
+impl Deref for Link {
+    type Target = MultiplexedConnection;
+
+    fn deref(&self) -> &MultiplexedConnection {
+        &self.connection
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::config::{Backend, Credentials};
+
+    #[tokio::test]
+    async fn one_looks_at_a_time_however_often_it_is_dialled_and_whoever_waits_takes_the_answer() {
+        let counts = [0; 3].map(|zero| Arc::new(AtomicUsize::new(zero)));
+        let [looking, most, looks] = counts.clone();
+        let config = Config::redis("redis://127.0.0.1:1").expect("a well-formed URL");
+        let config = config.credentials(move || {
+            most.fetch_max(looking.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            looks.fetch_add(1, Ordering::SeqCst);
+            // As a resolver that hangs.
+            std::thread::sleep(Duration::from_millis(300));
+            looking.fetch_sub(1, Ordering::SeqCst);
+            async { Ok::<_, Infallible>(Credentials::password("any")) }
+        });
+        let config = config.connect_timeout(Duration::from_millis(50));
+        let Backend::Redis(deployment) = &config.backend else { panic!("it is a server") };
+        let server = deployment.at(deployment.addresses[0].clone());
+        let connector = Connector::new(&server, &config);
+        let dial = || connector.connect(ProtocolVersion::RESP3, AsyncConnectionConfig::new());
+        for _ in 0..10 {
+            let dialled = join_all((0..20).map(|_| dial())).await;
+            assert!(dialled.iter().all(Result::is_err));
+        }
+        let [_, most, looks] = counts.map(|count| count.load(Ordering::SeqCst));
+        assert_eq!(most, 1, "so many have looked at a time");
+        assert!(looks <= 4, "{looks} of 200 dials have looked");
+    }
+}

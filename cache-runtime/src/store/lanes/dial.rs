@@ -1,0 +1,173 @@
+//! Making one lane.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use deadpool::Runtime;
+use deadpool::managed::{self, Metrics, PoolConfig, RecycleError, RecycleResult, Timeouts};
+use deadpool_redis::redis::{AsyncConnectionConfig, ProtocolVersion, Value};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use super::connect::{Connector, Link, Undialled};
+use super::reads::{ReadQueue, gather, watch};
+use super::{Anchor, Lane, Lanes, Tracking};
+use crate::background;
+use crate::config::{Config, Part};
+
+/// How many lanes there have been.
+static DIALLED: AtomicU64 = AtomicU64::new(0);
+
+pub(super) type Pool = managed::Pool<Dialler>;
+
+/// One of a pool, for a lane.
+pub(super) type Connection = managed::Object<Dialler>;
+
+pub(super) type Dialled = Result<(Connection, Arc<Lane>), Undone>;
+
+/// Why a lane was not made.
+pub(super) struct Undone {
+    pub(super) why: String,
+    /// The server was reached, and refused or hung up at what only the lane that listens reads for.
+    pub(super) is_deaf: bool,
+}
+
+impl Lanes {
+    /// Dials on the runtime that is to drive the connection.
+    pub(super) async fn dial_at_home(self: &Arc<Self>, index: usize) -> Dialled {
+        let private =
+            index == self.tracking_slot() || self.slots[index].privately.load(Ordering::Relaxed);
+        let Some(home) = self.home.get().filter(|_| !private) else {
+            return self.clone().dial(index, None).await;
+        };
+        let dial = self.clone().dial(index, Some(home.clone()));
+        let mut dial = home.spawn(dial);
+        // Its own timers are those of a runtime that may be too busy for them.
+        let patience = self.connect_timeout.saturating_mul(4);
+        match tokio::time::timeout(patience, &mut dial).await {
+            Ok(Ok(dialled)) => return dialled,
+            Ok(Err(ended)) => self.home.forget(ended.is_panic()),
+            Err(_) => {
+                dial.abort();
+                self.home.forget(false);
+            }
+        }
+        self.clone().dial(index, None).await
+    }
+
+    async fn dial(self: Arc<Self>, index: usize, home: Option<Handle>) -> Dialled {
+        let met = self.meet(index).await?;
+        if index == self.tracking_slot() {
+            // Whoever takes a lane out does this too, but may be late with it.
+            self.tracking.everything();
+        }
+        if self.server.part != Part::Node {
+            self.heard(index, met.sent, &Value::Nil);
+        }
+        let reads = ReadQueue::new();
+        let gone = Arc::new(Notify::new());
+        let anchor = home.map(|home| Anchor::at(&home, gone.clone()));
+        let lane = Arc::new(Lane {
+            index,
+            number: DIALLED.fetch_add(1, Ordering::Relaxed),
+            born: Instant::now(),
+            connection: met.connection,
+            _link: Link::clone(&met.object),
+            strikes: AtomicU32::new(0),
+            gone,
+            why: OnceLock::new(),
+            tells_role: met.tells_role,
+            reads: reads.clone(),
+            reading: AtomicUsize::new(0),
+            anchor,
+        });
+        background::spawn(watch(reads.clone()));
+        tokio::spawn(gather(Arc::downgrade(&self), Arc::downgrade(&lane), reads));
+        Ok((met.object, lane))
+    }
+}
+
+pub(super) fn pool(
+    connector: &Arc<Connector>,
+    config: &Config,
+    protocol: ProtocolVersion,
+    tracking: Option<Arc<Tracking>>,
+) -> Result<Pool, String> {
+    let options = match tracking {
+        Some(tracking) => options().set_push_sender(move |push| {
+            tracking.push(&push);
+            Ok::<_, Infallible>(())
+        }),
+        None => options(),
+    };
+    let timeouts = Timeouts {
+        wait: Some(config.connect_timeout),
+        // A dial has limits of its own.
+        create: None,
+        recycle: Some(config.timeout),
+    };
+    // One more than the lanes: bulk work has a connection of its own.
+    let sizes = PoolConfig { max_size: config.pool_size + 1, timeouts, ..PoolConfig::default() };
+    let dialler = Dialler { connector: connector.clone(), protocol, options };
+    let builder = Pool::builder(dialler).config(sizes).runtime(Runtime::Tokio1);
+    builder.build().map_err(|error| error.to_string())
+}
+
+/// Makes the connections of a pool.
+pub(super) struct Dialler {
+    connector: Arc<Connector>,
+    protocol: ProtocolVersion,
+    options: AsyncConnectionConfig,
+}
+
+impl managed::Manager for Dialler {
+    type Type = Link;
+    type Error = Undialled;
+
+    async fn create(&self) -> Result<Link, Undialled> {
+        self.connector.connect(self.protocol, self.options.clone()).await
+    }
+
+    async fn recycle(&self, _: &mut Link, _: &Metrics) -> RecycleResult<Undialled> {
+        Err(RecycleError::message("a lane that was left is not used again"))
+    }
+}
+
+/// Deadlines are ours: they differ from call to call, and run on the private clock.
+fn options() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(1024)
+}
+
+/// A connection outside the lanes, to ask where the data is; `pushed` is called for each push. In RESP2
+/// there are none.
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+pub(crate) async fn aside(
+    connector: &Connector,
+    pushed: impl Fn() + Clone + Send + Sync + 'static,
+) -> Result<(Link, bool), String> {
+    let dial = async |resp3| {
+        let protocol = if resp3 { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
+        let mut options = options();
+        if resp3 {
+            let pushed = pushed.clone();
+            options = options.set_push_sender(move |_| {
+                pushed();
+                Ok::<_, Infallible>(())
+            });
+        }
+        connector.connect(protocol, options).await
+    };
+    let resp2 = connector.resp2.load(Ordering::Relaxed);
+    let first = dial(!resp2).await;
+    let refused = first.as_ref().err().filter(|ended| !resp2 && ended.refuses_hello());
+    // A hang-up may be the end of a server, and the next one there takes `HELLO`.
+    let said = refused.is_some_and(|ended| !ended.is_hang_up());
+    let (dialled, resp3) =
+        if refused.is_some() { (dial(false).await, false) } else { (first, !resp2) };
+    if said && dialled.is_ok() {
+        connector.resp2.store(true, Ordering::Relaxed);
+    }
+    dialled.map(|link| (link, resp3)).map_err(|ended| ended.to_string())
+}

@@ -1,0 +1,145 @@
+//! What several reads ask for in one command, and what each of them gets of the reply.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use deadpool_redis::redis::{self, Cmd, Pipeline, RedisResult, Value};
+use smallvec::SmallVec;
+
+use crate::entry::Token;
+use crate::key::Key;
+use crate::store::contract::Found;
+use crate::store::lanes::{CommandError, unexpected_reply};
+
+/// Reads of several entries, each name once.
+pub(crate) struct Batch<'a> {
+    reads: SmallVec<[Places; 1]>,
+    names: SmallVec<[&'a [u8]; 4]>,
+    /// Places of the tokens among them.
+    tokens: SmallVec<[usize; 2]>,
+    /// Places of the names whose time is asked for.
+    timed: SmallVec<[usize; 1]>,
+    /// Some read the same entry.
+    shared: bool,
+}
+
+/// Where what belongs to one entry is among the names.
+struct Places {
+    hash: u64,
+    entry: usize,
+    tokens: SmallVec<[usize; 2]>,
+    /// Among the timed.
+    ttl_left: Option<usize>,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn with_room(reads: usize) -> Self {
+        Self {
+            reads: SmallVec::with_capacity(reads),
+            names: SmallVec::with_capacity(reads * 2),
+            tokens: SmallVec::new(),
+            timed: SmallVec::new(),
+            shared: false,
+        }
+    }
+
+    pub(crate) fn add(&mut self, key: &'a Key, timed: bool) {
+        let mut names = key.bytes();
+        let name = names.next().unwrap_or_default();
+        let same = |read: &&Places| read.hash == key.hash && self.names[read.entry] == name;
+        let same = self.reads.iter().find(same).map(|read| read.entry);
+        self.shared |= same.is_some();
+        let entry = same.unwrap_or_else(|| {
+            self.names.push(name);
+            self.names.len() - 1
+        });
+        let tokens = names.map(|token| self.token(token)).collect();
+        let ttl_left = timed.then(|| {
+            self.timed.push(entry);
+            self.timed.len() - 1
+        });
+        self.reads.push(Places { hash: key.hash, entry, tokens, ttl_left });
+    }
+
+    /// The place of a token: many depend on few.
+    fn token(&mut self, name: &'a [u8]) -> usize {
+        let known = self.tokens.iter().copied().find(|at| self.names[*at] == name);
+        known.unwrap_or_else(|| {
+            self.names.push(name);
+            self.tokens.push(self.names.len() - 1);
+            self.names.len() - 1
+        })
+    }
+
+    /// `MGET`, and before it `PTTL` where that is asked for: then the age can only be overestimated.
+    pub(crate) async fn send(
+        &self,
+        connection: &mut redis::aio::MultiplexedConnection,
+    ) -> RedisResult<Value> {
+        if self.timed.is_empty() {
+            return connection.send_packed_command(&self.mget()).await;
+        }
+        let mut all = Pipeline::with_capacity(self.timed.len() + 1);
+        for place in &self.timed {
+            all.cmd("PTTL").arg(self.names[*place]);
+        }
+        all.add_command(self.mget());
+        let replies = connection.send_packed_commands(&all, 0, all.len()).await?;
+        Ok(Value::Array(replies))
+    }
+
+    fn mget(&self) -> Cmd {
+        let size = self.names.iter().map(|name| name.len() + 16).sum();
+        let mut mget = Cmd::with_capacity(1 + self.names.len(), size);
+        mget.arg("MGET");
+        for name in &self.names {
+            mget.arg(*name);
+        }
+        mget
+    }
+
+    /// What was found, in the order of the reads.
+    pub(crate) fn answers(&self, reply: Value) -> Result<Vec<Found>, CommandError> {
+        let Value::Array(mut values) = reply else { return Err(unexpected_reply(&reply)) };
+        let mut ttls = SmallVec::<[Option<Duration>; 1]>::new();
+        if !self.timed.is_empty() {
+            let mut replies = values;
+            values = match replies.pop() {
+                Some(Value::Array(values)) => values,
+                other => return Err(unexpected_reply(&other.unwrap_or(Value::Nil))),
+            };
+            for ttl_left in &replies {
+                ttls.push(match ttl_left {
+                    // Absent a moment ago: what has come since is new.
+                    Value::Int(-2) => None,
+                    Value::Int(ttl_left) => {
+                        Some(Duration::from_millis((*ttl_left).max(0).cast_unsigned()))
+                    }
+                    other => return Err(unexpected_reply(other)),
+                });
+            }
+        }
+        if values.len() != self.names.len() {
+            return Err(unexpected_reply(&Value::Array(values)));
+        }
+        let mut bytes = SmallVec::<[Option<Bytes>; 4]>::new();
+        for value in values {
+            bytes.push(match value {
+                Value::Nil => None,
+                Value::BulkString(bytes) => Some(Bytes::from(bytes)),
+                other => return Err(unexpected_reply(&other)),
+            });
+        }
+        // Of the tokens alone: of anything long it is a digest.
+        let mut tokens: SmallVec<[Option<Token>; 4]> = SmallVec::from_elem(None, bytes.len());
+        for at in &self.tokens {
+            tokens[*at] = bytes[*at].as_ref().map(|bytes| Token::of(bytes));
+        }
+        let found = self.reads.iter().map(|read| Found {
+            bytes: if self.shared { bytes[read.entry].clone() } else { bytes[read.entry].take() },
+            tokens: read.tokens.iter().map(|at| tokens[*at]).collect(),
+            ttl_left: read.ttl_left.and_then(|at| ttls[at]),
+        });
+        Ok(found.collect())
+    }
+}

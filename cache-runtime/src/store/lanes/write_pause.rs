@@ -1,0 +1,191 @@
+//! Writes that a server refuses, while it answers reads.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::clock;
+
+/// For how long a refused write keeps others from trying.
+const PAUSED: Duration = Duration::from_secs(1);
+
+/// Of a server that closes the connection at a command.
+pub(super) const HANGS_UP: &str = "hangs up";
+
+/// What a server says that takes no writes at all, whatever they are about. Scripts wrap it.
+const ALL: [&str; 8] = [
+    "READONLY",
+    "OOM",
+    "MISCONF",
+    "NOREPLICAS",
+    "unknown command",
+    // An ACL that forbids the command, as redis and its scripts say it.
+    "permissions to run",
+    "can't run this command",
+    HANGS_UP,
+];
+
+/// Where the data lies elsewhere, which concerns all writes too.
+const ELSEWHERE: [&str; 2] = ["MOVED", "CROSSSLOT"];
+
+/// Whether one server takes writes.
+#[derive(Default)]
+pub(crate) struct WritePause {
+    /// Until when none is tried, in milliseconds of [`clock::millis`].
+    paused: AtomicU64,
+    refused: AtomicBool,
+    why: Mutex<String>,
+    /// Whether any function is among those below.
+    some: AtomicBool,
+    /// Functions of which a write was refused for what it was about, by the token of their prefix,
+    /// and until when no other is tried.
+    functions: Mutex<HashMap<Box<str>, u64>>,
+}
+
+impl WritePause {
+    pub(crate) fn are_paused(&self) -> bool {
+        clock::millis() < self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Whether no write of a function is tried.
+    pub(crate) fn are_paused_for(&self, function: &str) -> bool {
+        self.are_paused()
+            || (self.some.load(Ordering::Relaxed)
+                && lock(&self.functions)
+                    .get(function)
+                    .is_some_and(|until| clock::millis() < *until))
+    }
+
+    /// A write of a function was refused: no other of the function is tried for a moment, or no other
+    /// at all.
+    pub(crate) fn refuse(&self, function: &str, why: &str) {
+        if concerns_all(why) {
+            self.pause(why);
+            return;
+        }
+        let until = clock::millis() + PAUSED.as_millis() as u64;
+        let first = lock(&self.functions).insert(function.into(), until).is_none();
+        self.some.store(true, Ordering::Relaxed);
+        if first {
+            // The token is the namespace and the prefix, neither of which a user has typed.
+            let prefix = function.split_once(":~").map_or(function, |(_, prefix)| prefix);
+            tracing::warn!(
+                prefix,
+                error = why,
+                "redis refuses a write of these functions: they are not populated for now"
+            );
+        }
+    }
+
+    pub(crate) fn pause(&self, why: &str) {
+        self.pause_for(PAUSED, why);
+    }
+
+    pub(super) fn pause_for(&self, time: Duration, why: &str) {
+        let until = clock::millis() + time.as_millis() as u64;
+        self.paused.fetch_max(until, Ordering::Relaxed);
+        let why = hinted(why);
+        *lock(&self.why) = format!("redis refuses writes: {why}");
+        if !self.refused.swap(true, Ordering::Relaxed) {
+            tracing::warn!(error = %why, "redis refuses writes: nothing is populated for now");
+        }
+    }
+
+    /// A write of a function was carried out.
+    pub(crate) fn go_on(&self, function: &str) {
+        if self.refused.load(Ordering::Relaxed) && self.refused.swap(false, Ordering::Relaxed) {
+            tracing::info!("redis takes writes again");
+        }
+        if self.some.load(Ordering::Relaxed) {
+            let mut functions = lock(&self.functions);
+            functions.remove(function);
+            self.some.store(!functions.is_empty(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the last write was refused, whatever it was about.
+    pub(super) fn are_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Why, where they are.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.are_refused().then(|| lock(&self.why).clone())
+    }
+}
+
+/// Whether a refusal says something of all writes, and not of one key or one value.
+pub(super) fn concerns_all(why: &str) -> bool {
+    ALL.iter().chain(&ELSEWHERE).any(|word| why.contains(word))
+}
+
+/// Whether a refusal says something of one key or one command only: other functions are served.
+pub(super) fn concerns_a_key(why: &str) -> bool {
+    (why.starts_with("NOPERM") || why.contains("max request size")) && !concerns_all(why)
+}
+
+/// The same, with what to do about it where that is known.
+pub(super) fn hinted(why: &str) -> Cow<'_, str> {
+    if ELSEWHERE.iter().any(|code| why.contains(code)) {
+        Cow::Owned(format!("{why} (it is a node of a cluster: use `redis+cluster://`)"))
+    } else {
+        Cow::Borrowed(why)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_about_a_key_or_a_value_concerns_one_function() {
+        for why in [
+            "NOPERM No permissions to access a key",
+            "NOPERM this user has no permissions to access one of the keys used as arguments",
+            "ERR max request size exceeded. Limit: 1048576 bytes, Actual: 2000000 bytes",
+            "ERR value too large",
+        ] {
+            let writes = WritePause::default();
+            writes.refuse("cache:~one", why);
+            assert!(!concerns_all(why) && writes.are_paused_for("cache:~one"), "{why}");
+            assert!(!writes.are_paused_for("cache:~other") && !writes.are_refused(), "{why}");
+            writes.go_on("cache:~one");
+            assert!(!writes.are_paused_for("cache:~one"));
+        }
+    }
+
+    #[test]
+    fn a_refused_read_of_a_key_says_nothing_of_the_server() {
+        assert!(concerns_a_key("NOPERM No permissions to access a key"));
+        assert!(concerns_a_key("ERR max request size exceeded. Limit: 1048576 bytes"));
+        assert!(!concerns_a_key("NOPERM User app has no permissions to run the 'mget' command"));
+        assert!(!concerns_a_key("ERR max daily request limit exceeded"));
+        assert!(!concerns_a_key("CLUSTERDOWN The cluster is down"));
+    }
+
+    #[test]
+    fn a_refusal_by_the_server_concerns_all_functions() {
+        for why in [
+            "READONLY You can't write against a read only replica.",
+            "OOM command not allowed when used memory > 'maxmemory'.",
+            "ERR Error running script (call to f_1): @user_script:1: -OOM command not allowed",
+            "MISCONF Redis is configured to save RDB snapshots",
+            "NOREPLICAS Not enough good replicas to write.",
+            "NOPERM User app has no permissions to run the 'evalsha' command",
+            "ERR unknown command 'EVALSHA'",
+        ] {
+            let writes = WritePause::default();
+            writes.refuse("cache:~one", why);
+            assert!(writes.are_paused_for("cache:~other") && writes.are_refused(), "{why}");
+            assert!(writes.refusal().unwrap().contains(why));
+            writes.go_on("cache:~other");
+            assert_eq!(writes.refusal(), None);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Commands where several servers share the names: each goes to the node that has its name, and on to
+//! the one that node sends it to.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deadpool_redis::redis::{self, Pipeline, Value};
+use futures_util::future::{join, join_all};
+
+use super::keyed_commands::KeyedCommands;
+use super::{Redis, fault};
+use crate::config::Address;
+use crate::deadline;
+use crate::entry::{Entry, Token};
+use crate::key::Key;
+use crate::store::contract::{Fault, Found, Read};
+use crate::store::lanes::{CommandError, Lanes, unexpected_reply};
+use crate::store::servers::Cluster;
+
+/// How often a command is sent on to another node.
+const HOPS: usize = 3;
+
+/// How often names that are removed together are removed, at most: as deep as one of them may be made of
+/// another.
+const ROUNDS: usize = 4;
+
+/// Names that are removed in one round trip at most.
+const UNLINKED: usize = 512;
+
+impl Redis {
+    /// Reads an entry and its tokens from the nodes that have them, all at the same time.
+    ///
+    /// A token may be read before the entry is, and an invalidation and a new lease come in between: a
+    /// live entry would look dead. So a token that does not fit is read once more.
+    pub(super) async fn read_parts(
+        &self,
+        cluster: &Arc<Cluster>,
+        key: &Key,
+        how: Read,
+        limit: Duration,
+    ) -> Result<Found, Fault> {
+        let began = Instant::now();
+        let entry = self.read_entry(cluster, key, how, limit);
+        let (entry, tokens) = join(entry, self.read_tokens(cluster, key, how, limit)).await;
+        let (bytes, ttl_left) = entry.map_err(fault)?;
+        let mut found = Found { bytes, tokens: tokens.map_err(fault)?.into(), ttl_left };
+        let unfit = found.bytes.clone().and_then(|bytes| Entry::parse(bytes).ok());
+        if unfit.is_some_and(|entry| !entry.depends_on(&found.tokens)) {
+            let left = limit.saturating_sub(began.elapsed());
+            found.tokens = self.read_tokens(cluster, key, how, left).await.map_err(fault)?.into();
+        }
+        Ok(found)
+    }
+
+    async fn read_entry(
+        &self,
+        cluster: &Arc<Cluster>,
+        key: &Key,
+        how: Read,
+        limit: Duration,
+    ) -> Result<(Option<bytes::Bytes>, Option<Duration>), CommandError> {
+        let mut read = KeyedCommands::of_entry(key).reading(how == Read::Tracked);
+        if how != Read::Plain {
+            // First: then the age can only be overestimated.
+            read.commands.cmd("PTTL").arg(key.entry());
+        }
+        read.commands.cmd("GET").arg(key.entry());
+        let mut replies = self.run_at(cluster, &read, limit).await?;
+        let bytes = match replies.pop() {
+            Some(Value::BulkString(bytes)) => Some(bytes.into()),
+            Some(Value::Nil) => None,
+            other => return Err(unexpected_reply(&other.unwrap_or(Value::Nil))),
+        };
+        let ttl_left = match replies.pop() {
+            // Absent a moment ago: what has come since is new.
+            None | Some(Value::Int(-2)) => None,
+            Some(Value::Int(left)) => Some(Duration::from_millis(left.max(0).cast_unsigned())),
+            Some(other) => return Err(unexpected_reply(&other)),
+        };
+        Ok((bytes, ttl_left))
+    }
+
+    async fn read_tokens(
+        &self,
+        cluster: &Arc<Cluster>,
+        key: &Key,
+        how: Read,
+        limit: Duration,
+    ) -> Result<Vec<Option<Token>>, CommandError> {
+        let reads: Vec<_> = key
+            .tokens()
+            .map(|name| {
+                let mut read = KeyedCommands::of_token(key, name).reading(how == Read::Tracked);
+                read.commands.cmd("GET").arg(name);
+                read
+            })
+            .collect();
+        let replies = self.run_apart(cluster, &reads, limit).await;
+        let token = |replies: Result<Vec<Value>, CommandError>| match replies?.pop() {
+            Some(Value::BulkString(bytes)) => Ok(Some(Token::of(&bytes))),
+            Some(Value::Nil) => Ok(None),
+            other => Err(unexpected_reply(&other.unwrap_or(Value::Nil))),
+        };
+        replies.into_iter().map(token).collect()
+    }
+
+    /// In as many rounds as there are names, up to [`ROUNDS`]: each removes all of them, on all nodes at
+    /// the same time. Between the removal of an outer entry and that of an inner one the outer may be
+    /// made anew of what is still there; the next round removes that.
+    pub(super) async fn unlink_in_rounds(
+        &self,
+        cluster: &Arc<Cluster>,
+        names: &[String],
+        limit: Duration,
+    ) -> Result<(), CommandError> {
+        let began = Instant::now();
+        for _ in 0..names.len().min(ROUNDS) {
+            let left = limit.saturating_sub(began.elapsed());
+            let nodes = by_node(cluster, names);
+            let round = nodes.iter().map(|names| self.unlink_at(cluster, names, left));
+            for removed in join_all(round).await {
+                removed?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Names that lie on one node, as far as is known: in one round trip, and where it does not have all
+    /// of them, each where it is.
+    async fn unlink_at(
+        &self,
+        cluster: &Arc<Cluster>,
+        names: &[&str],
+        limit: Duration,
+    ) -> Result<(), CommandError> {
+        let began = Instant::now();
+        for some in names.chunks(UNLINKED) {
+            let mut all = KeyedCommands::of(some[0]);
+            for name in some {
+                all.commands.cmd("UNLINK").arg(name);
+            }
+            let left = limit.saturating_sub(began.elapsed());
+            let place = cluster.place_of(all.name);
+            let together = match &place {
+                Some((_, lanes)) if some.len() > 1 => {
+                    self.run_with(cluster, lanes, &all, &all.commands, left).await
+                }
+                _ => self.run_at(cluster, &all, left).await,
+            };
+            if !matches!(together, Err(CommandError::Elsewhere { .. })) {
+                together?;
+                continue;
+            }
+            for name in some {
+                let mut one = KeyedCommands::of(name);
+                one.commands.cmd("UNLINK").arg(name);
+                self.run_at(cluster, &one, limit.saturating_sub(began.elapsed())).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn run_apart(
+        &self,
+        cluster: &Arc<Cluster>,
+        commands: &[KeyedCommands<'_>],
+        limit: Duration,
+    ) -> Vec<Result<Vec<Value>, CommandError>> {
+        join_all(commands.iter().map(|keyed| self.run_at(cluster, keyed, limit))).await
+    }
+
+    /// Runs an keyed where its name lies.
+    async fn run_at(
+        &self,
+        cluster: &Arc<Cluster>,
+        keyed: &KeyedCommands<'_>,
+        limit: Duration,
+    ) -> Result<Vec<Value>, CommandError> {
+        let began = Instant::now();
+        let Some((mut address, mut lanes)) = cluster.place_of(keyed.name) else {
+            cluster.doubt();
+            return Err(CommandError::Down);
+        };
+        let mut replies = self.run_with(cluster, &lanes, keyed, &keyed.commands, limit).await;
+        for _ in 0..HOPS {
+            let Err(CommandError::Elsewhere { to, asks }) = &replies else { break };
+            // What it leads to may not be listened to: no copy is made of what is there.
+            self.versions.bump(keyed.name.as_bytes());
+            (address, lanes) = cluster.led(to, &address, *asks).ok_or(CommandError::Down)?;
+            let left = limit.saturating_sub(began.elapsed());
+            replies = if *asks {
+                let asking = asking(&keyed.commands);
+                let replies = self.run_with(cluster, &lanes, keyed, &asking, left).await;
+                replies.map(|replies| replies.into_iter().skip(1).step_by(2).collect())
+            } else {
+                self.run_with(cluster, &lanes, keyed, &keyed.commands, left).await
+            };
+        }
+        replies
+    }
+
+    /// Runs commands on a node, which may have to be dialled first.
+    async fn run_with(
+        &self,
+        cluster: &Cluster,
+        lanes: &Arc<Lanes>,
+        keyed: &KeyedCommands<'_>,
+        commands: &Pipeline,
+        limit: Duration,
+    ) -> Result<Vec<Value>, CommandError> {
+        let (began, slot) = (Instant::now(), keyed.slot(lanes));
+        if !lanes.is_dialled(slot) {
+            let dialled = std::pin::pin!(lanes.dialled(slot));
+            if deadline::timeout(limit, dialled).await.is_err() {
+                cluster.doubt();
+                return Err(CommandError::Timeout);
+            }
+        }
+        let left = limit.saturating_sub(began.elapsed());
+        let replies = self.pipeline(lanes, lanes.lane(slot), left, commands).await;
+        if let Err(CommandError::Down | CommandError::Timeout) = &replies {
+            // Its replica may have taken over.
+            cluster.doubt();
+        }
+        if keyed.reads() { lanes.learn(replies) } else { replies }
+    }
+}
+
+/// The names, by the node that has them.
+fn by_node<'a>(cluster: &Cluster, names: &'a [String]) -> Vec<Vec<&'a str>> {
+    let mut nodes: Vec<(Option<Address>, Vec<&str>)> = Vec::new();
+    for name in names {
+        let at = cluster.place_of(name).map(|(address, _)| address);
+        match nodes.iter_mut().find(|(known, _)| *known == at) {
+            Some((_, names)) => names.push(name),
+            None => nodes.push((at, vec![name])),
+        }
+    }
+    nodes.into_iter().map(|(_, names)| names).collect()
+}
+
+/// Has each command served by the node that a slot is moving to.
+fn asking(commands: &Pipeline) -> Pipeline {
+    let mut all = redis::pipe();
+    for command in commands.cmd_iter() {
+        all.cmd("ASKING");
+        all.add_command(command.clone());
+    }
+    all
+}

@@ -1,0 +1,106 @@
+//! What is to be done where one name lies.
+
+use std::time::Duration;
+
+use deadpool_redis::redis::{self, Pipeline, Value};
+
+use super::Redis;
+use crate::key::Key;
+use crate::store::lanes::{CommandError, Lanes};
+#[cfg(feature = "cluster")]
+use crate::store::servers::Servers;
+
+/// Commands that go out together, all of them about one name.
+pub(super) struct KeyedCommands<'a> {
+    pub(super) name: &'a str,
+    pub(super) commands: Pipeline,
+    hash: u64,
+    bulk: bool,
+    /// Of what only reads: whether it goes over the lane that listens.
+    tracked: Option<bool>,
+}
+
+impl<'a> KeyedCommands<'a> {
+    /// About an entry: always over the same lane, so that they stay in order.
+    pub(super) fn of_entry(key: &'a Key) -> Self {
+        Self { name: key.entry(), ..Self::of_token(key, "") }
+    }
+
+    /// About one of the tokens of an entry.
+    pub(super) fn of_token(key: &Key, name: &'a str) -> Self {
+        let (hash, bulk) = (key.hash, key.bulk);
+        Self { name, commands: redis::pipe(), hash, bulk, tracked: None }
+    }
+
+    /// About any name.
+    #[cfg(feature = "cluster")]
+    pub(super) fn of(name: &'a str) -> Self {
+        Self { name, commands: redis::pipe(), hash: 0, bulk: false, tracked: None }
+    }
+
+    /// Only reads; where it is tracked, so that changes of what it reads are heard.
+    #[cfg(feature = "cluster")]
+    pub(super) fn reading(self, tracked: bool) -> Self {
+        Self { tracked: Some(tracked), ..self }
+    }
+
+    #[cfg(feature = "cluster")]
+    pub(super) fn reads(&self) -> bool {
+        self.tracked.is_some()
+    }
+
+    pub(super) fn slot(&self, lanes: &Lanes) -> usize {
+        if self.tracked == Some(true) {
+            lanes.tracking_slot()
+        } else {
+            lanes.slot_of(self.hash, self.bulk)
+        }
+    }
+}
+
+impl Redis {
+    pub(super) async fn run(
+        &self,
+        keyed: KeyedCommands<'_>,
+        limit: Duration,
+    ) -> Result<Vec<Value>, CommandError> {
+        self.run_all(vec![keyed], limit).await.pop().unwrap_or(Err(CommandError::Down))
+    }
+
+    /// Runs commands: in one round trip where one server has everything, and at the same time where
+    /// several share it.
+    pub(super) async fn run_all(
+        &self,
+        commands: Vec<KeyedCommands<'_>>,
+        limit: Duration,
+    ) -> Vec<Result<Vec<Value>, CommandError>> {
+        #[cfg(feature = "cluster")]
+        if let Servers::Cluster(cluster) = &self.servers {
+            return self.run_apart(cluster, &commands, limit).await;
+        }
+        let failed = |sent: CommandError| commands.iter().map(|_| Err(sent.clone())).collect();
+        let Some(lanes) = self.servers.one() else { return failed(CommandError::Down) };
+        let Some(first) = commands.first() else { return Vec::new() };
+        let lane = lanes.lane(first.slot(&lanes));
+        let replies = match &commands[..] {
+            [only] => self.pipeline(&lanes, lane, limit, &only.commands).await,
+            all => {
+                let mut together = redis::pipe();
+                for command in all.iter().flat_map(|keyed| keyed.commands.cmd_iter()) {
+                    together.add_command(command.clone());
+                }
+                self.pipeline(&lanes, lane, limit, &together).await
+            }
+        };
+        match replies {
+            Ok(mut replies) => {
+                let each = commands.iter().map(|keyed| {
+                    let length = keyed.commands.len().min(replies.len());
+                    Ok(replies.drain(..length).collect())
+                });
+                each.collect()
+            }
+            Err(sent) => failed(sent),
+        }
+    }
+}

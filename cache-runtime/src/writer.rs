@@ -1,0 +1,187 @@
+//! Functions that write: what they invalidate, whatever becomes of them.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use futures_util::future::join_all;
+
+use crate::cache::{self, Cache};
+use crate::call::KeyPart;
+use crate::contain::contained;
+use crate::returns::{Opened, Shape, Shaped};
+use crate::stats::Count;
+use crate::undelivered::Cause;
+use crate::{invalidate, key, verb};
+
+/// What a call of a writing function invalidates, as its expansion describes it.
+#[derive(Debug)]
+#[doc(hidden)]
+pub struct Invalidation {
+    /// Of the prefixes and tags.
+    cache: Cache,
+    batches: Vec<Batch>,
+    /// The tag that is being put together.
+    tag: Option<String>,
+}
+
+/// What goes to one cache, in one command.
+#[derive(Debug)]
+struct Batch {
+    cache: Cache,
+    names: Vec<String>,
+    groups: Vec<usize>,
+}
+
+impl Invalidation {
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self::new_in(&cache::current())
+    }
+
+    pub fn new_in(cache: &Cache) -> Self {
+        Self { cache: cache.clone(), batches: Vec::new(), tag: None }
+    }
+
+    /// The entry of a call, which is not run.
+    pub fn call<F: Future>(&mut self, call: F) {
+        // Of a function without a cache of its own the entry is in the cache that was named.
+        let cache = self.cache.clone();
+        let Some(target) = verb::target(cache.scope(call)) else {
+            tracing::error!(
+                "`#[cache_invalidate]` names a call that is not of a cached function: nothing is \
+                 invalidated for it"
+            );
+            return;
+        };
+        // What makes no key is not stored either.
+        if let Some(key) = target.key {
+            let group = target.identity.group;
+            self.add(&target.cache, key.entry().to_owned(), Some(group));
+        }
+    }
+
+    pub fn prefix(&mut self, prefix: &str) {
+        let cache = self.cache.clone();
+        let token = cache.prefix_token(prefix);
+        self.add(&cache, token, crate::stats::group_of(prefix));
+    }
+
+    /// Begins a tag, which the next texts and parts make up.
+    pub fn tag(&mut self) {
+        self.end_tag();
+        self.tag = Some(String::new());
+    }
+
+    pub fn tag_text(&mut self, literal: &str) {
+        if let Some(tag) = &mut self.tag {
+            tag.push_str(literal);
+        }
+    }
+
+    pub fn tag_part<T: KeyPart + ?Sized>(&mut self, part: &T) {
+        let Some(tag) = &mut self.tag else { return };
+        if !matches!(contained(|| key::spell(part, tag)), Some(Ok(()))) {
+            tracing::error!("a tag cannot be made of an argument: nothing is invalidated for it");
+            self.tag = None;
+        }
+    }
+
+    fn end_tag(&mut self) {
+        if let Some(tag) = self.tag.take() {
+            let cache = self.cache.clone();
+            self.add(&cache, cache.tag_token(&tag), None);
+        }
+    }
+
+    fn add(&mut self, cache: &Cache, name: String, group: Option<usize>) {
+        if cache.is_off() {
+            return;
+        }
+        let known = self.batches.iter().position(|batch| batch.cache.is(cache));
+        let at = known.unwrap_or_else(|| {
+            let cache = cache.clone();
+            self.batches.push(Batch { cache, names: Vec::new(), groups: Vec::new() });
+            self.batches.len() - 1
+        });
+        self.batches[at].names.push(name);
+        self.batches[at].groups.extend(group);
+    }
+
+    /// Nobody waits for it.
+    fn leave(mut self) {
+        self.end_tag();
+        self.batches.drain(..).for_each(Batch::leave);
+    }
+
+    /// Sends everything, and waits within the budget. What fails is delivered later.
+    async fn send(mut self) {
+        self.end_tag();
+        join_all(self.batches.drain(..).map(Batch::send)).await;
+    }
+}
+
+impl Batch {
+    /// Binds this process at once, and sends.
+    fn leave(self) {
+        let Self { cache, names, groups } = self;
+        for group in groups {
+            cache.counters(group).count(Count::Invalidated);
+        }
+        cache.inner().undelivered.enqueue(names, Cause::Dropped);
+    }
+
+    async fn send(self) {
+        let Self { cache, names, mut groups } = self;
+        let budget = cache.inner().config.budget;
+        let told = invalidate::InvalidationLog::of(&names, groups.first().copied());
+        let sent = invalidate::invalidate(&cache.inner().undelivered, names, budget).await;
+        told.tell(&sent);
+        let what = if sent.is_ok() { Count::Invalidated } else { Count::Error };
+        if sent.is_err() {
+            // One command has failed, however many names were in it.
+            groups.sort_unstable();
+            groups.dedup();
+        }
+        for group in groups {
+            cache.counters(group).count(what);
+        }
+    }
+}
+
+/// Invalidates in any case: a writer that is dropped or panics may have committed.
+struct Armed(Option<Invalidation>);
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        if let Some(writes) = self.0.take() {
+            writes.leave();
+        }
+    }
+}
+
+/// What a writing function does: run, then invalidate, then return. `after` adds what follows from
+/// the value.
+#[doc(hidden)]
+pub async fn invalidating<S, F, C>(
+    _shape: Shaped<S>,
+    writes: Invalidation,
+    body: Pin<&mut F>,
+    after: C,
+) -> S::Return
+where
+    S: Shape,
+    F: Future<Output = S::Return>,
+    C: FnOnce(&S::Value, &mut Invalidation),
+{
+    let mut armed = Armed(Some(writes));
+    let output = body.await;
+    if let (Opened::Value(value), Some(writes)) = (S::open(&output), &mut armed.0)
+        && contained(|| after(value, writes)).is_none()
+    {
+        tracing::error!("a closure of `#[cache_invalidate]` panicked: it invalidates nothing");
+    }
+    if let Some(writes) = armed.0.take() {
+        writes.send().await;
+    }
+    output
+}
