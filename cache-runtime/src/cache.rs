@@ -1,6 +1,7 @@
 //! The handle that users hold: one cache, and which of them a call uses.
 
 mod advance;
+mod batch;
 mod clear;
 mod close;
 mod report;
@@ -30,6 +31,7 @@ use crate::undelivered::Undelivered;
 use crate::versions::Versions;
 use crate::{background, deadline, invalidate, key};
 
+pub(crate) use batch::InvalidationBatch;
 pub use clear::{Clear, Cleared};
 pub use scope::init;
 pub(crate) use scope::{Chosen, Scope, current, scoped};
@@ -355,9 +357,7 @@ impl Cache {
     /// Removes `names`; a first dial may take as long as a dial may, rather than a request's budget.
     pub(crate) async fn invalidate(&self, names: Vec<String>, group: Option<usize>) -> Result<()> {
         let patience = self.0.config.connect_timeout.max(self.0.store.patience());
-        let told = invalidate::InvalidationLog::of(&names, group);
-        let done = invalidate::invalidate(&self.0.undelivered, names, patience).await;
-        told.tell(&done);
+        let done = invalidate::invalidate(&self.0.undelivered, names, group, patience).await;
         let group = group.filter(|_| !self.is_off());
         let count = |what| group.iter().for_each(|group| self.counters(*group).count(what));
         match done {

@@ -39,7 +39,7 @@ impl<S: Shape, R> fmt::Debug for Begun<S, R> {
     }
 }
 
-/// Which plan a call goes.
+/// How a call is answered.
 enum Plan {
     /// A verb that only names an entry.
     Answer(Verb, Box<Call>),

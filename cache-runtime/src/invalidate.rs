@@ -13,12 +13,15 @@ use crate::key::Key;
 use crate::store::{Fault, Store};
 use crate::undelivered::{Cause, Undelivered};
 
-/// Removes what `names` name, within `limit`; dropped or failed, it is made up for.
+/// Removes `names` from the store within `limit`. A removal that fails, or whose outcome is unknown, is
+/// enqueued as undelivered; it goes on where the caller is dropped. `group` is the one that the log names.
 pub(crate) async fn invalidate(
     undelivered: &Arc<Undelivered>,
     names: Vec<String>,
+    group: Option<usize>,
     limit: Duration,
 ) -> Result<(), Fault> {
+    let log = InvalidationLog::of(&names, group);
     let (tell, told) = oneshot::channel();
     let ours = undelivered.clone();
     let going_on = Removing::begin(undelivered);
@@ -31,14 +34,16 @@ pub(crate) async fn invalidate(
         drop(going_on);
         let _ = tell.send(sent);
     });
-    told.await.unwrap_or(Err(Fault::Down))
+    let sent = told.await.unwrap_or(Err(Fault::Down));
+    log.write(&sent);
+    sent
 }
 
 /// What is logged of an invalidation, made only where it is.
-pub(crate) struct InvalidationLog(Option<(Option<String>, String, usize, Instant)>);
+struct InvalidationLog(Option<(Option<String>, String, usize, Instant)>);
 
 impl InvalidationLog {
-    pub(crate) fn of(names: &[String], group: Option<usize>) -> Self {
+    fn of(names: &[String], group: Option<usize>) -> Self {
         let told = || {
             let first = names.first().cloned().unwrap_or_default();
             (group.map(crate::stats::group_name), first, names.len(), Instant::now())
@@ -46,7 +51,7 @@ impl InvalidationLog {
         Self(tracing::enabled!(tracing::Level::DEBUG).then(told))
     }
 
-    pub(crate) fn tell(self, sent: &Result<(), Fault>) {
+    fn write(self, sent: &Result<(), Fault>) {
         let Some((prefix, key, names, began)) = self.0 else { return };
         let took = began.elapsed();
         match sent {

@@ -1,4 +1,4 @@
-//! Everything before the function runs: the state into the store, the lease, the flights.
+//! Everything before the function runs: the read of the store, the lease, the flights.
 //!
 //! Not generic, so that it is compiled once and not for every annotated function.
 
@@ -81,7 +81,7 @@ enum Want {
     Claim(Entry, Duration),
 }
 
-/// What a state into the store showed.
+/// What a read of the store showed.
 enum ReadState {
     Serve(Hit),
     /// To be leased or claimed by whoever saw this.
@@ -151,7 +151,7 @@ impl Lookup {
     }
 
     /// Looks, joins, waits or takes the lease, until there is a value or the function has to run.
-    // The bound is written out, so that callers need not state inside to see it.
+    // The bound is written out, so that callers need not look inside to see it.
     pub(crate) fn next(&mut self) -> impl Future<Output = Step> + Send {
         self.step()
     }

@@ -173,19 +173,9 @@ impl Outcome {
         matches!(self.kind, OutcomeKind::Stale | OutcomeKind::StaleIfError)
     }
 
-    /// The value came from the store, after waiting for another process.
-    pub fn is_waited(&self) -> bool {
-        self.kind == OutcomeKind::Waited
-    }
-
     /// This call ran the function with the cache at hand.
     pub fn is_computed(&self) -> bool {
         self.kind == OutcomeKind::Computed
-    }
-
-    /// Another call's run of the function was shared.
-    pub fn is_joined(&self) -> bool {
-        self.kind == OutcomeKind::Joined
     }
 
     /// The cache had no part in the call.

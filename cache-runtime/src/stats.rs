@@ -122,7 +122,7 @@ impl PrefixStats {
     }
 
     /// Calls that wanted the cache and had to run the function: `computed`, `stale_if_error`, and
-    /// `bypassed` for any reason but `off`, `when` and `asked`. So calls during an outage are misses.
+    /// `bypassed` for any reason but `off`, `when` and `bypass`. So calls during an outage are misses.
     pub fn misses(&self) -> u64 {
         let unwanted = UNWANTED.iter().filter_map(|reason| self.bypassed.get(reason.as_str()));
         let bypassed = self.bypassed_total() - unwanted.sum::<u64>();

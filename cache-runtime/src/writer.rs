@@ -5,11 +5,11 @@ use std::pin::Pin;
 
 use futures_util::future::join_all;
 
-use crate::cache::{self, Cache};
+use crate::cache::{self, Cache, InvalidationBatch};
 use crate::call::KeyPart;
 use crate::contain::contained;
 use crate::returns::{Opened, Shape, Shaped};
-use crate::stats::Count;
+use crate::stats::{Count, group_of};
 use crate::undelivered::Cause;
 use crate::{invalidate, key, verb};
 
@@ -19,17 +19,9 @@ use crate::{invalidate, key, verb};
 pub struct Invalidation {
     /// Of the prefixes and tags.
     cache: Cache,
-    batches: Vec<Batch>,
+    batches: Vec<InvalidationBatch>,
     /// The tag that is being put together.
     tag: Option<String>,
-}
-
-/// What goes to one cache, in one command.
-#[derive(Debug)]
-struct Batch {
-    cache: Cache,
-    names: Vec<String>,
-    groups: Vec<usize>,
 }
 
 impl Invalidation {
@@ -55,15 +47,14 @@ impl Invalidation {
         };
         // What makes no key is not stored either.
         if let Some(key) = target.key {
-            let group = target.identity.group;
-            self.add(&target.cache, key.entry().to_owned(), Some(group));
+            let (name, group) = (key.entry().to_owned(), target.identity.group);
+            InvalidationBatch::add(&mut self.batches, &target.cache, name, Some(group));
         }
     }
 
     pub fn prefix(&mut self, prefix: &str) {
-        let cache = self.cache.clone();
-        let token = cache.prefix_token(prefix);
-        self.add(&cache, token, crate::stats::group_of(prefix));
+        let (token, group) = (self.cache.prefix_token(prefix), group_of(prefix));
+        InvalidationBatch::add(&mut self.batches, &self.cache, token, group);
     }
 
     /// Begins a tag, which the next texts and parts make up.
@@ -88,39 +79,25 @@ impl Invalidation {
 
     fn end_tag(&mut self) {
         if let Some(tag) = self.tag.take() {
-            let cache = self.cache.clone();
-            self.add(&cache, cache.tag_token(&tag), None);
+            let token = self.cache.tag_token(&tag);
+            InvalidationBatch::add(&mut self.batches, &self.cache, token, None);
         }
-    }
-
-    fn add(&mut self, cache: &Cache, name: String, group: Option<usize>) {
-        if cache.is_off() {
-            return;
-        }
-        let known = self.batches.iter().position(|batch| batch.cache.is(cache));
-        let at = known.unwrap_or_else(|| {
-            let cache = cache.clone();
-            self.batches.push(Batch { cache, names: Vec::new(), groups: Vec::new() });
-            self.batches.len() - 1
-        });
-        self.batches[at].names.push(name);
-        self.batches[at].groups.extend(group);
     }
 
     /// Nobody waits for it.
     fn leave(mut self) {
         self.end_tag();
-        self.batches.drain(..).for_each(Batch::leave);
+        self.batches.drain(..).for_each(InvalidationBatch::leave);
     }
 
     /// Sends everything, and waits within the budget. What fails is delivered later.
     async fn send(mut self) {
         self.end_tag();
-        join_all(self.batches.drain(..).map(Batch::send)).await;
+        join_all(self.batches.drain(..).map(InvalidationBatch::send)).await;
     }
 }
 
-impl Batch {
+impl InvalidationBatch {
     /// Binds this process at once, and sends.
     fn leave(self) {
         let Self { cache, names, groups } = self;
@@ -132,10 +109,8 @@ impl Batch {
 
     async fn send(self) {
         let Self { cache, names, mut groups } = self;
-        let budget = cache.inner().config.budget;
-        let told = invalidate::InvalidationLog::of(&names, groups.first().copied());
-        let sent = invalidate::invalidate(&cache.inner().undelivered, names, budget).await;
-        told.tell(&sent);
+        let (budget, first) = (cache.inner().config.budget, groups.first().copied());
+        let sent = invalidate::invalidate(&cache.inner().undelivered, names, first, budget).await;
         let what = if sent.is_ok() { Count::Invalidated } else { Count::Error };
         if sent.is_err() {
             // One command has failed, however many names were in it.

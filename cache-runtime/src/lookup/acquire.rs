@@ -1,7 +1,5 @@
-//! Acquiring for the lease to populate.
+//! Acquiring the lease to populate.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -9,7 +7,6 @@ use std::time::{Duration, Instant};
 use super::{Hit, Lead, Lookup, Role, Want};
 use crate::background;
 use crate::cache::Inner;
-use crate::deadline;
 use crate::entry::{Entry, EntryId, LONGEST_TTL, Owner, Token, Tokens};
 use crate::flight::{Answer, Terms};
 use crate::key::Key;
@@ -122,25 +119,16 @@ impl Lookup {
         Some(lead)
     }
 
-    /// The role of whoever got the claim.
+    /// Waits for the answer to a claim; `None` where this call did not get it.
     pub(crate) async fn granted(&mut self, mut lead: Lead) -> Option<Role> {
-        let limit = self.limit();
-        let terms = pin!(poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx))));
-        let began = Instant::now();
-        let terms = deadline::timeout(limit, terms).await;
-        self.spent += began.elapsed();
-        match terms {
+        match self.lease_terms(&mut lead).await {
             Ok(Terms::Leased(_)) => {
                 self.counters().count(Count::Refresh);
                 return Some(Role { lead: Some(lead), reason: None });
             }
             Ok(Terms::Dissolved) => lead.leave(),
-            // Whoever has joined it goes on without this call.
-            Ok(Terms::Plain(_)) => drop(lead),
-            Err(_) => {
-                let late = Answer::Unknown(Reason::Timeout);
-                self.inner().flights.resolve(lead.flight(), late);
-            }
+            // Calls that have joined the flight go on without this one.
+            Ok(Terms::Plain(_)) | Err(_) => drop(lead),
         }
         None
     }

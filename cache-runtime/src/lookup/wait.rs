@@ -13,18 +13,29 @@ use crate::site::Warning;
 use crate::{background, clock, deadline, recursion};
 
 impl Lookup {
-    /// Waits for the answer about the lease, within the budget.
-    pub(super) async fn terms(&mut self, mut lead: Lead) -> Option<Step> {
+    /// Waits within the budget for the answer to this call's request for a lease. Without an answer in time
+    /// the flight is closed to newcomers, so that none joins a run that will not be stored; a lease that is
+    /// granted afterwards is released.
+    pub(super) async fn lease_terms(
+        &mut self,
+        lead: &mut Lead,
+    ) -> Result<Terms, deadline::Elapsed> {
         let (began, limit) = (Instant::now(), self.limit());
         let answered = poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx)));
         let terms = deadline::timeout(limit, pin!(answered)).await;
         self.spent += began.elapsed();
-        let terms = terms.unwrap_or_else(|_| {
-            // Closes the flight to newcomers before the function begins; should the lease be
-            // granted yet, it is given up.
+        if terms.is_err() {
             let late = Answer::Unknown(Reason::Timeout);
             self.inner().flights.resolve(lead.flight(), late);
-            // The answer may have come at this very moment; then it counts.
+        }
+        terms
+    }
+
+    /// Waits for the answer to this call's request for a lease; `None` where another process took the key
+    /// first, so that everything has to be read again.
+    pub(super) async fn terms(&mut self, mut lead: Lead) -> Option<Step> {
+        let terms = self.lease_terms(&mut lead).await.unwrap_or_else(|_| {
+            // An answer that came in the moment of the timeout still counts.
             match lead.poll_terms(&Context::from_waker(Waker::noop())) {
                 Poll::Ready(terms) => terms,
                 Poll::Pending => Terms::Plain(Reason::Timeout),

@@ -662,6 +662,25 @@ pub(crate) fn unexpected_reply(reply: &Value) -> CommandError {
     CommandError::Error { code: "", text: format!("unexpected reply: {kind}") }
 }
 
+/// A reply of `GET` or `MGET` for one name: its bytes, if there are any.
+pub(crate) fn bulk_string(reply: Value) -> Result<Option<Vec<u8>>, CommandError> {
+    match reply {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes)),
+        other => Err(unexpected_reply(&other)),
+    }
+}
+
+/// A reply of `PTTL`: the remaining TTL. `None` where the name was absent when `PTTL` ran: an entry that the
+/// following `GET` shows was stored in between, and is new.
+pub(crate) fn pttl(reply: &Value) -> Result<Option<Duration>, CommandError> {
+    match reply {
+        Value::Int(-2) => Ok(None),
+        Value::Int(millis) => Ok(Some(Duration::from_millis((*millis).max(0).cast_unsigned()))),
+        other => Err(unexpected_reply(other)),
+    }
+}
+
 /// Whether the server has said so itself.
 fn is_answer(error: &redis::RedisError) -> bool {
     !error.is_unrecoverable_error() && !error.is_io_error()

@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Waker};
 
 use super::ticket::{Driver, Verb};
-use crate::cache::Cache;
+use crate::cache::{Cache, InvalidationBatch};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::site::Identity;
@@ -128,7 +128,16 @@ tuples! { A; A B; A B C; A B C D; A B C D E; A B C D E F; A B C D E F G; A B C D
 pub async fn invalidate<Form, C: Calls<Form>>(calls: C) -> Result<()> {
     let Targets { found, stranger } = Box::pin(calls.targets()).await;
     let mut result = if stranger { Err(Error::not_cached()) } else { Ok(()) };
-    for (cache, names, groups) in together(found, &mut result) {
+    let mut batches = Vec::new();
+    for Target { cache, key, identity } in found {
+        if let Some(key) = key {
+            let name = key.entry().to_owned();
+            InvalidationBatch::add(&mut batches, &cache, name, Some(identity.group));
+        } else if !cache.is_off() {
+            result = Err(Error::no_key(&identity.path()));
+        }
+    }
+    for InvalidationBatch { cache, names, groups } in batches {
         let first = groups.first().copied();
         if let Err(error) = cache.invalidate(names, first).await {
             result = Err(error);
@@ -138,30 +147,4 @@ pub async fn invalidate<Form, C: Calls<Form>>(calls: C) -> Result<()> {
         }
     }
     result
-}
-
-/// What goes to each cache, in one command.
-fn together(
-    targets: Vec<Target>,
-    result: &mut Result<()>,
-) -> Vec<(Cache, Vec<String>, Vec<usize>)> {
-    let mut all: Vec<(Cache, Vec<String>, Vec<usize>)> = Vec::new();
-    for Target { cache, key, identity } in targets {
-        let group = identity.group;
-        let Some(key) = key else {
-            if !cache.is_off() {
-                *result = Err(Error::no_key(&identity.path()));
-            }
-            continue;
-        };
-        let name = key.entry().to_owned();
-        match all.iter_mut().find(|(other, ..)| other.is(&cache)) {
-            Some((_, names, groups)) => {
-                names.push(name);
-                groups.push(group);
-            }
-            None => all.push((cache, vec![name], vec![group])),
-        }
-    }
-    all
 }

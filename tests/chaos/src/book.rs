@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cache_runtime::Outcome;
+use cache_runtime::{Outcome, OutcomeKind};
 
 use crate::judge::{Cost, Verdict};
 use crate::watch::Notes;
@@ -126,5 +126,5 @@ impl Book {
 
 /// Whether the value came from the store, or from a copy of what is there.
 fn is_served(outcome: &Outcome) -> bool {
-    outcome.is_hit() || outcome.is_stale() || outcome.is_waited()
+    outcome.is_hit() || outcome.is_stale() || outcome.kind == OutcomeKind::Waited
 }

@@ -11,8 +11,28 @@ use crate::key::Key;
 use crate::store::contract::Fault;
 use crate::store::lanes::Lanes;
 
-/// One page of a scan, and where the next one begins.
-type Page = (u64, Vec<Vec<u8>>);
+/// The names on one server that match a pattern, page by page.
+struct Scan<'a> {
+    redis: &'a Redis,
+    lanes: &'a Arc<Lanes>,
+    pattern: String,
+    /// Where the next page begins; `None` after the last one.
+    cursor: Option<u64>,
+}
+
+impl Scan<'_> {
+    async fn page(&mut self) -> Result<Option<Vec<Vec<u8>>>, Fault> {
+        let Some(cursor) = self.cursor else { return Ok(None) };
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(1000);
+        let (lanes, limit) = (self.lanes, self.redis.timeout);
+        let page = self.redis.send(lanes, bulk_of(lanes), limit, &scan).await.map_err(fault)?;
+        let (next, names): (u64, Vec<Vec<u8>>) =
+            redis::from_redis_value(page).map_err(|_| unexpected(&Value::Nil))?;
+        self.cursor = (next != 0).then_some(next);
+        Ok(Some(names))
+    }
+}
 
 impl Redis {
     /// `SCAN` and `UNLINK` on the connections for bulk work. The tokens of all prefixes go first, and
@@ -33,27 +53,17 @@ impl Redis {
         for lanes in &servers {
             let dialled = pin!(lanes.dialled(slot(lanes, &bulk)));
             let _ = deadline::timeout(self.timeout, dialled).await;
-            let (mut cursor, mut tokens) = (0, Vec::new());
-            loop {
-                let (next, names) = self.page(lanes, cursor, &format!("{start}~*")).await?;
+            let (mut scan, mut tokens) = (self.scan(lanes, format!("{start}~*")), Vec::new());
+            while let Some(names) = scan.page().await? {
                 tokens.extend(names);
-                cursor = next;
-                if cursor == 0 {
-                    break;
-                }
             }
             removed += self.remove(lanes, tokens).await?;
         }
         for lanes in &servers {
-            let mut cursor = 0;
-            loop {
-                let (next, names) = self.page(lanes, cursor, &format!("{start}*")).await?;
+            let mut scan = self.scan(lanes, format!("{start}*"));
+            while let Some(names) = scan.page().await? {
                 removed += self.remove(lanes, names).await?;
                 progress(removed);
-                cursor = next;
-                if cursor == 0 {
-                    break;
-                }
             }
         }
         // Also where there was nothing left to remove.
@@ -65,11 +75,8 @@ impl Redis {
         Ok(removed)
     }
 
-    async fn page(&self, lanes: &Arc<Lanes>, cursor: u64, pattern: &str) -> Result<Page, Fault> {
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1000);
-        let page = self.send(lanes, bulk_of(lanes), self.timeout, &scan).await.map_err(fault)?;
-        redis::from_redis_value(page).map_err(|_| unexpected(&Value::Nil))
+    fn scan<'a>(&'a self, lanes: &'a Arc<Lanes>, pattern: String) -> Scan<'a> {
+        Scan { redis: self, lanes, pattern, cursor: Some(0) }
     }
 
     async fn remove(&self, lanes: &Arc<Lanes>, names: Vec<Vec<u8>>) -> Result<u64, Fault> {

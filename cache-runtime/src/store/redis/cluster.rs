@@ -14,7 +14,7 @@ use crate::deadline;
 use crate::entry::{Entry, Token};
 use crate::key::Key;
 use crate::store::contract::{Fault, Found, Read};
-use crate::store::lanes::{CommandError, Lanes, unexpected_reply};
+use crate::store::lanes::{CommandError, Lanes, bulk_string, pttl, unexpected_reply};
 use crate::store::servers::Cluster;
 
 /// How often a command is sent on to another node.
@@ -66,17 +66,9 @@ impl Redis {
         }
         read.commands.cmd("GET").arg(key.entry());
         let mut replies = self.run_at(cluster, &read, limit).await?;
-        let bytes = match replies.pop() {
-            Some(Value::BulkString(bytes)) => Some(bytes.into()),
-            Some(Value::Nil) => None,
-            other => return Err(unexpected_reply(&other.unwrap_or(Value::Nil))),
-        };
-        let ttl_left = match replies.pop() {
-            // Absent a moment ago: what has come since is new.
-            None | Some(Value::Int(-2)) => None,
-            Some(Value::Int(left)) => Some(Duration::from_millis(left.max(0).cast_unsigned())),
-            Some(other) => return Err(unexpected_reply(&other)),
-        };
+        let value = replies.pop().ok_or_else(|| unexpected_reply(&Value::Nil))?;
+        let bytes = bulk_string(value)?.map(bytes::Bytes::from);
+        let ttl_left = replies.pop().map_or(Ok(None), |reply| pttl(&reply))?;
         Ok((bytes, ttl_left))
     }
 
@@ -96,10 +88,9 @@ impl Redis {
             })
             .collect();
         let replies = self.run_apart(cluster, &reads, limit).await;
-        let token = |replies: Result<Vec<Value>, CommandError>| match replies?.pop() {
-            Some(Value::BulkString(bytes)) => Ok(Some(Token::of(&bytes))),
-            Some(Value::Nil) => Ok(None),
-            other => Err(unexpected_reply(&other.unwrap_or(Value::Nil))),
+        let token = |replies: Result<Vec<Value>, CommandError>| {
+            let reply = replies?.pop().ok_or_else(|| unexpected_reply(&Value::Nil))?;
+            Ok(bulk_string(reply)?.map(|bytes| Token::of(&bytes)))
         };
         replies.into_iter().map(token).collect()
     }
@@ -169,7 +160,7 @@ impl Redis {
         join_all(commands.iter().map(|keyed| self.run_at(cluster, keyed, limit))).await
     }
 
-    /// Runs an keyed where its name lies.
+    /// Runs commands at the node that has their name.
     async fn run_at(
         &self,
         cluster: &Arc<Cluster>,

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::entry::Token;
 use crate::key::Key;
 use crate::store::contract::Found;
-use crate::store::lanes::{CommandError, unexpected_reply};
+use crate::store::lanes::{CommandError, bulk_string, pttl, unexpected_reply};
 
 /// Reads of several entries, each name once.
 pub(crate) struct Batch<'a> {
@@ -108,15 +108,8 @@ impl<'a> Batch<'a> {
                 Some(Value::Array(values)) => values,
                 other => return Err(unexpected_reply(&other.unwrap_or(Value::Nil))),
             };
-            for ttl_left in &replies {
-                ttls.push(match ttl_left {
-                    // Absent a moment ago: what has come since is new.
-                    Value::Int(-2) => None,
-                    Value::Int(ttl_left) => {
-                        Some(Duration::from_millis((*ttl_left).max(0).cast_unsigned()))
-                    }
-                    other => return Err(unexpected_reply(other)),
-                });
+            for reply in &replies {
+                ttls.push(pttl(reply)?);
             }
         }
         if values.len() != self.names.len() {
@@ -124,11 +117,7 @@ impl<'a> Batch<'a> {
         }
         let mut bytes = SmallVec::<[Option<Bytes>; 4]>::new();
         for value in values {
-            bytes.push(match value {
-                Value::Nil => None,
-                Value::BulkString(bytes) => Some(Bytes::from(bytes)),
-                other => return Err(unexpected_reply(&other)),
-            });
+            bytes.push(bulk_string(value)?.map(Bytes::from));
         }
         // Of the tokens alone: of anything long it is a digest.
         let mut tokens: SmallVec<[Option<Token>; 4]> = SmallVec::from_elem(None, bytes.len());
