@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use cache_runtime::{Cache, Config, cache_result};
 use criterion::{Criterion, criterion_group, criterion_main};
-use integration_tests::Server;
+use support::Server;
 use tokio::runtime::Builder;
 
 async fn plain(of: u64) -> String {

@@ -2,9 +2,9 @@
 //! caller's runtime drives, and over one that another thread's runtime drives.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use integration_tests::Server;
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
+use support::Server;
 use tokio::runtime::{Builder, Runtime};
 
 async fn dial(url: String) -> MultiplexedConnection {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use benches::median;
 use cache_runtime::{Cache, Config, cache_result, observe};
-use integration_tests::{Server, eventually, key_of};
+use support::{Server, eventually, key_of};
 
 const ROUNDS: usize = 200;
 

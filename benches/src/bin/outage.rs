@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use benches::median;
 use cache_runtime::{Cache, Config, OutcomeKind, Reason, cache_result, observe};
-use integration_tests::Server;
+use support::Server;
 
 const TASKS: u32 = 64;
 

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
-use integration_tests::{ClusterServers, Sentinels, Server, TlsServer, eventually};
 use process::{Answer, Call, Service, program};
+use support::{ClusterServers, Sentinels, Server, TlsServer, eventually};
 use tempfile::TempDir;
 
 const FLAT: &str =

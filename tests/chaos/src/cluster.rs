@@ -2,7 +2,7 @@
 
 mod moving;
 
-use integration_tests::{ClusterServers, Migration, eventually, slot_of};
+use support::{ClusterServers, Migration, eventually, slot_of};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 

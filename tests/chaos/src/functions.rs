@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cache_runtime::{Cache, Error, Outcome, cache_result, invalidate, observe};
-use integration_tests::key_of;
+use support::key_of;
 
 use crate::world::{Answer, Failed, Function, World, fails, group};
 

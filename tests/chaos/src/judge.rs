@@ -95,7 +95,7 @@ fn may_have_waited(reason: Reason) -> bool {
 #[cfg(test)]
 mod tests {
     use cache_runtime::{Cache, cache_result, observe};
-    use integration_tests::block_on;
+    use support::block_on;
 
     use super::*;
     use crate::world::World;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cache_runtime::Cache;
-use integration_tests::Dice;
+use support::Dice;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 

@@ -1,6 +1,6 @@
 //! A master with replicas, and the sentinels that watch them.
 
-use integration_tests::Sentinels;
+use support::Sentinels;
 
 use crate::Deployment;
 

@@ -4,8 +4,8 @@ mod fault;
 
 use std::time::Duration;
 
-use integration_tests::{Server, eventually};
 use redis::aio::MultiplexedConnection;
+use support::{Server, eventually};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 

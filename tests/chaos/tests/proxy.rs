@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use chaos::{Garble, Manner, Proxy, Side, Upstream, Whom};
-use integration_tests::{Server, eventually};
+use support::{Server, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flights_under_schedules::{End, Follower, Leader, Party, Server, World, check, pause};
+use flights::{End, Follower, Leader, Party, Server, World, check, pause};
 
 const SERVERS: [Server; 4] =
     [Server::Grants, Server::GrantsUnheard, Server::Refuses, Server::IsAway];

@@ -1,6 +1,6 @@
 //! Whole calls, and a server that has one key.
 
-use flights_under_schedules::{End, Leader, World, check};
+use flights::{End, Leader, World, check};
 
 #[test]
 fn calls_that_overlap_share_one_run() {

@@ -1,6 +1,6 @@
 //! The leader's place, when it falls free.
 
-use flights_under_schedules::{End, Follower, Leader, Server, World, check};
+use flights::{End, Follower, Leader, Server, World, check};
 
 const LEAVE: [fn(Leader) -> End; 4] =
     [Leader::leaves, Leader::leaves_at_work, Leader::panics, Leader::panics_at_work];

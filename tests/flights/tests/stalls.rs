@@ -1,6 +1,6 @@
 //! A leader that was woken and is not polled.
 
-use flights_under_schedules::{End, Leader, Server, World, check, pause};
+use flights::{End, Leader, Server, World, check, pause};
 
 fn count(ends: &[End], wanted: End) -> usize {
     ends.iter().filter(|end| **end == wanted).count()

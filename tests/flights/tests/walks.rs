@@ -1,6 +1,6 @@
 //! Parties that do anything, in any order.
 
-use flights_under_schedules::{End, Follower, Leader, Party, Server, World, check_longer, pause};
+use flights::{End, Follower, Leader, Party, Server, World, check_longer, pause};
 use shuttle::rand::{Rng, thread_rng};
 
 fn below(limit: u32) -> u32 {

@@ -36,12 +36,12 @@
 //!
 //! That there is no way to break the promise within the bounds of a case, up to collisions of the
 //! 128-bit hashes by which states are remembered. That the search would find one, if there was one,
-//! is shown by [`Flaw`]: mistakes that it has to find. `cargo run -p coherence-model -- NoLoop`
+//! is shown by [`Flaw`]: mistakes that it has to find. `cargo run -p model -- NoLoop`
 //! prints the shortest way to one. That a call is kept busy for ever would not be noticed, only
 //! that it waits for ever.
 //!
 //! ```
-//! use coherence_model::{Case, Flaw, Target};
+//! use model::{Case, Flaw, Target};
 //!
 //! let case = Case { calls: &[0, 1], invalidations: &[(1, Target::Key)], ..Case::default() };
 //! assert!(case.search().broken.is_none());

@@ -1,6 +1,6 @@
 //! Prints the shortest way in which a mistake breaks the promise; without a name, all their names.
 
-use coherence_model::Flaw;
+use model::Flaw;
 
 fn main() {
     let Some(name) = std::env::args().nth(1) else {

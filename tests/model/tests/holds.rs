@@ -1,7 +1,7 @@
 //! The protocol keeps its promise, whatever happens and in whatever order: the small cases.
 
-use coherence_model::Target::{Key, Token};
-use coherence_model::{Case, Faults, Start};
+use model::Target::{Key, Token};
+use model::{Case, Faults, Start};
 
 const NONE: Faults = Faults::NONE;
 

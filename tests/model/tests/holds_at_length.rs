@@ -7,8 +7,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use coherence_model::Target::{Key, Token};
-use coherence_model::{Case, Faults, Start};
+use model::Target::{Key, Token};
+use model::{Case, Faults, Start};
 
 /// In states.
 const BOUND: usize = 40_000_000;

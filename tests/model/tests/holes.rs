@@ -1,7 +1,7 @@
 //! Each mistake that the protocol could make is found: otherwise the search would prove nothing.
 //! The case of each is small, and holds without the mistake.
 
-use coherence_model::{Case, Flaw, Source, Violation};
+use model::{Case, Flaw, Source, Violation};
 
 fn breaks(flaw: Flaw, expected: Violation) {
     let case = flaw.case();

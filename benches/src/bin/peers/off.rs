@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use cache_runtime::{Cache, Config, Reason, cache_result, observe};
-use integration_tests::Server;
+use support::Server;
 
 use crate::contest::{Pace, median, ratio, rounds};
 use crate::report::{Target, table, time, title};

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use integration_tests::Server;
+use support::Server;
 
 pub struct Tcp {
     pub server: Server,

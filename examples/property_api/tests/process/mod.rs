@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use integration_tests::eventually;
 use serde_json::Value;
+use support::eventually;
 use ureq::Agent;
 
 /// A path, and a body for a `POST`.

@@ -1,6 +1,6 @@
 //! Slots that move while they are used.
 
-use integration_tests::slot_of;
+use support::slot_of;
 
 use super::Cluster;
 

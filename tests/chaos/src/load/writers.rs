@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use integration_tests::Dice;
+use support::Dice;
 use tokio::time::sleep;
 
 use super::Shared;

@@ -1,6 +1,6 @@
 //! One connection through the proxy.
 
-use integration_tests::Dice;
+use support::Dice;
 use tokio::io::{AsyncRead, AsyncReadExt as _, split};
 use tokio::net::TcpStream;
 use tokio::sync::watch;

@@ -1,6 +1,6 @@
 //! Replies that are broken on their way.
 
-use integration_tests::Dice;
+use support::Dice;
 
 use super::frames::strings;
 
