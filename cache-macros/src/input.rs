@@ -1,8 +1,8 @@
 //! Second stage: the function under the attribute, with what the later stages ask about it.
 
 pub(crate) mod async_trait;
+pub(crate) mod attrs;
 mod item;
-pub(crate) mod lints;
 pub(crate) mod pattern;
 
 use proc_macro2::{Group, TokenStream};
@@ -87,7 +87,7 @@ impl Input {
         for arg in &mut sig.inputs {
             let (FnArg::Typed(PatType { attrs, .. }) | FnArg::Receiver(Receiver { attrs, .. })) =
                 arg;
-            attrs.iter_mut().for_each(lints::without_expectation);
+            attrs.iter_mut().for_each(attrs::without_expectation);
         }
         let (inner, body) = without_inner_attributes(body);
         attrs.extend(inner);
@@ -129,19 +129,10 @@ fn args(sig: &Signature, form: &Form) -> Vec<Arg> {
         let only = |is_one: fn(&syn::Attribute) -> bool| -> Vec<syn::Attribute> {
             attrs.iter().filter(|attr| is_one(attr)).cloned().collect()
         };
-        let (cfgs, lints) = (only(decides_about_compiling), only(lints::is_level));
+        let (cfgs, lints) = (only(attrs::is_cfg), only(attrs::is_lint_level));
         for ident in form.names(pat) {
             args.push(Arg { ident, cfgs: cfgs.clone(), lints: lints.clone() });
         }
     }
     args
-}
-
-fn decides_about_compiling(attr: &syn::Attribute) -> bool {
-    let nested = |tokens: TokenStream| {
-        tokens.into_iter().any(|token| matches!(token.to_string().as_str(), "cfg" | "cfg_attr"))
-    };
-    attr.path().is_ident("cfg")
-        || attr.path().is_ident("cfg_attr")
-            && attr.meta.require_list().is_ok_and(|list| nested(list.tokens.clone()))
 }

@@ -12,8 +12,8 @@ use crate::parse::slot::Slot;
 use crate::parse::values::{LiteralTime, Local, Ttl};
 use crate::parts::Part;
 
-/// `let call = ..;` and the statements that describe the call. `when` comes first: where it switches the
-/// call off, the statements behind it do nothing.
+/// `let call = ..;` and the statements that describe the call. `when` comes first, since the methods of a
+/// call that it has switched off build no key.
 pub(super) fn call(context: &Context) -> TokenStream {
     let Context { options, key, tags, .. } = context;
     let when = options.when.value().map(|when| statement("call", "when", when));

@@ -44,8 +44,8 @@ fn body(input: ParseStream) -> syn::Result<Group> {
     }
 }
 
-/// Splits the `#![..]` from a body and makes them `#[..]` for the function: in the block that the body
-/// becomes, inner attributes are not allowed.
+/// Splits the `#![..]` from a body and makes them `#[..]` for the function: the body
+/// becomes the block of a `let`, where stable Rust takes no inner attributes.
 pub(crate) fn without_inner_attributes(body: Group) -> (Vec<Attribute>, Group) {
     let parser = |input: ParseStream| {
         let inner = input.call(Attribute::parse_inner)?;

@@ -6,7 +6,7 @@ use crate::errors;
 use crate::parse::expr;
 use crate::template::Template;
 
-/// The most tags an entry may have: each is one more key in the `MGET` of every call.
+/// The most tags an entry may have: each costs a call one more key in its `MGET`.
 const MOST: usize = 16;
 
 /// The `tags` of a cached function.

@@ -6,7 +6,7 @@ use syn::ext::IdentExt;
 use syn::{Attribute, Ident};
 
 use super::part::Part;
-use crate::input::{Form, Input, lints};
+use crate::input::{Form, Input, attrs};
 
 /// An argument for the compiler to warn of.
 pub(crate) struct Unused {
@@ -18,7 +18,7 @@ pub(crate) struct Unused {
 /// The arguments of the key that neither the body nor the attribute mentions. None if the function has
 /// another macro attribute, which may read the arguments, as `#[tracing::instrument]` does.
 pub(crate) fn of_key(attr: TokenStream, input: &Input, key: &[Part]) -> Vec<Unused> {
-    if input.attrs.iter().any(lints::is_macro) {
+    if input.attrs.iter().any(attrs::is_macro) {
         return Vec::new();
     }
     let body = match &input.form {

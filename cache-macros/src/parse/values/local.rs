@@ -6,7 +6,7 @@ use crate::parse::expr::literal;
 use crate::parse::values::time::{LiteralTime, literal_time};
 
 pub(crate) enum Local {
-    /// `local`: a copy lives as long as its entry is fresh.
+    /// `local`: the attribute does not cap the age of copies.
     Uncapped,
     /// `local = "10s"`: no copy is used at a greater age.
     For(LiteralTime),

@@ -1,4 +1,4 @@
-//! Attributes on functions and arguments: which set lint levels, and which may be macros.
+//! Attributes on functions and arguments: conditional compilation, lint levels, other macros.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::punctuated::Punctuated;
@@ -30,8 +30,18 @@ const BUILT_IN: [&str; 18] = [
 /// The first segment of tool attributes, such as `#[clippy::..]`.
 const TOOLS: [&str; 4] = ["clippy", "rustfmt", "diagnostic", "rust_analyzer"];
 
+/// Whether an attribute decides if the argument is compiled: `#[cfg]`, or a `#[cfg_attr]` with one in it.
+pub(crate) fn is_cfg(attr: &Attribute) -> bool {
+    let nested = |tokens: TokenStream| {
+        tokens.into_iter().any(|token| matches!(token.to_string().as_str(), "cfg" | "cfg_attr"))
+    };
+    attr.path().is_ident("cfg")
+        || attr.path().is_ident("cfg_attr")
+            && attr.meta.require_list().is_ok_and(|list| nested(list.tokens.clone()))
+}
+
 /// Whether an attribute sets the level of a lint; `#[expect]` does not count.
-pub(crate) fn is_level(attr: &Attribute) -> bool {
+pub(crate) fn is_lint_level(attr: &Attribute) -> bool {
     ["allow", "warn", "deny", "forbid"].iter().any(|level| attr.path().is_ident(level))
 }
 
