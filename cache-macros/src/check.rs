@@ -1,7 +1,7 @@
 //! Third stage: refuses functions, and combinations of options, that cannot be cached or invalidate.
 //!
-//! The stage reports mistakes and changes nothing. Mistakes in the names of arguments are reported by
-//! the next stage, `parts`, which looks the names up.
+//! The stage reports mistakes and changes nothing. The next stage, `parts`, reports those in `key`, `skip`
+//! and `tags`.
 
 mod arguments;
 mod borrows;

@@ -12,9 +12,9 @@
 //              (`#[cache_invalidate]`). Knows nothing of the function.
 //   2 input    The item under the attribute becomes an `Input`: a function, the names that its
 //              arguments bind, and whether it is an `async fn` or one that `#[async_trait]` rewrote.
-//   3 check    Reports what the function and the attribute must not be, and changes nothing.
-//   4 parts    The arguments that make up the key and the tags become `Part`s. Runs after `check` and
-//              reports the names that are not arguments; only here are texts resolved to arguments.
+//   3 check    Refuses functions, and combinations of options, that cannot work. Changes nothing.
+//   4 parts    `key`, `skip` and `tags` become `Part`s: the arguments, values and texts that make up the
+//              key and the tags. Reports the mistakes in these three options.
 //   5 expand   `Options`, `Input` and `Part`s become tokens. The only stage that quotes. It runs only
 //              where no stage before it has reported a mistake.
 //   pipeline   The order of the stages for each attribute, and the item with its mistakes otherwise.

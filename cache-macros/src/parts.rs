@@ -1,7 +1,7 @@
 //! Fourth stage: the parts of the key and of the tags, in terms of the function's arguments.
 //!
-//! `check` has run before and has reported what does not depend on names. This stage looks up every
-//! argument that `key`, `skip` and `tags` name, and reports the names that are not arguments.
+//! The stage looks up the arguments that `key`, `skip` and `tags` name, and reports all mistakes in these
+//! options. The other options and the function have been checked by `check`.
 
 mod names;
 mod part;

@@ -62,7 +62,7 @@ fn has_impl_trait(arg: &FnArg) -> bool {
     found.0
 }
 
-/// What makes an argument a borrowed one.
+/// The token that makes an argument a borrowed one.
 enum Borrow<'a> {
     Receiver(&'a Receiver),
     Reference(&'a TypeReference),
@@ -80,7 +80,7 @@ impl Borrow<'_> {
         }
     }
 
-    /// What to take instead, for the message.
+    /// The argument's owned form, for the message.
     fn instead(&self) -> String {
         match self {
             Self::Receiver(_) => "`self: Arc<Self>`".into(),

@@ -1,4 +1,4 @@
-//! The codec: what the return type is, and what the options decide about a value.
+//! The codec: the return type, and the options that look at a value or an error.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};

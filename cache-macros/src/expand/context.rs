@@ -5,7 +5,7 @@ use proc_macro2::{Ident, TokenStream};
 use crate::parse::options::Options;
 use crate::parts::Part;
 
-/// What the modules of this stage need to know of one cached function.
+/// One cached function, as the modules of this stage need it.
 pub(super) struct Context<'a> {
     pub(super) options: &'a Options,
     /// The function's name without `r#`.

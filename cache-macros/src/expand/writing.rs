@@ -74,8 +74,8 @@ fn writes(targets: &Targets, tags: &[Vec<Part>], runtime: &TokenStream) -> Token
     quote_spanned!(site=> let #mutable writes = #new; #(#calls)* #(#prefixes)* #(#tags)*)
 }
 
-/// `|value, writes| { .. }`. The bodies of the user's closures are inlined: a call that they return may
-/// borrow from the value, which no closure type that the runtime could name allows.
+/// `|value, writes| { .. }`. The bodies of the user's closures are inlined, so that a call may borrow from
+/// the value: a closure with one return type cannot return a future that borrows from its argument.
 fn on_success(closures: &[ExprClosure]) -> TokenStream {
     let site = Span::mixed_site();
     if closures.is_empty() {

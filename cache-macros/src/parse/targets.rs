@@ -1,4 +1,4 @@
-//! The targets of `#[cache_invalidate]`: what it invalidates.
+//! The targets of `#[cache_invalidate]`: calls, closures, prefixes and tags.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;

@@ -1,4 +1,4 @@
-//! Durations and near misses.
+//! Durations, and the nearest name to a misspelt option.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What `#[cache_invalidate]` makes of a function.
+//! Expansions of `#[cache_invalidate]`.
 
 use expect_test::{Expect, expect};
 
