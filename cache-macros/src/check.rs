@@ -1,24 +1,33 @@
-//! Fourth stage: what the function must not be.
+//! Third stage: refuses functions, and combinations of options, that cannot be cached or invalidate.
+//!
+//! The stage reports mistakes and changes nothing. The next stage, `parts`, reports those in `key`, `skip`
+//! and `tags`.
+
+mod arguments;
+mod borrows;
+mod returns;
+mod windows;
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::parse::{ParseStream, Parser};
 use syn::{LitStr, Safety, Signature};
 
-use crate::args::Args;
 use crate::attribute::Attribute;
 use crate::errors::Errors;
 use crate::input::{Form, Input};
-use crate::targets::Targets;
-use crate::{arguments, borrows, returns, windows};
+use crate::parse::options::Options;
+use crate::parse::targets::Targets;
 
-/// Reports what the signature and the options say against caching the function.
-pub(crate) fn cached(args: &Args, input: &Input, errors: &mut Errors) {
+pub(crate) use borrows::background_refresh;
+
+/// Checks a function with `#[cache_result]`.
+pub(crate) fn cached(options: &Options, input: &Input, errors: &mut Errors) {
     function(input, Attribute::Result, errors);
     arguments::check(input, errors);
-    borrows::check(args, input, errors);
-    windows::check(args, errors);
-    if let Some(prefix) = args.prefix.value() {
+    borrows::check(options, input, errors);
+    windows::check(options, errors);
+    if let Some(prefix) = options.prefix.value() {
         no_template(prefix, "`key`", input, errors);
     }
     if !matches!(input.form, Form::Sync(_)) {
@@ -26,7 +35,7 @@ pub(crate) fn cached(args: &Args, input: &Input, errors: &mut Errors) {
     }
 }
 
-/// Reports what the signature says against invalidating after the function.
+/// Checks a function with `#[cache_invalidate]`.
 pub(crate) fn writing(targets: &Targets, input: &Input, errors: &mut Errors) {
     function(input, Attribute::Invalidate, errors);
     for prefix in &targets.prefixes {
@@ -63,7 +72,8 @@ fn check_attributes(attrs: &[syn::Attribute], attribute: Attribute, errors: &mut
     }
 }
 
-/// Takes a second attribute of ours off, which would otherwise report its mistakes once more.
+/// The item without further attributes of ours, which would otherwise expand in their turn and report
+/// the same mistakes again.
 pub(crate) fn without_ours(item: TokenStream) -> TokenStream {
     let parser = |input: ParseStream| {
         let attrs = input.call(syn::Attribute::parse_outer)?;
@@ -78,7 +88,7 @@ pub(crate) fn without_ours(item: TokenStream) -> TokenStream {
     }
 }
 
-/// Which attribute of ours it is, by whatever path.
+/// Which of our attributes it is, by the last segment of its path: the path may be any re-export's.
 fn ours(attr: &syn::Attribute) -> Option<Attribute> {
     let name = &attr.path().segments.last()?.ident;
     [Attribute::Result, Attribute::Invalidate].into_iter().find(|ours| name == ours.name())
@@ -102,7 +112,8 @@ fn check_qualifiers(sig: &Signature, attribute: Attribute, errors: &mut Errors) 
     }
 }
 
-/// A prefix is the name of a group: were it a template, `invalidate_prefix` could not name it.
+/// Refuses a prefix that reads like a template. A prefix is the fixed name of a group, by which
+/// `invalidate_prefix` finds all of its entries.
 fn no_template(prefix: &LitStr, instead: &str, input: &Input, errors: &mut Errors) {
     let text = prefix.value();
     let named = input.args.iter().find(|arg| text.contains(&format!("{{{}}}", arg.ident)));

@@ -6,7 +6,7 @@ use std::time::Duration;
 const UNITS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-/// Reads one or more numbers, each with its unit; the error is a message for the user.
+/// Parses one or more numbers, each with its unit. The error is the message for the user.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if text.is_empty() {
         return Err("empty duration; write a number and its unit, as in `\"5m\"`".into());
@@ -28,7 +28,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(millis))
 }
 
-/// Writes a duration as [`parse`] reads it, in the longest units that it has.
+/// Formats a duration as [`parse`] reads it, in the longest units that divide it.
 pub(crate) fn text(duration: Duration) -> String {
     let mut rest = duration.as_millis();
     let terms = UNITS.iter().rev().filter_map(|(name, length)| {
@@ -58,7 +58,7 @@ fn milliseconds(number: &str, unit: &str, text: &str) -> Result<u64, String> {
         return Err(format!("`{number}` has no unit in `\"{text}\"`"));
     }
     let Some((_, length)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-        let units = crate::words::quoted(UNITS.iter().map(|(name, _)| name));
+        let units = crate::vocabulary::quoted(UNITS.iter().map(|(name, _)| name));
         return Err(format!("unknown unit `{unit}` in duration; expected one of {units}"));
     };
     let number: Option<u64> = number.parse().ok();

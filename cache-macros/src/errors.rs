@@ -7,8 +7,8 @@ use quote::ToTokens;
 
 /// Collects mistakes, so that one compile shows all of them.
 ///
-/// Must be handed to [`Errors::finish`]: a forgotten collector would expand a function whose
-/// mistakes nobody sees, so dropping one panics.
+/// Has to be handed to [`Errors::finish`]. Dropping a collector without that panics: a function with
+/// mistakes would expand without a message.
 pub(crate) struct Errors {
     found: Option<syn::Error>,
     finished: bool,
@@ -19,17 +19,17 @@ impl Errors {
         Self { found: None, finished: false }
     }
 
-    /// Reports a mistake at the whole of some tokens.
+    /// Reports a mistake at tokens, from the first to the last.
     pub(crate) fn on(&mut self, tokens: impl ToTokens, message: impl Display) {
         self.add(syn::Error::new_spanned(tokens, message));
     }
 
-    /// Reports a mistake at a single place.
+    /// Reports a mistake at a span.
     pub(crate) fn at(&mut self, span: Span, message: impl Display) {
         self.add(syn::Error::new(span, message));
     }
 
-    /// Takes the error out of a result.
+    /// Reports the error of a result.
     pub(crate) fn ok<T>(&mut self, result: syn::Result<T>) -> Option<T> {
         result.map_err(|error| self.add(error)).ok()
     }
@@ -51,7 +51,7 @@ impl Errors {
     }
 }
 
-/// All the values, or all their mistakes.
+/// Collects values; the error combines the errors of all results.
 pub(crate) fn all<T>(results: impl Iterator<Item = syn::Result<T>>) -> syn::Result<Vec<T>> {
     let mut values = Vec::new();
     let mut mistakes: Option<syn::Error> = None;

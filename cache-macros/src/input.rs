@@ -1,44 +1,52 @@
-//! Second stage: the function under the attribute.
+//! Second stage: the function under the attribute, with what the later stages ask about it.
+
+pub(crate) mod async_trait;
+pub(crate) mod attrs;
+mod item;
+pub(crate) mod pattern;
 
 use proc_macro2::{Group, TokenStream};
 use syn::ext::IdentExt;
 use syn::{FnArg, Ident, Pat, PatType, Receiver, ReturnType, Signature, Type, Visibility};
 
 use crate::attribute::Attribute;
-use crate::boxed::{self, Boxed};
 use crate::errors::Errors;
-use crate::item::{End, Function, other_item, without_inner_attributes};
-use crate::{lints, pattern};
 
-/// The function, with what the other stages ask about it.
+use async_trait::BoxedFn;
+use item::{End, Function, other_item, without_inner_attributes};
+
+/// The function under the attribute.
 pub(crate) struct Input {
     pub(crate) attrs: Vec<syn::Attribute>,
     pub(crate) vis: Visibility,
     pub(crate) sig: Signature,
     pub(crate) form: Form,
-    /// The names that the arguments bind, in order.
+    /// The names that the arguments bind, in order; without `self`.
     pub(crate) args: Vec<Arg>,
 }
 
 /// A name that an argument binds.
 pub(crate) struct Arg {
     pub(crate) ident: Ident,
-    /// `#[cfg]` on the argument: where it is not compiled, neither is its part of the key.
+    /// `#[cfg]`s on the argument, which its part of the key repeats: where the argument is not compiled,
+    /// neither is the part.
     pub(crate) cfgs: Vec<syn::Attribute>,
-    /// `#[allow]` and its like on the argument.
+    /// `#[allow]`, `#[warn]`, `#[deny]` and `#[forbid]` on the argument.
     pub(crate) lints: Vec<syn::Attribute>,
 }
 
 /// How the function is asynchronous.
 pub(crate) enum Form {
     Async(Group),
-    Boxed(Box<Boxed>),
-    /// Not at all, which is a mistake.
+    /// As `#[async_trait]` rewrites it.
+    Boxed(Box<BoxedFn>),
+    /// It is not, which `check` reports.
     Sync(Group),
 }
 
 impl Form {
-    /// The names that an argument binds, as it was written.
+    /// The names that an argument binds in the pattern that the user wrote, which `#[async_trait]` moves
+    /// into the body.
     pub(crate) fn names(&self, given: &Pat) -> Vec<Ident> {
         let pattern = match self {
             Self::Boxed(boxed) => boxed.pattern(given),
@@ -49,7 +57,7 @@ impl Form {
 }
 
 impl Input {
-    /// `None` if there is no function to look at; that is reported.
+    /// `None` if the item is no function with a body, which is reported.
     pub(crate) fn parse(
         item: TokenStream,
         attribute: Attribute,
@@ -79,11 +87,11 @@ impl Input {
         for arg in &mut sig.inputs {
             let (FnArg::Typed(PatType { attrs, .. }) | FnArg::Receiver(Receiver { attrs, .. })) =
                 arg;
-            attrs.iter_mut().for_each(lints::without_expectation);
+            attrs.iter_mut().for_each(attrs::without_expectation);
         }
         let (inner, body) = without_inner_attributes(body);
         attrs.extend(inner);
-        let form = match boxed::parse(&sig, &body) {
+        let form = match async_trait::parse(&sig, &body) {
             _ if sig.asyncness.is_some() => Form::Async(body),
             Some(boxed) => Form::Boxed(Box::new(boxed)),
             None => Form::Sync(body),
@@ -101,7 +109,7 @@ impl Input {
         self.args.iter().find(|arg| arg.ident.unraw() == name)
     }
 
-    /// What the function resolves to, or `None` for `()` that was not written.
+    /// The type that the function resolves to; `None` if it has no `->`, which means `()`.
     pub(crate) fn output(&self) -> Option<&Type> {
         match (&self.form, &self.sig.output) {
             (Form::Boxed(boxed), _) => Some(&boxed.output),
@@ -121,19 +129,10 @@ fn args(sig: &Signature, form: &Form) -> Vec<Arg> {
         let only = |is_one: fn(&syn::Attribute) -> bool| -> Vec<syn::Attribute> {
             attrs.iter().filter(|attr| is_one(attr)).cloned().collect()
         };
-        let (cfgs, lints) = (only(decides_about_compiling), only(lints::is_level));
+        let (cfgs, lints) = (only(attrs::is_cfg), only(attrs::is_lint_level));
         for ident in form.names(pat) {
             args.push(Arg { ident, cfgs: cfgs.clone(), lints: lints.clone() });
         }
     }
     args
-}
-
-fn decides_about_compiling(attr: &syn::Attribute) -> bool {
-    let nested = |tokens: TokenStream| {
-        tokens.into_iter().any(|token| matches!(token.to_string().as_str(), "cfg" | "cfg_attr"))
-    };
-    attr.path().is_ident("cfg")
-        || attr.path().is_ident("cfg_attr")
-            && attr.meta.require_list().is_ok_and(|list| nested(list.tokens.clone()))
 }

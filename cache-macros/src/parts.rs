@@ -1,64 +1,49 @@
-//! Third stage: what key and tags are made of, in terms of the function's arguments.
+//! Fourth stage: the parts of the key and of the tags, in terms of the function's arguments.
+//!
+//! The stage looks up the arguments that `key`, `skip` and `tags` name, and reports all mistakes in these
+//! options. The other options and the function have been checked by `check`.
 
+mod names;
+mod part;
+mod placeholders;
 mod recipe;
-mod template;
+mod tags;
+mod unused;
 
-use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::{Attribute, Expr, Ident, Member, Path};
+use syn::{Expr, Ident, Path};
 
-use crate::args::Args;
 use crate::errors::Errors;
 use crate::input::Input;
-use crate::key::Key;
+use crate::parse::key::Key;
+use crate::parse::options::Options;
 use crate::template::{Piece, Template};
-use crate::words::quoted;
+use crate::vocabulary::quoted;
 
-use template::of_template;
-pub(crate) use template::{of_tags, of_tags_of_key};
+use names::{is_argument, mentions_an_argument, not_an_argument, the_arguments};
+use placeholders::of_template;
 
-/// One part of the key or of a tag.
-pub(crate) enum Part {
-    /// An argument, which is hashed.
-    Arg(Ident, Vec<Attribute>),
-    /// A value, which is hashed.
-    Value(Expr),
-    /// Text of a template.
-    Text(String, Span),
-    /// A placeholder of a template.
-    Place(Ident, Vec<Member>, Vec<Attribute>),
-    /// A placeholder of a tag which the key does not have: it becomes part of the key too, since
-    /// calls of one key must have the same tags.
-    Extra(Ident, Vec<Member>, Vec<Attribute>),
-}
+pub(crate) use part::Part;
+pub(crate) use tags::{of_tags, of_tags_of_key};
+pub(crate) use unused::{Unused, of_key as unused};
 
-impl Part {
-    /// What decides whether the part is compiled at all.
-    pub(crate) fn cfgs(&self) -> &[Attribute] {
-        match self {
-            Self::Arg(_, cfgs) | Self::Place(_, _, cfgs) | Self::Extra(_, _, cfgs) => cfgs,
-            Self::Value(_) | Self::Text(..) => &[],
-        }
+/// The parts of the key. Reports the mistakes in `key` and `skip`.
+pub(crate) fn of_key(options: &Options, input: &Input, errors: &mut Errors) -> Vec<Part> {
+    check_skip(options, input, errors);
+    match options.key.value() {
+        Some(Key::Template(key)) => of_key_template(key, input, errors),
+        Some(Key::Values(values, key)) => of_key_values(values, key, input, errors),
+        None => all_but_skipped(options, input, errors),
     }
 }
 
-/// Finds the parts, and the mistakes in `key` and `skip`.
-pub(crate) fn of_key(args: &Args, input: &Input, errors: &mut Errors) -> Vec<Part> {
-    check_skip(args, input, errors);
-    match args.key.value() {
-        Some(Key::Template(key)) => readable(key, input, errors),
-        Some(Key::Values(values, key)) => of_values(values, key, input, errors),
-        None => all_but_skipped(args, input, errors),
-    }
-}
-
-fn check_skip(args: &Args, input: &Input, errors: &mut Errors) {
-    if let (Some(skip), Some(_)) = (args.skip.word(), args.key.word()) {
+fn check_skip(options: &Options, input: &Input, errors: &mut Errors) {
+    if let (Some(skip), Some(_)) = (options.skip.name(), options.key.name()) {
         let message = "`skip` has no effect with `key`: the key already says which arguments count";
         errors.on(skip, message);
     }
-    let skipped = args.skip.value().map_or(&[][..], Vec::as_slice);
+    let skipped = options.skip.value().map_or(&[][..], Vec::as_slice);
     for (index, name) in skipped.iter().enumerate() {
         if !is_argument(&name.unraw().to_string(), input) {
             errors.on(name, format!("no argument is named `{name}`; {}", the_arguments(input)));
@@ -68,14 +53,17 @@ fn check_skip(args: &Args, input: &Input, errors: &mut Errors) {
     }
 }
 
-fn all_but_skipped(args: &Args, input: &Input, errors: &mut Errors) -> Vec<Part> {
+fn all_but_skipped(options: &Options, input: &Input, errors: &mut Errors) -> Vec<Part> {
     let skipped = |name: &Ident| {
-        args.skip.value().is_some_and(|names| names.iter().any(|skip| skip.unraw() == name.unraw()))
+        options
+            .skip
+            .value()
+            .is_some_and(|names| names.iter().any(|skip| skip.unraw() == name.unraw()))
     };
     if let Some(receiver) = input.receiver()
-        && args.key.word().is_none()
+        && options.key.name().is_none()
         && !skipped(&receiver.self_token.into())
-        && (args.skip.word().is_none() || args.skip.value().is_some())
+        && (options.skip.name().is_none() || options.skip.value().is_some())
     {
         let message = "say whether `self` is part of the key: `skip(self)` if every instance returns the same, \
                        or `key = \"..{self.id}\"`";
@@ -85,35 +73,37 @@ fn all_but_skipped(args: &Args, input: &Input, errors: &mut Errors) -> Vec<Part>
     kept.map(|arg| Part::Arg(arg.ident.clone(), arg.cfgs.clone())).collect()
 }
 
-fn readable(key: &Template, input: &Input, errors: &mut Errors) -> Vec<Part> {
+/// The parts of `key = "{kind}:{page}"`.
+fn of_key_template(key: &Template, input: &Input, errors: &mut Errors) -> Vec<Part> {
     if key.pieces.is_empty() {
         errors.on(&key.literal, "`key` is empty; leave it out to make the key of all arguments");
     } else if !key.pieces.iter().any(|piece| matches!(piece, Piece::Place(_))) {
-        one_for_all(&key.literal, input, errors);
+        refuse_constant(&key.literal, input, errors);
     }
     of_template(key, input, errors)
 }
 
-fn of_values(values: &[Expr], key: &Expr, input: &Input, errors: &mut Errors) -> Vec<Part> {
-    let strangers = values
+/// The parts of `key = (kind, page)`. The values may be any expressions; a variable that is not an
+/// argument is reported here, since the compiler's message would point into the expansion.
+fn of_key_values(values: &[Expr], key: &Expr, input: &Input, errors: &mut Errors) -> Vec<Part> {
+    let unknown: Vec<_> = values
         .iter()
-        .filter_map(local)
-        .filter(|name| !is_argument(&name.unraw().to_string(), input));
-    let mut strange = false;
-    for name in strangers {
-        strange = true;
+        .filter_map(variable)
+        .filter(|name| !is_argument(&name.unraw().to_string(), input))
+        .collect();
+    for name in &unknown {
         errors.on(name, not_an_argument("key", &name.to_string(), input));
     }
-    if !strange && !values.iter().any(|value| mentions_an_argument(value.to_token_stream(), input))
-    {
-        one_for_all(key, input, errors);
+    let uses_arguments = |value: &Expr| mentions_an_argument(value.to_token_stream(), input);
+    if unknown.is_empty() && !values.iter().any(uses_arguments) {
+        refuse_constant(key, input, errors);
     }
     values.iter().cloned().map(Part::Value).collect()
 }
 
-/// Reports a key that is the same for every call. Without arguments it may be: a `self` that the key
-/// leaves out is left out on purpose.
-fn one_for_all(key: impl ToTokens, input: &Input, errors: &mut Errors) {
+/// Reports a key that is the same for every call. A function whose only argument is `self` may have one:
+/// a `key` that leaves `self` out leaves it out on purpose.
+fn refuse_constant(key: impl ToTokens, input: &Input, errors: &mut Errors) {
     if input.args.is_empty() {
         return;
     }
@@ -129,49 +119,22 @@ fn one_for_all(key: impl ToTokens, input: &Input, errors: &mut Errors) {
     );
 }
 
-/// The variable that a value is, or begins with: `name` in `&name.field`. Constants are none.
-fn local(value: &Expr) -> Option<&Ident> {
+/// The variable at the start of a value: `name` in `&name.field`. `None` if there is none; constants, by
+/// their capitals, are no variables.
+fn variable(value: &Expr) -> Option<&Ident> {
     match value {
-        Expr::Path(path) => variable(&path.path),
-        Expr::Field(field) => local(&field.base),
-        Expr::Group(group) => local(&group.expr),
-        Expr::MethodCall(call) => local(&call.receiver),
-        Expr::Paren(paren) => local(&paren.expr),
-        Expr::Reference(reference) => local(&reference.expr),
+        Expr::Path(path) => variable_name(&path.path),
+        Expr::Field(field) => variable(&field.base),
+        Expr::Group(group) => variable(&group.expr),
+        Expr::MethodCall(call) => variable(&call.receiver),
+        Expr::Paren(paren) => variable(&paren.expr),
+        Expr::Reference(reference) => variable(&reference.expr),
         _ => None,
     }
 }
 
-fn variable(path: &Path) -> Option<&Ident> {
+fn variable_name(path: &Path) -> Option<&Ident> {
     let ident = path.get_ident()?;
     let first = ident.unraw().to_string().chars().next()?;
     (first.is_lowercase() || first == '_').then_some(ident)
-}
-
-/// Looks into macros and texts too, since `format!("{id}")` mentions `id`.
-fn mentions_an_argument(tokens: TokenStream, input: &Input) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Group(group) => mentions_an_argument(group.stream(), input),
-        TokenTree::Ident(ident) => is_argument(&ident.unraw().to_string(), input),
-        TokenTree::Literal(literal) => literal.to_string().contains('{'),
-        TokenTree::Punct(_) => false,
-    })
-}
-
-fn is_argument(name: &str, input: &Input) -> bool {
-    input.arg(name).is_some() || name == "self" && input.receiver().is_some()
-}
-
-fn not_an_argument(option: &str, name: &str, input: &Input) -> String {
-    format!("`{option}` names `{name}`, which is not an argument; {}", the_arguments(input))
-}
-
-fn the_arguments(input: &Input) -> String {
-    let receiver = input.receiver().map(|_| "self".to_owned());
-    let names: Vec<_> =
-        receiver.into_iter().chain(input.args.iter().map(|arg| arg.ident.to_string())).collect();
-    match names.len() {
-        0 => "this function has no arguments".into(),
-        _ => format!("the arguments are {}", quoted(&names)),
-    }
 }

@@ -1,11 +1,14 @@
-//! Texts with the names of arguments in braces: a readable key, a tag.
+//! The syntax of templates, `"{kind}:{page}"`: readable keys and tags. Whether the names in braces are
+//! arguments is not decided here.
+//!
+//! `fuzz/` compiles this file by itself, so that it uses no other module of the crate.
 
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::{Error, Ident, Index, LitStr, Member, Result};
 
 pub(crate) struct Template {
-    /// The option that it is written for.
+    /// The option whose value it is, for messages.
     pub(crate) option: &'static str,
     pub(crate) pieces: Vec<Piece>,
     pub(crate) literal: LitStr,
@@ -16,17 +19,17 @@ pub(crate) enum Piece {
     Place(Place),
 }
 
-/// What stands between braces: `{name.field}`.
+/// A placeholder: `{name.field}`.
 pub(crate) struct Place {
-    /// The argument's name, or `self`.
+    /// The argument's name without `r#`, or `self`.
     pub(crate) name: String,
     pub(crate) fields: Vec<Member>,
-    /// All of it, as it was written.
+    /// The text between the braces, as the user wrote it.
     pub(crate) written: String,
 }
 
 impl Template {
-    /// Cuts a text into its pieces. All its mistakes come together.
+    /// Cuts a text into text and placeholders. The error combines all mistakes of the text.
     pub(crate) fn parse(literal: LitStr, option: &'static str) -> Result<Self> {
         let text = literal.value();
         let mut cutter =
@@ -52,7 +55,7 @@ struct Cutter {
 }
 
 impl Cutter {
-    /// Reads what a brace begins and returns what follows it.
+    /// Reads the escaped brace or the placeholder at the start of `rest`, and returns the text behind it.
     fn brace<'t>(&mut self, rest: &'t str) -> &'t str {
         if rest.starts_with("{{") || rest.starts_with("}}") {
             self.text(&rest[..1]);
@@ -140,14 +143,14 @@ fn member(part: &str, span: Span) -> Option<Member> {
         return Some(Member::Unnamed(Index { index, span }));
     }
     let bare = part.trim_start_matches("r#");
-    // As it is written: a parser skips blanks, with which no name can be made.
+    // Compared with the text, since syn's parser skips blanks, which no name contains.
     let reads = |text: &str| syn::parse_str::<Ident>(text).is_ok_and(|ident| ident == text);
     let plain = reads(bare).then(|| Ident::new(bare, span));
     let raw = || reads(&format!("r#{bare}")).then(|| Ident::new_raw(bare, span));
     plain.or_else(raw).map(Member::Named)
 }
 
-/// Whether an argument could be called so; keywords count, as `r#type` may be written `{type}`.
+/// Whether an argument may have the name. Keywords count, since a template writes `r#type` as `{type}`.
 fn is_a_name(text: &str) -> bool {
     use syn::parse::Parser;
     Ident::parse_any.parse_str(text).is_ok_and(|ident| ident == text)

@@ -1,22 +1,23 @@
-//! The call: its site, whether it is cached at all, its ttl, its key and its tags.
+//! The call: its site, `when`, its TTL, its key and its tags.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 
-use super::codec::time;
-use super::part::{Sink, part, statement, tag};
-use super::{Expansion, borrowed};
-use crate::args::Args;
+use super::context::Context;
+use super::statements::{PartMethods, part, statement, tag};
+use super::tokens::{borrowed, time};
+use crate::parse::options::Options;
+use crate::parse::slot::Slot;
+use crate::parse::values::{LiteralTime, Local, Ttl};
 use crate::parts::Part;
-use crate::slot::Slot;
-use crate::values::{Local, Ttl, Written};
 
-/// What may switch the call off comes first, so that nothing after it is computed in vain.
-pub(super) fn call(expansion: &Expansion) -> TokenStream {
-    let Expansion { args, key, tags, .. } = expansion;
-    let when = args.when.value().map(|when| statement("call", "when", when));
-    let ttl = match args.ttl.value() {
+/// `let call = ..;` and the statements that describe the call. `when` comes first, since the methods of a
+/// call that it has switched off build no key.
+pub(super) fn call(context: &Context) -> TokenStream {
+    let Context { options, key, tags, .. } = context;
+    let when = options.when.value().map(|when| statement("call", "when", when));
+    let ttl = match options.ttl.value() {
         Some(Ttl::Fixed(ttl)) => Some(statement("call", "ttl", time(ttl))),
         _ => None,
     };
@@ -24,13 +25,13 @@ pub(super) fn call(expansion: &Expansion) -> TokenStream {
         || ttl.is_some()
         || !tags.is_empty()
         || key.iter().any(|part| part.cfgs().is_empty());
-    // Without `unused_mut`: all parts may be behind a `#[cfg]`.
+    // All parts may be behind a `#[cfg]`, and `mut` unused then.
     let lint = (!always).then(|| quote!(#[allow(unused_mut)]));
     let mutable = (always || !key.is_empty()).then(|| quote!(mut));
-    let sink = Sink { receiver: "call", text: "text", place: "part", extra: "arg" };
-    let key = key.iter().map(|one| part(one, &sink));
+    let methods = PartMethods { receiver: "call", text: "text", placeholder: "part", extra: "arg" };
+    let key = key.iter().map(|one| part(one, &methods));
     let tags = tags.iter().map(|parts| tag(parts, "call"));
-    let begin = begin(expansion);
+    let begin = begin(context);
     quote_spanned! {Span::mixed_site()=>
         #lint
         let #mutable call = #begin;
@@ -38,19 +39,19 @@ pub(super) fn call(expansion: &Expansion) -> TokenStream {
     }
 }
 
-/// The static is in a block of its own, and the user's cache expression outside of that. The type
-/// of a closure names the function with its impl, `Self` and type parameters, which a macro cannot
-/// see.
-fn begin(expansion: &Expansion) -> TokenStream {
-    let Expansion { args, runtime, name, key, .. } = expansion;
+/// `{ static __SITE: Site = ..; __SITE.call(..) }`. The user's `cache` expression is evaluated outside of
+/// that block, where it does not see `__SITE`. The closure is an identity: its type names the function
+/// with its impl, `Self` and type parameters, which a macro cannot see.
+fn begin(context: &Context) -> TokenStream {
+    let Context { options, runtime, name, key, .. } = context;
     let at = Span::mixed_site();
-    let (settings, recipe, (marker, id)) = (settings(args), recipe(key), id(args));
+    let (settings, recipe, (marker, id)) = (settings(options), recipe(key), id(options));
     let site = quote_spanned! {at=>
         #marker
         static __SITE: #runtime::Site = #runtime::Site::new(#name, #runtime::package!()) #id #recipe #settings;
     };
     let identity = quote_spanned!(at=> &|| ());
-    let Some(cache) = args.cache.value() else {
+    let Some(cache) = options.cache.value() else {
         return quote_spanned!(at=> { #site __SITE.call(#identity) });
     };
     let at = at.located_at(cache.span());
@@ -58,17 +59,18 @@ fn begin(expansion: &Expansion) -> TokenStream {
     quote_spanned!(at=> { let cache = #cache; { #site __SITE.call_in(#identity, cache) } })
 }
 
-/// An item in the function has its path, and no type parameters: the identity of a closure that is
-/// longer has some.
-fn id(args: &Args) -> (Option<TokenStream>, Option<TokenStream>) {
-    let Some(id) = args.id.value() else { return (None, None) };
+/// For `id`: an item in the function, and the method that takes it. The item's type name has the path of
+/// the function without type parameters; the runtime compares it with the identity, which is longer if
+/// the function has any.
+fn id(options: &Options) -> (Option<TokenStream>, Option<TokenStream>) {
+    let Some(id) = options.id.value() else { return (None, None) };
     let marker = quote_spanned! {Span::mixed_site()=>
         fn __here() -> &'static str { ::core::any::type_name_of_val(&__here) }
     };
     (Some(marker), Some(quote_spanned!(Span::mixed_site()=> .id(#id, __here))))
 }
 
-/// What the key is made of: `.recipe(&["from", "to"])`.
+/// The recipe of the key: `.recipe(&["from", "to"])`.
 fn recipe(key: &[Part]) -> Option<TokenStream> {
     let parts = key.iter().map(|part| {
         let (cfgs, recipe) = (part.cfgs(), part.recipe());
@@ -78,18 +80,18 @@ fn recipe(key: &[Part]) -> Option<TokenStream> {
     (!parts.is_empty()).then(|| quote_spanned!(Span::mixed_site()=> .recipe(&[#(#parts),*])))
 }
 
-/// Only what was given: `.prefix("areas").lease(2000u64)`.
-fn settings(args: &Args) -> TokenStream {
+/// The options that are set: `.prefix("areas").lease(2000u64)`.
+fn settings(options: &Options) -> TokenStream {
     let settings = [
-        setting("prefix", args.prefix.value()),
-        setting("version", args.version.value()),
-        setting("jitter", args.jitter.value()),
-        local(&args.local),
-        millis("lease", args.lease.value()),
-        millis("wait", args.wait.value()),
-        millis("stale_while_revalidate", args.stale_while_revalidate.value()),
-        millis("stale_if_error", args.stale_if_error.value()),
-        setting("refresh_ahead", args.refresh_ahead.value()),
+        setting("prefix", options.prefix.value()),
+        setting("version", options.version.value()),
+        setting("jitter", options.jitter.value()),
+        local(&options.local),
+        millis("lease", options.lease.value()),
+        millis("wait", options.wait.value()),
+        millis("stale_while_revalidate", options.stale_while_revalidate.value()),
+        millis("stale_if_error", options.stale_if_error.value()),
+        setting("refresh_ahead", options.refresh_ahead.value()),
     ];
     settings.into_iter().flatten().collect()
 }
@@ -106,7 +108,7 @@ fn local(slot: &Slot<Local>) -> Option<TokenStream> {
     }
 }
 
-fn millis(name: &str, time: Option<&Written>) -> Option<TokenStream> {
+fn millis(name: &str, time: Option<&LiteralTime>) -> Option<TokenStream> {
     let time = time?;
     let mut literal = Literal::u64_suffixed(time.millis);
     literal.set_span(time.value.span());

@@ -1,38 +1,40 @@
-//! The witness of the return type, and what is asked about a value.
+//! The codec: the return type, and the options that look at a value or an error.
 
-use proc_macro2::{Ident, Literal, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 
-use super::{Expansion, runtime};
-use crate::args::Args;
-use crate::values::{Predicate, Time, Ttl};
+use super::context::Context;
+use super::tokens::{runtime, time};
+use crate::parse::options::Options;
+use crate::parse::values::{Predicate, Ttl};
 
-/// The only place that asks the return type for anything, so a missing bound is one error, at
-/// that type. The traits that do the asking are in sight of nothing the user wrote.
-pub(super) fn codec(expansion: &Expansion) -> TokenStream {
+/// `let codec = ..;`. Only this statement requires traits of the return type, so that a missing bound is
+/// one error, at that type. The traits of `levels` are imported in a block without user code, so that
+/// their methods are candidates for no method call of the user's.
+pub(super) fn codec(context: &Context) -> TokenStream {
     let site = Span::mixed_site();
-    let output = &expansion.output;
-    // Not even in this macro's hygiene, or the error would say that it originates in the macro.
+    let output = &context.output;
+    // With the user's hygiene too: at the macro's, the error would add that it originates in the macro.
     let at = output.span();
-    let runtime = runtime(expansion.args.runtime.value(), at);
+    let runtime = runtime(context.options.runtime.value(), at);
     let witness = quote_spanned! {at=>
         #runtime::Returns::<#output>::new().shape().value().share().error()
     };
-    let runtime = &expansion.runtime;
-    let args = expansion.args;
+    let runtime = &context.runtime;
+    let options = context.options;
     let (ttl, none_ttl, stale_if_error) =
-        (ttl_of_value(args), none_ttl(args), stale_if_error(args));
-    let cache_if = args.cache_if.value().map(|keep| predicate("cache_if", keep));
-    let stale_if = args.stale_if.value().map(|serve| predicate("stale_if", serve));
+        (ttl_of_value(options), none_ttl(options), stale_if_error(options));
+    let cache_if = options.cache_if.value().map(|keep| predicate("cache_if", keep));
+    let stale_if = options.stale_if.value().map(|serve| predicate("stale_if", serve));
     quote_spanned! {site=>
         let codec = { use #runtime::levels::*; #witness };
         #ttl #cache_if #none_ttl #stale_if_error #stale_if
     }
 }
 
-fn ttl_of_value(args: &Args) -> Option<TokenStream> {
-    let Some(Ttl::Closure(closure)) = args.ttl.value() else {
+fn ttl_of_value(options: &Options) -> Option<TokenStream> {
+    let Some(Ttl::Closure(closure)) = options.ttl.value() else {
         return None;
     };
     let at = Span::mixed_site().located_at(closure.span());
@@ -49,32 +51,16 @@ fn predicate(method: &str, predicate: &Predicate) -> TokenStream {
     quote_spanned!(at=> let codec = codec.#method(#predicate);)
 }
 
-/// All of it at the option's name, which is what has to go where nothing can be `None`.
-fn none_ttl(args: &Args) -> Option<TokenStream> {
-    let time = time(args.none_ttl.value()?);
-    let at = Span::mixed_site().located_at(args.none_ttl.word()?.span());
+/// Spanned at the option's name, where the compiler reports that the function returns no `Option`: the
+/// option is what the user has to remove.
+fn none_ttl(options: &Options) -> Option<TokenStream> {
+    let time = time(options.none_ttl.value()?);
+    let at = Span::mixed_site().located_at(options.none_ttl.name()?.span());
     Some(quote_spanned!(at=> let codec = codec.none_ttl(#time);))
 }
 
-/// Asks for a `Result` and for nothing else: the window itself is the site's.
-fn stale_if_error(args: &Args) -> Option<TokenStream> {
-    let at = Span::mixed_site().located_at(args.stale_if_error.word()?.span());
+/// Requires that the function returns a `Result`. The window itself is a setting of the site.
+fn stale_if_error(options: &Options) -> Option<TokenStream> {
+    let at = Span::mixed_site().located_at(options.stale_if_error.name()?.span());
     Some(quote_spanned!(at=> let codec = codec.stale_if_error();))
-}
-
-/// Seconds as they are, so that they read in an expansion as in the attribute.
-pub(super) fn time(time: &Time) -> TokenStream {
-    let number = |number: u64, span| {
-        let mut literal = Literal::u64_suffixed(number);
-        literal.set_span(span);
-        literal
-    };
-    match time {
-        Time::Seconds(seconds, span) => number(*seconds, *span).into_token_stream(),
-        Time::Text(duration, span) => {
-            let millis = number(duration.as_millis() as u64, *span);
-            quote_spanned!(Span::mixed_site().located_at(*span)=> ::core::time::Duration::from_millis(#millis))
-        }
-        Time::Expression(expression) => expression.to_token_stream(),
-    }
 }

@@ -1,14 +1,16 @@
-//! What a key is made of, in words: the same bytes made of other arguments are another key.
+//! The recipe of a key: the text of what each part is made of. It belongs to the function's identity,
+//! so that equal bytes made of other arguments are another key.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::{Ident, Member};
 
-use super::Part;
+use super::part::Part;
 
 impl Part {
-    /// The part as it reads, whatever compiler reads it.
+    /// The part as text. It is the same with every version of the compiler, since processes that were
+    /// built with different ones share entries.
     pub(crate) fn recipe(&self) -> String {
         match self {
             Self::Arg(name, _) => path(name, &[]),
@@ -18,7 +20,7 @@ impl Part {
                 text
             }
             Self::Text(text, _) => format!("{text:?}"),
-            Self::Place(name, fields, _) | Self::Extra(name, fields, _) => {
+            Self::Placeholder(name, fields, _) | Self::Extra(name, fields, _) => {
                 format!("{{{}}}", path(name, fields))
             }
         }
@@ -37,7 +39,8 @@ fn path(name: &Ident, fields: &[Member]) -> String {
     text
 }
 
-/// One blank between each two tokens: how a compiler lays out a stream changes with its version.
+/// Writes tokens with one blank between each two: `TokenStream::to_string` lays them out differently from
+/// version to version of the compiler.
 fn spell(tokens: TokenStream, text: &mut String) {
     for token in tokens {
         let TokenTree::Group(group) = token else {

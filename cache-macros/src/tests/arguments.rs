@@ -1,4 +1,4 @@
-//! What arguments become parts of the key.
+//! Expansions: the arguments that become parts of the key.
 
 use expect_test::expect;
 

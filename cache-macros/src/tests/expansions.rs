@@ -1,4 +1,4 @@
-//! What the attribute makes of a function.
+//! Expansions of `#[cache_result]`.
 
 use expect_test::{Expect, expect};
 

@@ -1,4 +1,4 @@
-//! What misuse is told.
+//! Messages about misuse.
 
 mod borrows;
 mod functions;

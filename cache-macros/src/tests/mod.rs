@@ -12,7 +12,7 @@ mod writers;
 
 use proc_macro2::TokenStream;
 
-use crate::attribute::cache_result;
+use crate::pipeline::cache_result;
 
 /// The expansion, laid out as rustfmt would.
 fn expand(attr: &str, item: &str) -> String {

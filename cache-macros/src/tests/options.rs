@@ -1,4 +1,4 @@
-//! What stale windows, refreshes, leases and tags add to an expansion.
+//! Expansions: stale windows, refreshes, leases and tags.
 
 use expect_test::expect;
 

@@ -1,8 +1,8 @@
-//! Durations and near misses.
+//! Durations, and the nearest name to a misspelt option.
 
 use std::time::Duration;
 
-use crate::{duration, words};
+use crate::{duration, vocabulary};
 
 #[test]
 fn durations_are_whole_numbers_with_units() {
@@ -38,12 +38,12 @@ fn a_typing_slip_finds_its_option_and_a_strange_word_does_not() {
     ];
     for (slip, option) in slips {
         assert_eq!(
-            words::unknown(slip),
+            vocabulary::unknown(slip),
             format!("unknown option `{slip}`; did you mean `{option}`?")
         );
     }
     for word in ["color", "redis", "stale", "tokio"] {
-        assert!(words::unknown(word).contains("; expected one of `ttl`, "), "{word}");
+        assert!(vocabulary::unknown(word).contains("; expected one of `ttl`, "), "{word}");
     }
 }
 
@@ -60,7 +60,7 @@ fn a_word_of_a_peer_is_translated() {
         ("in_memory", "local"),
         ("local_ttl", "local"),
     ] {
-        let message = words::unknown(word);
+        let message = vocabulary::unknown(word);
         assert!(message.starts_with(&format!("`{word}` is called `{option}` here")), "{message}");
     }
 }

@@ -1,9 +1,9 @@
-//! What `#[cache_invalidate]` makes of a function.
+//! Expansions of `#[cache_invalidate]`.
 
 use expect_test::{Expect, expect};
 
 use super::{laid_out, tokens};
-use crate::attribute::cache_invalidate;
+use crate::pipeline::cache_invalidate;
 
 fn check(attr: &str, item: &str, expected: &Expect) {
     expected.assert_eq(&laid_out(cache_invalidate(tokens(attr), tokens(item))));

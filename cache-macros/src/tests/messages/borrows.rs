@@ -1,4 +1,4 @@
-//! Arguments that a refresh behind the call cannot have.
+//! Borrowed arguments of a background refresh.
 
 use expect_test::expect;
 

@@ -1,4 +1,4 @@
-//! `key`, `skip` and the word on `self`.
+//! `key`, `skip`, and whether `self` is part of the key.
 
 use expect_test::expect;
 

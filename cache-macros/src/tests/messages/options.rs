@@ -1,4 +1,4 @@
-//! Options by themselves.
+//! Single options: unknown names, wrong values.
 
 use expect_test::expect;
 

@@ -1,4 +1,4 @@
-//! What `#[cache_invalidate]` takes.
+//! Targets of `#[cache_invalidate]`.
 
 use expect_test::expect;
 

@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 
-use crate::attribute::cache_invalidate;
+use crate::pipeline::cache_invalidate;
 use crate::tests::{messages_in, tokens};
 
 pub(super) fn check(attr: &str, item: &str, expected: &Expect) {

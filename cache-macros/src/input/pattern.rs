@@ -3,14 +3,14 @@
 use syn::visit::{self, Visit};
 use syn::{Expr, Ident, Pat, PatIdent};
 
-/// In order, each once: the cases of an or-pattern bind the same names.
+/// The names in order, each once: the alternatives of an or-pattern bind the same ones.
 pub(crate) fn names(pattern: &Pat) -> Vec<Ident> {
     let mut names = Names(Vec::new());
     names.visit_pat(pattern);
     names.0
 }
 
-/// Whether a pattern may bind names that cannot be seen: they would be missing from the key.
+/// Whether a pattern may bind names that a macro cannot see, which would be missing from the key.
 pub(crate) fn is_opaque(pattern: &Pat) -> bool {
     struct Opaque(bool);
     impl Visit<'_> for Opaque {
@@ -34,6 +34,6 @@ impl Visit<'_> for Names {
         visit::visit_pat_ident(self, pattern);
     }
 
-    // Constants and ranges in a pattern bind nothing.
+    // Expressions in a pattern (constants, the ends of a range) bind nothing.
     fn visit_expr(&mut self, _: &Expr) {}
 }

@@ -1,4 +1,5 @@
-//! Reading what stands between the parentheses of an attribute, over whatever mistake is in it.
+//! The items between the parentheses of an attribute, with recovery: a mistake in one item leaves the
+//! items behind it readable.
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt;
@@ -7,9 +8,10 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Expr, Result, Token, token};
 
 use crate::errors::Errors;
-use crate::words;
+use crate::vocabulary;
 
-/// Reads items up to the end. `Err` of an item means that the end of the item is not known.
+/// Reads items up to the end of the attribute. `item` returns `Err` where it cannot tell where the item
+/// ends; the next item is then searched for.
 pub(crate) fn items(
     attr: TokenStream,
     errors: &mut Errors,
@@ -28,35 +30,35 @@ pub(crate) fn items(
     errors.ok(parsed);
 }
 
-/// Reads the `= expression` behind an option's name.
-pub(crate) fn value(word: &Ident, input: ParseStream) -> Result<Expr> {
+/// Reads the `= expression` behind the name of an option.
+pub(crate) fn value(name: &Ident, input: ParseStream) -> Result<Expr> {
     if input.peek(token::Paren) {
         let group: Group = input.parse()?;
-        let message = format!("write `{word} = {}`", group.stream());
+        let message = format!("write `{name} = {}`", group.stream());
         return Err(Error::new(group.span(), message));
     }
     if input.is_empty() || input.peek(Token![,]) {
-        let example = words::example(&word.to_string());
-        let message = format!("`{word}` needs a value, as in `{example}`");
-        return Err(Error::new_spanned(word, message));
+        let example = vocabulary::example(&name.to_string());
+        let message = format!("`{name}` needs a value, as in `{example}`");
+        return Err(Error::new_spanned(name, message));
     }
     input.parse::<Token![=]>()?;
     if input.is_empty() || input.peek(Token![,]) {
-        return Err(Error::new_spanned(word, format!("`{word}` has no value")));
+        return Err(Error::new_spanned(name, format!("`{name}` has no value")));
     }
     input.parse()
 }
 
 /// Reads the `= expression` behind the name of an option that may also stand alone.
-pub(crate) fn value_if_any(word: &Ident, input: ParseStream) -> Result<Option<Expr>> {
+pub(crate) fn value_if_any(name: &Ident, input: ParseStream) -> Result<Option<Expr>> {
     if input.is_empty() || input.peek(Token![,]) {
         return Ok(None);
     }
     if is_empty_group(input) {
         let group: Group = input.parse()?;
-        return Err(Error::new(group.span(), format!("write `{word}` without parentheses")));
+        return Err(Error::new(group.span(), format!("write `{name}` without parentheses")));
     }
-    value(word, input).map(Some)
+    value(name, input).map(Some)
 }
 
 fn is_empty_group(input: ParseStream) -> bool {
@@ -65,8 +67,8 @@ fn is_empty_group(input: ParseStream) -> bool {
 }
 
 /// Reads the `(a, b)` behind `skip`.
-pub(crate) fn names(word: &Ident, input: ParseStream) -> Result<Vec<Ident>> {
-    let error = |message| Err(Error::new_spanned(word, message));
+pub(crate) fn names(name: &Ident, input: ParseStream) -> Result<Vec<Ident>> {
+    let error = |message| Err(Error::new_spanned(name, message));
     if !input.peek(token::Paren) {
         pass_over_value(input);
         return error("write the arguments in parentheses, as in `skip(db)`");
@@ -82,7 +84,7 @@ pub(crate) fn names(word: &Ident, input: ParseStream) -> Result<Vec<Ident>> {
     Ok(names.into_iter().collect())
 }
 
-/// Leaves the value of an unknown option behind, so that the options after it are still read.
+/// Skips the value of an option that is refused by its name, so that the options behind it are read.
 pub(crate) fn pass_over_value(input: ParseStream) {
     let ahead = input.fork();
     let passed = if ahead.peek(token::Paren) {
@@ -95,7 +97,7 @@ pub(crate) fn pass_over_value(input: ParseStream) {
     }
 }
 
-/// Goes to the next item, over whatever a mistake has left.
+/// Moves on to the next item. With `recover` the input stands inside an item that could not be read.
 fn separator(input: ParseStream, recover: bool, errors: &mut Errors) {
     let comma = !recover && input.parse::<Token![,]>().is_ok();
     if comma || input.is_empty() {
@@ -117,7 +119,7 @@ fn separator(input: ParseStream, recover: bool, errors: &mut Errors) {
     }
 }
 
-/// Tells the next item from the inside of an unreadable value, `|a, b| ..` for instance.
+/// Whether an item begins here, and not a part of an unreadable value, such as the `b` of `|a, b| ..`.
 fn begins_an_item(input: ParseStream) -> bool {
     let ahead = input.fork();
     let word = ahead.call(Ident::parse_any).is_ok();

@@ -1,4 +1,7 @@
-//! What `#[async_trait]` has made of an `async fn`, by the time other attributes see it.
+//! The form that `#[async_trait]` gives to an `async fn`. It is the outer attribute, so that the
+//! attributes on the methods see its output: a plain `fn` that returns a boxed future.
+//!
+//! The form is not part of async-trait's documented interface; the tests run against the crate.
 
 use proc_macro2::{Delimiter, Group, TokenStream};
 use quote::ToTokens;
@@ -10,21 +13,22 @@ use syn::{
 };
 
 /// A function that returns `Box::pin(async move { .. })` as `Pin<Box<dyn Future<Output = ..>>>`.
-pub(crate) struct Boxed {
-    /// The statements in front of the box, in practice none.
+pub(crate) struct BoxedFn {
+    /// Statements in front of `Box::pin(..)`; async-trait writes none today.
     pub(crate) before: Vec<Stmt>,
-    /// `Box::pin(async move { .. })`, the block emptied.
+    /// `Box::pin(async move {})`: the statements of the block are in `patterns` and `body`.
     call: ExprCall,
-    /// What the future resolves to. The one type that is read by its letters.
+    /// The type that the future resolves to: the `X` of `Pin<Box<dyn Future<Output = X>>>`, found by
+    /// these names, since a macro sees no types.
     pub(crate) output: Type,
-    /// The statements that bind pattern arguments: `let Path(kind) = { .. __arg1 .. };`.
+    /// The statements that take pattern arguments apart: `let Path(kind) = { .. __arg1 .. };`.
     pub(crate) patterns: Vec<Stmt>,
-    /// The other statements of the async block, in its braces.
+    /// The other statements of the async block, in braces that have the span of the user's.
     pub(crate) body: Group,
 }
 
-/// `None` if the function is of another form.
-pub(crate) fn parse(sig: &Signature, body: &Group) -> Option<Boxed> {
+/// `None` of a function in any other form.
+pub(crate) fn parse(sig: &Signature, body: &Group) -> Option<BoxedFn> {
     let ReturnType::Type(_, returned) = &sig.output else {
         return None;
     };
@@ -43,11 +47,11 @@ pub(crate) fn parse(sig: &Signature, body: &Group) -> Option<Boxed> {
     let mut body =
         Group::new(Delimiter::Brace, rest.iter().map(ToTokens::to_token_stream).collect());
     body.set_span(braces);
-    Some(Boxed { before, call, output, patterns, body })
+    Some(BoxedFn { before, call, output, patterns, body })
 }
 
-impl Boxed {
-    /// The pattern that was written for an argument, or `None` if it was `_`.
+impl BoxedFn {
+    /// The pattern that the user wrote for an argument; `None` for `_`.
     pub(crate) fn pattern<'a>(&'a self, given: &'a Pat) -> Option<&'a Pat> {
         match given {
             Pat::Ident(given) if is_positional(&given.ident) => self
@@ -60,7 +64,7 @@ impl Boxed {
         }
     }
 
-    /// The function's end, with something else in the async block.
+    /// `Box::pin(async move { body })`.
     pub(crate) fn call_with(mut self, body: TokenStream) -> TokenStream {
         if let Some(future) = self.call.args.first_mut().and_then(future_mut) {
             future.block.stmts = vec![Stmt::Expr(Expr::Verbatim(body), None)];
@@ -106,7 +110,8 @@ fn is_box_pin(function: &Expr) -> bool {
     names.next().is_some_and(|name| name == "pin") && names.next().is_some_and(|name| name == "Box")
 }
 
-/// Pattern arguments are called `__arg1` and taken apart by a `let` in the block.
+/// Whether async-trait made the name: an argument that is a pattern becomes `__arg1` and the like, and a
+/// `let` in the block takes it apart.
 fn is_positional(ident: &Ident) -> bool {
     let number = ident.to_string().strip_prefix("__arg").map(str::to_owned);
     number.is_some_and(|number| number.parse::<usize>().is_ok())

@@ -1,11 +1,11 @@
-//! Closures over what the function has returned.
+//! Closures that see the function's value or error.
 
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprClosure, Result};
 
-use super::plain;
+use crate::parse::expr::plain;
 
-/// What decides about a value or an error: a closure, or the path of a function.
+/// Decides whether a value is stored, or whether a stale value may replace an error.
 pub(crate) enum Predicate {
     Closure(ExprClosure),
     Path(Expr),
@@ -25,14 +25,18 @@ pub(crate) fn stale_if(value: Expr) -> Result<Predicate> {
 
 fn predicate(value: Expr, whose: &str, argument: &str, otherwise: &str) -> Result<Predicate> {
     match plain(value) {
-        Expr::Closure(closure) => of_one_argument(closure, whose, argument).map(Predicate::Closure),
+        Expr::Closure(closure) => {
+            with_one_argument(closure, whose, argument).map(Predicate::Closure)
+        }
         path @ Expr::Path(_) => Ok(Predicate::Path(path)),
         value => Err(Error::new_spanned(value, otherwise)),
     }
 }
 
-/// The closure runs beside a body that takes the arguments with it, so it must own what it names.
-pub(crate) fn of_one_argument(
+/// Requires a closure of one argument, and makes it `move`. The expansion creates the closure before the
+/// body, an `async move` block that takes the arguments with it; a closure that borrowed an argument
+/// would forbid that. What a `move` closure copies (`Copy` arguments, references) the body still has.
+pub(crate) fn with_one_argument(
     mut closure: ExprClosure,
     whose: &str,
     argument: &str,

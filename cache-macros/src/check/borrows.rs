@@ -1,4 +1,4 @@
-//! Arguments that do not outlive the call: no refresh behind the call can have them.
+//! Borrowed arguments, which a background refresh cannot use: it outlives the call.
 
 use quote::ToTokens;
 use syn::visit::{self, Visit};
@@ -7,20 +7,20 @@ use syn::{
     ReceiverKind, TraitBound, TypeFnPtr, TypeImplTrait, TypeReference,
 };
 
-use crate::args::Args;
+use super::returns::{is_static, owned};
 use crate::errors::Errors;
 use crate::input::Input;
-use crate::returns::{is_static, owned};
-use crate::words::quoted;
+use crate::parse::options::Options;
+use crate::vocabulary::quoted;
 
-/// Reports what `stale_while_revalidate` would borrow, at the borrow.
-pub(crate) fn check(args: &Args, input: &Input, errors: &mut Errors) {
-    if args.stale_while_revalidate.word().is_none() {
+/// Reports each argument that is borrowed, if `stale_while_revalidate` asks for a background refresh.
+pub(crate) fn check(options: &Options, input: &Input, errors: &mut Errors) {
+    if options.stale_while_revalidate.name().is_none() {
         return;
     }
     for arg in &input.sig.inputs {
-        // That nothing may be written through an argument is told elsewhere.
-        let Some(borrow) = of_argument(arg).filter(|borrow| !borrow.is_written()) else {
+        // `arguments` reports `&mut`.
+        let Some(borrow) = of_argument(arg).filter(|borrow| !borrow.is_mutable()) else {
             continue;
         };
         let (name, instead) = match arg {
@@ -36,31 +36,33 @@ pub(crate) fn check(args: &Args, input: &Input, errors: &mut Errors) {
     }
 }
 
-/// The option that asks for refreshes behind the call, if they can be there.
-pub(crate) fn behind<'a>(args: &'a Args, input: &Input) -> Option<&'a Ident> {
-    let ahead = args.refresh_ahead.word().filter(|_| owns_its_arguments(input));
-    args.stale_while_revalidate.word().or(ahead)
+/// The option that asks for background refreshes: `stale_while_revalidate`, or `refresh_ahead` if the
+/// arguments are owned. With borrowed ones `refresh_ahead` refreshes on the caller's path.
+pub(crate) fn background_refresh<'a>(options: &'a Options, input: &Input) -> Option<&'a Ident> {
+    let ahead = options.refresh_ahead.name().filter(|_| owns_its_arguments(input));
+    options.stale_while_revalidate.name().or(ahead)
 }
 
-/// A type parameter may borrow, or not be `Send`.
+/// A type parameter counts as borrowed: its type may borrow, or not be `Send`.
 fn owns_its_arguments(input: &Input) -> bool {
     let is_type = |param: &GenericParam| matches!(param, GenericParam::Type(_));
     !input.sig.generics.params.iter().any(is_type)
-        && !input.sig.inputs.iter().any(|arg| of_argument(arg).is_some() || is_unnamed(arg))
+        && !input.sig.inputs.iter().any(|arg| of_argument(arg).is_some() || has_impl_trait(arg))
 }
 
-fn is_unnamed(arg: &FnArg) -> bool {
-    struct Unnamed(bool);
-    impl Visit<'_> for Unnamed {
+fn has_impl_trait(arg: &FnArg) -> bool {
+    struct ImplTrait(bool);
+    impl Visit<'_> for ImplTrait {
         fn visit_type_impl_trait(&mut self, _: &TypeImplTrait) {
             self.0 = true;
         }
     }
-    let mut unnamed = Unnamed(false);
-    unnamed.visit_fn_arg(arg);
-    unnamed.0
+    let mut found = ImplTrait(false);
+    found.visit_fn_arg(arg);
+    found.0
 }
 
+/// The token that makes an argument a borrowed one.
 enum Borrow<'a> {
     Receiver(&'a Receiver),
     Reference(&'a TypeReference),
@@ -68,7 +70,7 @@ enum Borrow<'a> {
 }
 
 impl Borrow<'_> {
-    fn is_written(&self) -> bool {
+    fn is_mutable(&self) -> bool {
         match self {
             Self::Receiver(receiver) => {
                 matches!(receiver.kind, ReceiverKind::Reference(_, _, Some(_)))
@@ -78,6 +80,7 @@ impl Borrow<'_> {
         }
     }
 
+    /// The argument's owned form, for the message.
     fn instead(&self) -> String {
         match self {
             Self::Receiver(_) => "`self: Arc<Self>`".into(),
@@ -132,7 +135,7 @@ impl<'a> Visit<'a> for First<'a> {
         }
     }
 
-    // The lifetimes of these are their own.
+    // These may bind lifetimes of their own (`for<'a>`, `fn(&u8)`, `Fn(&u8)`), which borrow nothing.
     fn visit_trait_bound(&mut self, bound: &'a TraitBound) {
         if bound.lifetimes.is_none() {
             visit::visit_trait_bound(self, bound);

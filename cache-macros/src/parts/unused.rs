@@ -1,24 +1,24 @@
-//! Arguments that nothing but the key reads: the key's use of them would hide the compiler's warning.
+//! Arguments that only the key reads. The key's use would hide the compiler's warning of an unused
+//! argument, so the expansion provokes the warning again.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::{Attribute, Ident};
 
-use crate::input::{Form, Input};
-use crate::lints;
-use crate::parts::Part;
+use super::part::Part;
+use crate::input::{Form, Input, attrs};
 
-/// An argument that the compiler is to warn of.
+/// An argument for the compiler to warn of.
 pub(crate) struct Unused {
     pub(crate) ident: Ident,
-    /// What decides whether it is compiled, and whether it may be unused.
+    /// `#[cfg]`s and lint levels on the argument, which decide whether there is a warning.
     pub(crate) attrs: Vec<Attribute>,
 }
 
-/// The arguments of the key which neither the body nor the attribute mentions; none where another macro is
-/// to see the function, which may read them all (`#[tracing::instrument]` records them).
+/// The arguments of the key that neither the body nor the attribute mentions. None if the function has
+/// another macro attribute, which may read the arguments, as `#[tracing::instrument]` does.
 pub(crate) fn of_key(attr: TokenStream, input: &Input, key: &[Part]) -> Vec<Unused> {
-    if input.attrs.iter().any(lints::is_macro) {
+    if input.attrs.iter().any(attrs::is_macro) {
         return Vec::new();
     }
     let body = match &input.form {
@@ -39,7 +39,7 @@ pub(crate) fn of_key(attr: TokenStream, input: &Input, key: &[Part]) -> Vec<Unus
     unused
 }
 
-/// Looks into macros and texts too, since `format!("{id}")` reads `id`.
+/// Whether tokens mention a name, also inside macros and literals: `format!("{id}")` reads `id`.
 fn mentions(tokens: TokenStream, name: &str) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Group(group) => mentions(group.stream(), name),

@@ -1,4 +1,4 @@
-//! First stage of `#[cache_invalidate]`: what is to be invalidated.
+//! The targets of `#[cache_invalidate]`: calls, closures, prefixes and tags.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
@@ -11,17 +11,19 @@ use syn::{
 };
 
 use crate::errors::Errors;
-use crate::reading::{items, pass_over_value, value};
-use crate::slot::Slot;
+use crate::parse::expr;
+use crate::parse::items::{items, pass_over_value, value};
+use crate::parse::slot::Slot;
+use crate::parse::tags;
+use crate::parse::values::{self, with_one_argument};
 use crate::template::Template;
-use crate::values::{self, of_one_argument};
-use crate::{tags, words};
+use crate::vocabulary;
 
-/// What is written between the parentheses; what was refused is reported and left out.
+/// The targets and options of one attribute. A refused one is reported and left out.
 #[derive(Default)]
 pub(crate) struct Targets {
     pub(crate) calls: Vec<Expr>,
-    /// Calls that see the value that was returned.
+    /// Calls whose arguments depend on the value that the function returned.
     pub(crate) closures: Vec<ExprClosure>,
     pub(crate) prefixes: Vec<LitStr>,
     pub(crate) tags: Vec<Template>,
@@ -35,9 +37,9 @@ impl Targets {
         let mut named = false;
         items(attr, errors, |input, errors| {
             let option = option(input);
-            named |= option.as_ref().is_none_or(|word| word != "cache" && word != "crate");
+            named |= option.as_ref().is_none_or(|name| name != "cache" && name != "crate");
             match option {
-                Some(word) => targets.option(&word, input, errors),
+                Some(name) => targets.option(&name, input, errors),
                 None => targets.call(input.parse()?, errors),
             }
         });
@@ -47,26 +49,27 @@ impl Targets {
         targets
     }
 
-    /// Reads the value of `word`, which has been read.
-    fn option(&mut self, word: &Ident, input: ParseStream, errors: &mut Errors) -> Result<()> {
-        let value = || value(word, input);
-        match word.to_string().as_str() {
-            "prefix" => self.prefixes.extend(errors.ok(values::group(value()?))),
+    /// Reads the value behind `name`.
+    fn option(&mut self, name: &Ident, input: ParseStream, errors: &mut Errors) -> Result<()> {
+        let value = || value(name, input);
+        match name.to_string().as_str() {
+            "prefix" => self.prefixes.extend(errors.ok(values::invalidated_prefix(value()?))),
             "tag" => self.tags.extend(errors.ok(tags::tag(value()?))),
-            "cache" => self.cache.set(word, value(), errors),
-            "crate" => self.runtime.set(word, values::path(value()?), errors),
+            "cache" => self.cache.set(name, value(), errors),
+            "crate" => self.runtime.set(name, values::path(value()?), errors),
             unknown => {
-                errors.on(word, words::unknown_target(unknown));
+                errors.on(name, vocabulary::unknown_target(unknown));
                 pass_over_value(input);
             }
         }
         Ok(())
     }
 
-    /// Takes whatever may be a call. Whether it is one of a cached function turns out when it runs.
+    /// Takes an expression that may be a call. Whether the called function is cached is known only at
+    /// run time.
     #[allow(clippy::unnecessary_wraps)]
     fn call(&mut self, value: Expr, errors: &mut Errors) -> Result<()> {
-        match values::plain(value) {
+        match expr::plain(value) {
             Expr::Closure(closure) => self.closures.extend(errors.ok(over_the_value(closure))),
             call => self.calls.extend(errors.ok(a_call(call))),
         }
@@ -77,15 +80,15 @@ impl Targets {
 const NOTHING: &str =
     "nothing to invalidate: name a call, as in `areas(kind.clone())`, a `prefix` or a `tag`";
 
-/// Reads the word of `word = value`, also where the value is missing. `crate::find(id)` and
-/// `cache(id)` are calls.
+/// Reads the name in `name = value`, or a name that lacks its value. `None` of anything else:
+/// `crate::find(id)` and `cache(id)` are calls.
 fn option(input: ParseStream) -> Option<Ident> {
     let ahead = input.fork();
-    let word = ahead.call(Ident::parse_any).ok()?;
+    let name = ahead.call(Ident::parse_any).ok()?;
     let assigned = ahead.peek(Token![=]) && !ahead.peek(Token![==]) && !ahead.peek(Token![=>]);
     let bare = ahead.is_empty() || ahead.peek(Token![,]);
-    let is_one = assigned || bare && words::is_target(&word.to_string());
-    // Reading it cannot fail: it has just been read.
+    let is_one = assigned || bare && vocabulary::is_target(&name.to_string());
+    // `ahead` is a fork: consume the name from the input too, which cannot fail.
     is_one.then(|| input.call(Ident::parse_any).ok()).flatten()
 }
 
@@ -95,14 +98,15 @@ fn over_the_value(closure: ExprClosure) -> Result<ExprClosure> {
         return Err(Error::new_spanned(closure.output, message));
     }
     stays_here(&closure.body)?;
-    of_one_argument(
+    with_one_argument(
         closure,
         "of `#[cache_invalidate]`",
         "the value that was returned: `|created| find(created.id)`",
     )
 }
 
-/// Refuses what would leave the function before it has run, or wait in its place.
+/// Refuses `?` and `return`, which would return from the function before its body has run, and
+/// `.await`, which would run the call instead of naming it.
 fn stays_here(call: &Expr) -> Result<()> {
     struct Leaves(Option<Error>);
     impl Leaves {
@@ -121,7 +125,7 @@ fn stays_here(call: &Expr) -> Result<()> {
         fn visit_expr_return(&mut self, inner: &ExprReturn) {
             self.refuse(inner.return_token, "return");
         }
-        // What these do is their own affair.
+        // Inside these, `?`, `return` and `.await` do not leave the function.
         fn visit_expr_closure(&mut self, _: &ExprClosure) {}
         fn visit_expr_async(&mut self, _: &ExprAsync) {}
     }

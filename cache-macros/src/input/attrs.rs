@@ -1,9 +1,11 @@
-//! Attributes that the compiler and its tools know by themselves, those about lints among them.
+//! Attributes on functions and arguments: conditional compilation, lint levels, other macros.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Meta, Token};
 
+/// The compiler's own attributes that a function may have. One that is missing here counts as a macro,
+/// which costs the user a warning of an unused argument and nothing else.
 const BUILT_IN: [&str; 18] = [
     "allow",
     "expect",
@@ -25,15 +27,25 @@ const BUILT_IN: [&str; 18] = [
     "automatically_derived",
 ];
 
+/// The first segment of tool attributes, such as `#[clippy::..]`.
 const TOOLS: [&str; 4] = ["clippy", "rustfmt", "diagnostic", "rust_analyzer"];
 
-/// Sets the level of a lint, and expects none.
-pub(crate) fn is_level(attr: &Attribute) -> bool {
+/// Whether an attribute decides if the argument is compiled: `#[cfg]`, or a `#[cfg_attr]` with one in it.
+pub(crate) fn is_cfg(attr: &Attribute) -> bool {
+    let nested = |tokens: TokenStream| {
+        tokens.into_iter().any(|token| matches!(token.to_string().as_str(), "cfg" | "cfg_attr"))
+    };
+    attr.path().is_ident("cfg")
+        || attr.path().is_ident("cfg_attr")
+            && attr.meta.require_list().is_ok_and(|list| nested(list.tokens.clone()))
+}
+
+/// Whether an attribute sets the level of a lint; `#[expect]` does not count.
+pub(crate) fn is_lint_level(attr: &Attribute) -> bool {
     ["allow", "warn", "deny", "forbid"].iter().any(|level| attr.path().is_ident(level))
 }
 
-/// Whether an attribute is a macro, or may be one, which sees the function and may read all of its
-/// arguments.
+/// Whether an attribute may be a macro, which sees the function and may read any of its arguments.
 pub(crate) fn is_macro(attr: &Attribute) -> bool {
     may_be_macro(&attr.meta)
 }
@@ -43,7 +55,7 @@ fn may_be_macro(meta: &Meta) -> bool {
     if path.is_ident("cfg_attr") {
         let parser = Punctuated::<Meta, Token![,]>::parse_terminated;
         let metas = meta.require_list().and_then(|list| list.parse_args_with(parser));
-        // The first says when.
+        // The first is the condition.
         return metas.map_or(true, |metas| metas.iter().skip(1).any(may_be_macro));
     }
     let first = path.segments.first().map(|segment| segment.ident.to_string()).unwrap_or_default();
@@ -51,8 +63,8 @@ fn may_be_macro(meta: &Meta) -> bool {
     !known.contains(&first.as_str())
 }
 
-/// Allows an unused argument where one was expected: the key reads it, so that the expectation would
-/// not be met.
+/// Turns `#[expect(unused)]` on an argument into `#[allow(unused)]`: the key reads the argument, so that
+/// the expectation would be unfulfilled.
 pub(crate) fn without_expectation(attr: &mut Attribute) {
     let Meta::List(list) = &mut attr.meta else { return };
     let names_it = |tokens: &TokenStream| {

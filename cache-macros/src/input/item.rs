@@ -1,11 +1,11 @@
-//! The item under the attribute as it is written: a function, or something else.
+//! The item under the attribute, parsed: a function, or the keyword of any other item.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::{Attribute, Signature, Token, Visibility};
 
-/// A function as it is written. The body stays unparsed: it may be unfinished, and nothing here
-/// depends on what it says.
+/// A function with an unparsed body. While the user types, the body may not parse; the macro still
+/// expands then, and editors keep their completion.
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
@@ -44,7 +44,8 @@ fn body(input: ParseStream) -> syn::Result<Group> {
     }
 }
 
-/// Takes the `#![..]` out of a body: they go on the function, since the body moves into a block.
+/// Splits the `#![..]` from a body and makes them `#[..]` for the function: the body
+/// becomes the block of a `let`, where stable Rust takes no inner attributes.
 pub(crate) fn without_inner_attributes(body: Group) -> (Vec<Attribute>, Group) {
     let parser = |input: ParseStream| {
         let inner = input.call(Attribute::parse_inner)?;
@@ -64,7 +65,7 @@ fn outer(attr: Attribute) -> Attribute {
     Attribute { style: syn::AttrStyle::Outer, ..attr }
 }
 
-/// The keyword of an item that is not a function.
+/// The keyword of an item that is not a function; `None` of a function.
 pub(crate) fn other_item(item: TokenStream) -> Option<TokenTree> {
     let parser = |input: ParseStream| {
         let _ = input.call(Attribute::parse_outer)?;

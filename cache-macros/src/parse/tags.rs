@@ -1,20 +1,20 @@
-//! Tags: groups across prefixes, each a template.
+//! The `tags` and `tag` options. A tag is a template and names a group of entries across prefixes.
 
 use syn::{Error, Expr, Result};
 
 use crate::errors;
+use crate::parse::expr;
 use crate::template::Template;
-use crate::values;
 
-/// As many as an entry may depend on.
+/// The most tags an entry may have: each costs a call one more key in its `MGET`.
 const MOST: usize = 16;
 
 /// The `tags` of a cached function.
 pub(crate) fn tags(value: Expr) -> Result<Vec<Template>> {
-    let list = match values::plain(value) {
+    let list = match expr::plain(value) {
         Expr::Array(list) => list,
         text => {
-            let message = match values::text(text.clone(), "") {
+            let message = match expr::text(text.clone(), "") {
                 Ok(text) => format!("write a list: `tags = [{}]`", text.token()),
                 Err(_) => "`tags` takes a list, as in `tags = [\"agent:{agent_id}\"]`".into(),
             };
@@ -31,7 +31,7 @@ pub(crate) fn tags(value: Expr) -> Result<Vec<Template>> {
     errors::all(list.elems.into_iter().map(|value| one(value, "tags")))
 }
 
-/// The `tag` of a function that writes.
+/// One `tag` of `#[cache_invalidate]`.
 pub(crate) fn tag(value: Expr) -> Result<Template> {
     one(value, "tag")
 }
@@ -41,7 +41,7 @@ fn one(value: Expr, option: &'static str) -> Result<Template> {
         "tags" => "a tag is a string literal, as in `tags = [\"agent:{agent_id}\"]`",
         _ => "`tag` takes a string literal, as in `tag = \"agent:{agent_id}\"`",
     };
-    let text = values::text(value, otherwise)?;
+    let text = expr::text(value, otherwise)?;
     if text.value().is_empty() {
         return Err(Error::new_spanned(text, "a tag must not be empty; name the group"));
     }

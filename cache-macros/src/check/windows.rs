@@ -1,17 +1,17 @@
-//! Times that do not go together.
+//! Stale windows and local ages that have no effect, or contradict each other.
 
 use std::time::Duration;
 
 use quote::ToTokens;
 
-use crate::args::Args;
 use crate::duration;
 use crate::errors::Errors;
-use crate::values::{Local, Ttl};
+use crate::parse::options::Options;
+use crate::parse::values::{Local, Ttl};
 
-pub(crate) fn check(args: &Args, errors: &mut Errors) {
+pub(crate) fn check(options: &Options, errors: &mut Errors) {
     if let (Some(revalidate), Some(error)) =
-        (args.stale_while_revalidate.value(), args.stale_if_error.value())
+        (options.stale_while_revalidate.value(), options.stale_if_error.value())
         && error.millis <= revalidate.millis
     {
         let (shorter, longer) = (error.value.to_token_stream(), revalidate.value.to_token_stream());
@@ -21,16 +21,17 @@ pub(crate) fn check(args: &Args, errors: &mut Errors) {
         );
         errors.on(&error.value, message);
     }
-    if let (Some(word), None) = (args.stale_if.word(), args.stale_if_error.word()) {
+    if let (Some(word), None) = (options.stale_if.name(), options.stale_if_error.name()) {
         let message =
             "`stale_if` has no effect without `stale_if_error`, as in `stale_if_error = 600`";
         errors.on(word, message);
     }
-    local(args, errors);
+    local(options, errors);
 }
 
-fn local(args: &Args, errors: &mut Errors) {
-    let (Some(Local::For(local)), Some(Ttl::Fixed(ttl))) = (args.local.value(), args.ttl.value())
+fn local(options: &Options, errors: &mut Errors) {
+    let (Some(Local::For(local)), Some(Ttl::Fixed(ttl))) =
+        (options.local.value(), options.ttl.value())
     else {
         return;
     };

@@ -1,26 +1,29 @@
-//! The values of options: an expression that was written, turned into what the option takes.
+//! The values of options: each function turns the expression behind an option's name into the type
+//! of the option, or into a message that says what the option takes.
 
 mod closure;
 mod local;
 mod time;
 
-use syn::{Error, Expr, ExprLit, Lit, LitStr, Path, Result};
+use syn::{Error, Expr, Lit, LitStr, Path, Result};
 
-pub(crate) use closure::{Predicate, cache_if, of_one_argument, stale_if};
+use crate::parse::expr::{literal, plain, text};
+
+pub(crate) use closure::{Predicate, cache_if, stale_if, with_one_argument};
 pub(crate) use local::{Local, local};
-pub(crate) use time::{Time, Ttl, Written, none_ttl, ttl, written};
+pub(crate) use time::{LiteralTime, Time, Ttl, literal_time, none_ttl, ttl};
 
-/// The prefix of a cached function, which has one by itself.
+/// The prefix of a cached function.
 pub(crate) fn prefix(value: Expr) -> Result<LitStr> {
-    group_or(value, "`prefix` is empty; leave it out to use the path of the function")
+    nonempty_prefix(value, "`prefix` is empty; leave it out to use the path of the function")
 }
 
-/// A prefix that is invalidated.
-pub(crate) fn group(value: Expr) -> Result<LitStr> {
-    group_or(value, "`prefix` is empty; name the group")
+/// A prefix that `#[cache_invalidate]` names, which has no default.
+pub(crate) fn invalidated_prefix(value: Expr) -> Result<LitStr> {
+    nonempty_prefix(value, "`prefix` is empty; name the group")
 }
 
-fn group_or(value: Expr, empty: &str) -> Result<LitStr> {
+fn nonempty_prefix(value: Expr, empty: &str) -> Result<LitStr> {
     let prefix = text(value, "`prefix` takes a string literal, as in `prefix = \"areas\"`")?;
     let message = match prefix.value() {
         text if text.is_empty() => empty,
@@ -35,10 +38,10 @@ fn group_or(value: Expr, empty: &str) -> Result<LitStr> {
     Err(Error::new_spanned(prefix, message))
 }
 
-/// The longest `id`: it stands in readable keys as it is.
+/// In characters. An `id` is part of every readable key, unabbreviated.
 const LONGEST_ID: usize = 100;
 
-/// The name of a function that stays when the function moves.
+/// The name that identifies a function in place of its path.
 pub(crate) fn id(value: Expr) -> Result<LitStr> {
     let id = text(value, "`id` takes a string literal, as in `id = \"user-by-email\"`")?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -105,28 +108,4 @@ pub(crate) fn path(value: Expr) -> Result<Path> {
     let example = "`crate` takes a path in quotes, as in `crate = \"my_crate::cache_runtime\"`";
     let path = text(value, example)?;
     path.parse().map_err(|_| Error::new_spanned(&path, example))
-}
-
-/// Reads a string literal.
-pub(crate) fn text(value: Expr, otherwise: &str) -> Result<LitStr> {
-    match literal(&value) {
-        Some(Lit::Str(text)) => Ok(text.clone()),
-        _ => Err(Error::new_spanned(value, otherwise)),
-    }
-}
-
-fn literal(value: &Expr) -> Option<&Lit> {
-    match value {
-        Expr::Lit(ExprLit { lit, .. }) => Some(lit),
-        Expr::Group(group) => literal(&group.expr),
-        _ => None,
-    }
-}
-
-/// Takes off the invisible parentheses that a `macro_rules!` puts round an expression.
-pub(crate) fn plain(value: Expr) -> Expr {
-    match value {
-        Expr::Group(group) => plain(*group.expr),
-        value => value,
-    }
 }

@@ -1,20 +1,19 @@
-//! What the arguments of a cached function must not be.
+//! Arguments: none may be written through, and all names that they bind have to be visible.
 
 use syn::visit::{self, Visit};
 use syn::{FnArg, Receiver, ReceiverKind, Type, TypeFnPtr, TypeParamBound, TypeReference};
 
 use crate::errors::Errors;
-use crate::input::Input;
-use crate::pattern;
+use crate::input::{Input, pattern};
 
 pub(crate) fn check(input: &Input, errors: &mut Errors) {
     let lost =
         "a hit skips the body, so what it would write through `&mut` is lost; return it instead";
     for arg in &input.sig.inputs {
         match arg {
-            FnArg::Receiver(receiver) if writes_self(receiver) => errors.on(receiver, lost),
+            FnArg::Receiver(receiver) if is_mutable(receiver) => errors.on(receiver, lost),
             FnArg::Typed(arg) => {
-                if is_written(&arg.ty) {
+                if has_mutable_reference(&arg.ty) {
                     errors.on(&arg.ty, lost);
                 }
                 if pattern::is_opaque(&arg.pat) {
@@ -27,29 +26,29 @@ pub(crate) fn check(input: &Input, errors: &mut Errors) {
     }
 }
 
-fn writes_self(receiver: &Receiver) -> bool {
+fn is_mutable(receiver: &Receiver) -> bool {
     match &receiver.kind {
         ReceiverKind::Reference(_, _, mutability) => mutability.is_some(),
-        ReceiverKind::Typed(_, ty) => is_written(ty),
+        ReceiverKind::Typed(_, ty) => has_mutable_reference(ty),
         _ => false,
     }
 }
 
-fn is_written(ty: &Type) -> bool {
-    let mut written = Written(false);
-    written.visit_type(ty);
-    written.0
+fn has_mutable_reference(ty: &Type) -> bool {
+    let mut found = MutableReference(false);
+    found.visit_type(ty);
+    found.0
 }
 
-struct Written(bool);
+struct MutableReference(bool);
 
-impl Visit<'_> for Written {
+impl Visit<'_> for MutableReference {
     fn visit_type_reference(&mut self, reference: &TypeReference) {
         self.0 |= reference.mutability.is_some();
         visit::visit_type_reference(self, reference);
     }
 
-    // What a function or a trait takes is not borrowed from here.
+    // The `&mut` in `fn(&mut T)` and `impl Fn(&mut T)` is an argument of that function, no borrow here.
     fn visit_type_fn_ptr(&mut self, _: &TypeFnPtr) {}
     fn visit_type_param_bound(&mut self, _: &TypeParamBound) {}
 }

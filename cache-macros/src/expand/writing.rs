@@ -1,18 +1,18 @@
-//! A function that writes, and what it invalidates.
+//! Functions with `#[cache_invalidate]`.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ExprClosure;
 use syn::spanned::Spanned;
 
-use super::function::{self, Around};
-use super::part::{statement, tag};
-use super::{borrowed, output, runtime};
+use super::function::{self, NewBody};
+use super::statements::{statement, tag};
+use super::tokens::{self, borrowed, output};
 use crate::input::Input;
+use crate::parse::targets::Targets;
 use crate::parts::Part;
-use crate::targets::Targets;
 
-/// Expands a writing function in which no mistake was found.
+/// Expands `#[cache_invalidate]`.
 ///
 /// ```text
 /// // Input:
@@ -34,23 +34,23 @@ use crate::targets::Targets;
 /// }
 /// ```
 ///
-/// The calls come before the body takes the arguments with it.
+/// The calls are evaluated before the body, an `async move` block that takes the arguments with it.
 pub(crate) fn writing(targets: &Targets, input: Input, tags: &[Vec<Part>]) -> TokenStream {
     let site = Span::mixed_site();
-    let runtime = runtime(targets.runtime.value(), site);
+    let runtime = tokens::runtime(targets.runtime.value(), site);
     let (writes, output) = (writes(targets, tags, &runtime), output(&input));
     let on_success = on_success(&targets.closures);
-    function::around(input, |body| {
+    function::with_body(input, |body| {
         let body = function::pinned(&body);
         let statements = quote_spanned! {site=>
             #writes
             let shape = { use #runtime::levels::*; #runtime::Returns::<#output>::new().shape() };
             #body
         };
-        let last = quote_spanned! {site=>
+        let tail = quote_spanned! {site=>
             ::std::boxed::Box::pin(#runtime::invalidating(shape, writes, body, #on_success)).await
         };
-        Around { statements, last }
+        NewBody { statements, tail }
     })
 }
 
@@ -63,7 +63,7 @@ fn writes(targets: &Targets, tags: &[Vec<Part>], runtime: &TokenStream) -> Token
         || quote_spanned!(site=> #runtime::Invalidation::new()),
         |cache| {
             let at = site.located_at(cache.span());
-            let runtime = super::runtime(targets.runtime.value(), at);
+            let runtime = tokens::runtime(targets.runtime.value(), at);
             let cache = borrowed(cache);
             quote_spanned!(at=> #runtime::Invalidation::new_in(#cache))
         },
@@ -74,7 +74,8 @@ fn writes(targets: &Targets, tags: &[Vec<Part>], runtime: &TokenStream) -> Token
     quote_spanned!(site=> let #mutable writes = #new; #(#calls)* #(#prefixes)* #(#tags)*)
 }
 
-/// The closures are written out, so that a call may borrow from the value that it sees.
+/// `|value, writes| { .. }`. The bodies of the user's closures are inlined, so that a call may borrow from
+/// the value: a closure with one return type cannot return a future that borrows from its argument.
 fn on_success(closures: &[ExprClosure]) -> TokenStream {
     let site = Span::mixed_site();
     if closures.is_empty() {
@@ -83,7 +84,7 @@ fn on_success(closures: &[ExprClosure]) -> TokenStream {
     let calls = closures.iter().map(|closure| {
         let pattern = &closure.inputs[0];
         let call = statement("writes", "call", closure.body.to_token_stream());
-        // A type that is not the value's is told at the pattern.
+        // At the pattern, where the compiler reports an annotated type that is not the value's.
         let value = Ident::new("value", site.located_at(pattern.span()));
         quote_spanned!(site=> { let #pattern = #value; #call })
     });

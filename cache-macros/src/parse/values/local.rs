@@ -1,15 +1,15 @@
-//! Copies in the process.
+//! The value of `local`: copies of entries in this process.
 
 use syn::{Error, Expr, Lit, Result};
 
-use super::{Written, literal, written};
+use crate::parse::expr::literal;
+use crate::parse::values::time::{LiteralTime, literal_time};
 
-/// The near cache of a function.
 pub(crate) enum Local {
-    /// `local`
+    /// `local`: the attribute does not cap the age of copies.
     Uncapped,
-    /// `local = "10s"`: no copy becomes older.
-    For(Written),
+    /// `local = "10s"`: no copy is used at a greater age.
+    For(LiteralTime),
 }
 
 pub(crate) fn local(value: Option<Expr>) -> Result<Local> {
@@ -21,7 +21,7 @@ pub(crate) fn local(value: Option<Expr>) -> Result<Local> {
             "write `local` alone, or the age that a copy may reach, as in `local = \"10s\"`"
         }
         Some(Lit::Bool(_)) => "`local` is off where it is not written; leave it out",
-        _ => return written(&value, "local").map(Local::For),
+        _ => return literal_time(&value, "local").map(Local::For),
     };
     Err(Error::new_spanned(value, message))
 }

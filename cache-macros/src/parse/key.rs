@@ -2,21 +2,21 @@
 
 use syn::{Error, Expr, Lit, Result};
 
+use crate::parse::expr;
 use crate::template::Template;
-use crate::values;
 
 pub(crate) enum Key {
     /// `"{kind}:{page}"`
     Template(Template),
-    /// `(kind, page)`
+    /// `(kind, page)`: the values, and the whole expression for spans.
     Values(Vec<Expr>, Expr),
 }
 
 impl Key {
     pub(crate) fn parse(value: Expr) -> Result<Self> {
-        match values::plain(value) {
+        match expr::plain(value) {
             Expr::Lit(literal) if matches!(literal.lit, Lit::Str(_)) => {
-                let text = values::text(Expr::Lit(literal), "")?;
+                let text = expr::text(Expr::Lit(literal), "")?;
                 Template::parse(text, "key").map(Self::Template)
             }
             Expr::Tuple(tuple) => {

@@ -1,16 +1,20 @@
-//! A dependency under another name, which the compiler would report as a crate that is missing.
+//! The user's Cargo.toml: whether it renames the runtime. The compiler would report only that the
+//! crate `cache_runtime` is missing.
 
 use std::path::Path;
 
-/// Says what to write where the manifest of the package that is compiled renames the runtime.
-pub(crate) fn message() -> Option<String> {
+/// The message for a package whose manifest gives the runtime another name.
+pub(crate) fn renamed_runtime() -> Option<String> {
     let folder = std::env::var_os("CARGO_MANIFEST_DIR")?;
     let manifest = std::fs::read_to_string(Path::new(&folder).join("Cargo.toml")).ok()?;
     let name = new_name(&manifest)?.replace('-', "_");
     Some(format!("`cache-runtime` is called `{name}` in Cargo.toml; write `crate = \"::{name}\"`"))
 }
 
-/// The name that a manifest gives to the runtime, unless it has it under its own name too.
+/// The name that a manifest gives to the runtime; `None` if the manifest also lists the runtime under
+/// its own name.
+///
+/// Scans lines instead of parsing TOML, which would cost a dependency in every user's build.
 fn new_name(manifest: &str) -> Option<String> {
     let (mut table, mut found) = ("", None);
     for line in manifest.lines().map(str::trim).filter(|line| !line.starts_with('#')) {

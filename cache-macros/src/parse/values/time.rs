@@ -6,21 +6,22 @@ use proc_macro2::Span;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprClosure, ExprUnary, Lit, Result, UnOp};
 
-use super::{literal, of_one_argument, plain};
-use crate::{duration, words};
+use crate::parse::expr::{literal, plain};
+use crate::parse::values::closure::with_one_argument;
+use crate::{duration, vocabulary};
 
-/// How long: known now, or by an expression at run time.
+/// A length of time.
 pub(crate) enum Time {
     /// `3600`
     Seconds(u64, Span),
     /// `"1h30m"`
     Text(Duration, Span),
-    /// A `Duration` or seconds.
+    /// Any other expression, of a `Duration` or of seconds; evaluated at each call.
     Expression(Expr),
 }
 
 impl Time {
-    /// `None` where only the call will tell.
+    /// The length at compile time; `None` of an expression.
     pub(crate) fn known(&self) -> Option<Duration> {
         match self {
             Self::Seconds(seconds, _) => Some(Duration::from_secs(*seconds)),
@@ -30,23 +31,24 @@ impl Time {
     }
 }
 
-/// How long a value is fresh.
+/// How long a value is fresh after it was stored.
 pub(crate) enum Ttl {
     Fixed(Time),
-    /// Looks at the value.
+    /// Depends on the value.
     Closure(ExprClosure),
 }
 
-/// A time that is the same for all calls: it is written out.
-pub(crate) struct Written {
+/// A time that the attribute spells out, so that it is the same for all calls.
+pub(crate) struct LiteralTime {
     pub(crate) millis: u64,
+    /// The literal, for messages and spans.
     pub(crate) value: Expr,
 }
 
 pub(crate) fn ttl(value: Expr) -> Result<Ttl> {
     match plain(value) {
         Expr::Closure(closure) => {
-            of_one_argument(closure, "of `ttl`", "the value: `|value| ..`").map(Ttl::Closure)
+            with_one_argument(closure, "of `ttl`", "the value: `|value| ..`").map(Ttl::Closure)
         }
         value => positive(&value, "ttl").map(Ttl::Fixed),
     }
@@ -62,22 +64,22 @@ pub(crate) fn none_ttl(value: Expr) -> Result<Time> {
     }
 }
 
-/// The value of `local`, `lease`, `wait` or a stale window.
-pub(crate) fn written(value: &Expr, option: &str) -> Result<Written> {
+/// The value of `local`, `lease`, `wait` or a stale window. Only `wait` may be zero.
+pub(crate) fn literal_time(value: &Expr, option: &str) -> Result<LiteralTime> {
     let time = if option == "wait" { time(value, option) } else { positive(value, option) }?;
     let error = |message: String| Err(Error::new_spanned(value, message));
     let millis = match time {
         Time::Seconds(seconds, _) => seconds.checked_mul(1000),
         Time::Text(duration, _) => u64::try_from(duration.as_millis()).ok(),
         Time::Expression(_) => {
-            let example = words::example(option);
+            let example = vocabulary::example(option);
             return error(format!(
                 "`{option}` takes a time that is written out, as in `{example}`: it is the same for all calls"
             ));
         }
     };
     match millis {
-        Some(millis) => Ok(Written { millis, value: value.clone() }),
+        Some(millis) => Ok(LiteralTime { millis, value: value.clone() }),
         None => error(format!("`{option}` is too large; it is in seconds")),
     }
 }

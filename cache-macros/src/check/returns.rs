@@ -1,5 +1,5 @@
-//! What a function must not return, as far as the letters of the type tell. Bounds are the
-//! compiler's affair.
+//! Return types, as far as their tokens tell. Whether the type implements the serde traits is left to
+//! the compiler, by the bounds in the expansion.
 
 use quote::ToTokens;
 use syn::visit::{self, Visit};
@@ -22,20 +22,20 @@ pub(crate) fn cached(input: &Input, errors: &mut Errors) {
     }
 }
 
-/// A function that writes may return anything that has a name.
+/// A function that writes may return any type but `impl Trait` and `!`.
 pub(crate) fn writing(input: &Input, errors: &mut Errors) {
     match input.output() {
         Some(never @ Type::Never(_)) => {
             errors.on(never, "this function never returns, and would invalidate only when dropped");
         }
-        Some(output) => Unnamed(errors).visit_type(output),
+        Some(output) => ImplTrait(errors).visit_type(output),
         None => {}
     }
 }
 
-struct Unnamed<'a>(&'a mut Errors);
+struct ImplTrait<'a>(&'a mut Errors);
 
-impl Visit<'_> for Unnamed<'_> {
+impl Visit<'_> for ImplTrait<'_> {
     fn visit_type_impl_trait(&mut self, ty: &TypeImplTrait) {
         self.0.on(ty, "name the type: what is returned says whether the function has succeeded");
     }
@@ -45,7 +45,7 @@ const NOTHING: &str = "nothing to cache: this function returns `()`";
 
 struct Output<'a> {
     errors: &'a mut Errors,
-    /// Within the error of a `Result`, which is never stored and may thus be `&'static str`.
+    /// Inside the error type of a `Result`, which is never stored and may therefore be `&'static str`.
     is_error: bool,
 }
 
@@ -88,7 +88,7 @@ impl Visit<'_> for Output<'_> {
         }
     }
 
-    // The lifetimes of these are their own.
+    // These may bind lifetimes of their own (`for<'a>`, `fn(&u8)`, `Fn(&u8)`), which borrow nothing.
     fn visit_trait_bound(&mut self, bound: &TraitBound) {
         if bound.lifetimes.is_none() {
             visit::visit_trait_bound(self, bound);
@@ -111,7 +111,7 @@ pub(crate) fn is_static(lifetime: &Lifetime) -> bool {
     lifetime.ident == "static"
 }
 
-/// Names the owned counterpart where it is known.
+/// The owned counterpart of a borrowed type, for messages.
 pub(crate) fn owned(borrowed: &Type) -> String {
     match borrowed {
         Type::Slice(slice) => simple(&slice.elem).map(|elem| format!("`Vec<{elem}>`")),

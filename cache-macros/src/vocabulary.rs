@@ -1,6 +1,7 @@
-//! The words of the attributes: what exists, what other crates call it, and what a typing slip meant.
+//! The names of the attributes' options: those that exist, those of other caching crates, and the
+//! nearest one to a misspelt name.
 
-/// Every option of `#[cache_result]`, in the order of the manual, with an example of its use.
+/// Every option of `#[cache_result]` in the order of the manual, with an example.
 const OPTIONS: [(&str, &str); 20] = [
     ("ttl", "ttl = 3600"),
     ("prefix", "prefix = \"areas\""),
@@ -24,7 +25,7 @@ const OPTIONS: [(&str, &str); 20] = [
     ("crate", "crate = \"my_crate::cache_runtime\""),
 ];
 
-/// Every word of `#[cache_invalidate]`, likewise.
+/// Every option of `#[cache_invalidate]`, likewise.
 const TARGETS: [(&str, &str); 4] = [
     ("prefix", "prefix = \"areas\""),
     ("tag", "tag = \"agent:{agent_id}\""),
@@ -32,18 +33,18 @@ const TARGETS: [(&str, &str); 4] = [
     ("crate", "crate = \"my_crate::cache_runtime\""),
 ];
 
-/// An example of the use of a word.
-pub(crate) fn example(word: &str) -> &'static str {
-    let found = OPTIONS.iter().chain(&TARGETS).find(|(name, _)| *name == word);
+/// The example of an option, for messages.
+pub(crate) fn example(option: &str) -> &'static str {
+    let found = OPTIONS.iter().chain(&TARGETS).find(|(name, _)| *name == option);
     found.map_or("", |(_, example)| example)
 }
 
-/// Whether `#[cache_invalidate]` has a word of that name.
+/// Whether `#[cache_invalidate]` has an option of that name.
 pub(crate) fn is_target(word: &str) -> bool {
     TARGETS.iter().any(|(name, _)| *name == word)
 }
 
-/// Says what is wrong with a word that is not an option, and what to write instead.
+/// The message for a word that is no option of `#[cache_result]`, with what to write instead.
 pub(crate) fn unknown(word: &str) -> String {
     of_a_peer(word).unwrap_or_else(|| near_or_listed(word, &OPTIONS, ""))
 }
@@ -77,7 +78,7 @@ pub(crate) fn quoted(names: impl IntoIterator<Item = impl std::fmt::Display>) ->
     names.join(", ")
 }
 
-/// Translates the words of other caching attributes.
+/// Translates an option of another caching crate.
 fn of_a_peer(word: &str) -> Option<String> {
     let option = match word {
         "time" | "timeout" | "expire" | "expires" | "expires_in" | "expiry" | "expiration"
