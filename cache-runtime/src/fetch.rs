@@ -22,7 +22,7 @@ use crate::{recursion, settle};
 use answer::answer;
 use behind::Behind;
 pub use near::{near, pace};
-#[cfg(fuzzing)]
+#[cfg(cache_runtime_fuzzing)]
 pub(crate) use serve::decode;
 use serve::{forgive, in_place_of, receive, serve};
 

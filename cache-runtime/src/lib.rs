@@ -115,7 +115,7 @@ pub mod __private {
 }
 
 /// What `fuzz/` calls.
-#[cfg(fuzzing)]
+#[cfg(cache_runtime_fuzzing)]
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub mod fuzzing;
