@@ -125,15 +125,3 @@ pub mod fuzzing;
 fn contained<T>(run: impl FnOnce() -> T) -> Option<T> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).ok()
 }
-
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
-
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/coherence.md")]
-struct Coherence;
-
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/credentials.md")]
-struct LoggingIn;
