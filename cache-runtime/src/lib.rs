@@ -58,6 +58,8 @@
 //! - `sentinel`: `redis+sentinel://host:26379/mymaster/0`.
 //! - `cluster`: `redis+cluster://host:6379`, and `?cluster=true`; 2 crates.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 // Lets the examples of the attribute, and the crate's own tests, name the crate as users do.
 extern crate self as cache_runtime;
 
