@@ -22,7 +22,7 @@ use crate::{populate, recursion};
 use answer::answer;
 use background_refresh::BackgroundRefresh;
 pub use near::{near, pace};
-#[cfg(fuzzing)]
+#[cfg(cache_runtime_fuzzing)]
 pub(crate) use serve::decode;
 use serve::{receive, serve, serve_fallback, stale_fallback};
 

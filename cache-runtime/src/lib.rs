@@ -58,6 +58,8 @@
 //! - `sentinel`: `redis+sentinel://host:26379/mymaster/0`.
 //! - `cluster`: `redis+cluster://host:6379`, and `?cluster=true`; 2 crates.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 // Lets the examples of the attribute, and the crate's own tests, name the crate as users do.
 extern crate self as cache_runtime;
 
@@ -121,19 +123,7 @@ pub mod __private {
 }
 
 /// What `fuzz/` calls.
-#[cfg(fuzzing)]
+#[cfg(cache_runtime_fuzzing)]
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub mod fuzzing;
-
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
-
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/coherence.md")]
-struct Coherence;
-
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/credentials.md")]
-struct LoggingIn;

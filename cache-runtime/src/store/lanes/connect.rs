@@ -175,15 +175,17 @@ impl Connector {
     }
 
     async fn stream(&self, found: &Found) -> Result<Pin<Box<dyn Stream>>, Undialled> {
-        let connecting = Undialled::at(Step::Connecting);
         match &self.server.address {
             #[cfg(unix)]
             Address::Unix(path) => {
-                let stream = tokio::net::UnixStream::connect(path).await.map_err(connecting)?;
-                Ok(Box::pin(stream))
+                let stream = tokio::net::UnixStream::connect(path).await;
+                Ok(Box::pin(stream.map_err(Undialled::at(Step::Connecting))?))
             }
             #[cfg(not(unix))]
-            Address::Unix(_) => Err(connecting(io::ErrorKind::Unsupported.into())),
+            Address::Unix(_) => {
+                let unsupported = io::Error::from(io::ErrorKind::Unsupported);
+                Err(Undialled::at(Step::Connecting)(unsupported))
+            }
             Address::Tcp(host, _) => {
                 // A name may have addresses of which some do not answer.
                 let dials = found.addresses.iter().map(|at| Box::pin(found.reach(host, *at)));
