@@ -18,7 +18,6 @@ use tokio::time::Sleep;
 
 use crate::background;
 use crate::contain::contained;
-use crate::deadline;
 
 const BEAT: Duration = Duration::from_millis(2);
 

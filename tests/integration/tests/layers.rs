@@ -18,13 +18,17 @@ type Layers = BTreeMap<String, usize>;
 /// after two spaces a remark.
 fn layers(of: &str) -> Layers {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the document is there");
-    let (_, rest) = text.split_once(&format!("```text layers of {of}\n")).expect("a diagram of the crate");
+    let (_, rest) =
+        text.split_once(&format!("```text layers of {of}\n")).expect("a diagram of the crate");
     let (diagram, _) = rest.split_once("```").expect("the diagram ends");
     let mut layers = Layers::new();
     for (height, line) in diagram.lines().rev().enumerate() {
         let modules = line.trim().split("  ").next().unwrap_or_default();
         for module in modules.split('·').map(str::trim).filter(|module| !module.is_empty()) {
-            assert!(layers.insert(module.to_owned(), height).is_none(), "{module} is in two layers");
+            assert!(
+                layers.insert(module.to_owned(), height).is_none(),
+                "{module} is in two layers"
+            );
         }
     }
     layers
@@ -110,7 +114,9 @@ impl Module<'_> {
 fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
-            && attribute.parse_args::<syn::Ident>().is_ok_and(|what| what == "test" || what == "doctest")
+            && attribute
+                .parse_args::<syn::Ident>()
+                .is_ok_and(|what| what == "test" || what == "doctest")
     })
 }
 
@@ -201,6 +207,10 @@ fn wrong_imports(of: &str) -> Vec<String> {
 fn modules_import_from_lower_layers_only() {
     for of in ["cache-runtime", "cache-macros"] {
         let wrong = wrong_imports(of);
-        assert!(wrong.is_empty(), "{of}, against the layers in ARCHITECTURE.md:\n{}", wrong.join("\n"));
+        assert!(
+            wrong.is_empty(),
+            "{of}, against the layers in ARCHITECTURE.md:\n{}",
+            wrong.join("\n")
+        );
     }
 }
