@@ -215,7 +215,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let began = Instant::now();
         let never = std::pin::pin!(std::future::pending::<()>());
-        runtime.block_on(deadline::timeout(limit, never)).unwrap_err();
+        runtime.block_on(timeout(limit, never)).unwrap_err();
         began.elapsed()
     }
 
