@@ -15,7 +15,7 @@ pub(crate) fn millis() -> u64 {
 pub(crate) struct Coarse(u64);
 
 /// Milliseconds in a tick, as a power of two: 32 bits of them last for eight years.
-const TICK: u32 = 6;
+const TICK_SHIFT: u32 = 6;
 
 impl Coarse {
     pub(crate) fn now() -> Self {
@@ -25,13 +25,13 @@ impl Coarse {
     /// The moment of the first use, in the clock's own ticks.
     pub(crate) fn start() -> u64 {
         static START: OnceLock<u64> = OnceLock::new();
-        *START.get_or_init(Self::raw)
+        *START.get_or_init(Self::raw_ticks)
     }
 
     /// Counted from a moment of one's own, which may lie before the first of the clock's: hence wrapping.
     #[inline]
     pub(crate) fn since(start: u64) -> Self {
-        let ticks = Self::raw().wrapping_sub(start).cast_signed().max(0).cast_unsigned();
+        let ticks = Self::raw_ticks().wrapping_sub(start).cast_signed().max(0).cast_unsigned();
         Self(coarsetime::Duration::from_ticks(ticks).as_millis())
     }
 
@@ -39,13 +39,13 @@ impl Coarse {
     pub(crate) fn earlier(start: u64, by: Duration) -> u64 {
         let by =
             coarsetime::Duration::from(by.min(Duration::from_secs(u32::MAX.into()))).as_ticks();
-        let now = Self::raw();
+        let now = Self::raw_ticks();
         let since = now.wrapping_sub(start).saturating_add(by).min(i64::MAX.cast_unsigned());
         now.wrapping_sub(since)
     }
 
     #[inline]
-    fn raw() -> u64 {
+    fn raw_ticks() -> u64 {
         coarsetime::Instant::now_without_cache_update().as_ticks()
     }
 
@@ -59,21 +59,21 @@ impl Coarse {
     }
 
     pub(crate) fn ticks(self) -> u32 {
-        saturated(self.0 >> TICK)
+        saturated(self.0 >> TICK_SHIFT)
     }
 
     /// The last tick before `later` is over.
     pub(crate) fn after(self, later: Duration) -> u32 {
         let millis = u64::try_from(later.as_millis()).unwrap_or(u64::MAX);
-        saturated(self.0.saturating_add(millis) >> TICK)
+        saturated(self.0.saturating_add(millis) >> TICK_SHIFT)
     }
 
     pub(crate) fn in_ticks(duration: Duration) -> u32 {
-        saturated(u64::try_from(duration.as_millis() >> TICK).unwrap_or(u64::MAX))
+        saturated(u64::try_from(duration.as_millis() >> TICK_SHIFT).unwrap_or(u64::MAX))
     }
 
     pub(crate) fn duration(ticks: u64) -> Duration {
-        Duration::from_millis(ticks << TICK)
+        Duration::from_millis(ticks << TICK_SHIFT)
     }
 }
 

@@ -19,10 +19,10 @@ use tokio::time::Sleep;
 use crate::background;
 use crate::contain::contained;
 
-const BEAT: Duration = Duration::from_millis(2);
+const TICK: Duration = Duration::from_millis(2);
 
 /// What a table is for: the deadlines of commands.
-const USUAL: std::ops::Range<Duration> = Duration::from_millis(60)..Duration::from_secs(1);
+const TABLE_LIMITS: std::ops::Range<Duration> = Duration::from_millis(60)..Duration::from_secs(1);
 
 /// Threads that register at the same time seldom want the same table.
 const TABLES: usize = 8;
@@ -32,7 +32,7 @@ type Table = Slab<(Instant, Option<Waker>)>;
 static DEADLINES: [Mutex<Table>; TABLES] = [const { Mutex::new(Slab::new()) }; TABLES];
 
 /// Whether somebody looks through them.
-static WATCHED: AtomicBool = AtomicBool::new(false);
+static WATCHING: AtomicBool = AtomicBool::new(false);
 
 /// Time ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,23 +63,23 @@ pub(crate) async fn timeout<F: Future>(
 
 /// Something that ends at a given time, unless it is dropped before.
 pub(crate) enum Deadline {
-    Usual(Usual),
+    Table(TableEntry),
     Timer(Pin<Box<Sleep>>),
 }
 
 impl Deadline {
     /// At `now` and `limit`; `None` where there is no clock.
     pub(crate) fn after(now: Instant, limit: Duration) -> Option<Self> {
-        if !USUAL.contains(&limit) {
+        if !TABLE_LIMITS.contains(&limit) {
             return background::sleep(limit).map(|timer| Self::Timer(Box::pin(timer)));
         }
         background::handle()?;
-        Some(Self::Usual(Usual { until: now + limit, place: None }))
+        Some(Self::Table(TableEntry { until: now + limit, slot: None }))
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
-            Self::Usual(usual) => usual.poll(cx),
+            Self::Table(entry) => entry.poll(cx),
             Self::Timer(timer) => {
                 timer.as_mut().poll(&mut Context::from_waker(&background::guard(cx)))
             }
@@ -88,15 +88,15 @@ impl Deadline {
 }
 
 /// One place in a table.
-pub(crate) struct Usual {
+pub(crate) struct TableEntry {
     until: Instant,
-    place: Option<(usize, usize)>,
+    slot: Option<(usize, usize)>,
 }
 
-impl Usual {
+impl TableEntry {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((table, at)) = self.place else {
-            self.place = Some(register(self.until, cx.waker().clone()));
+        let Some((table, at)) = self.slot else {
+            self.slot = Some(register(self.until, cx.waker().clone()));
             return Poll::Pending;
         };
         if Instant::now() >= self.until {
@@ -109,15 +109,15 @@ impl Usual {
             let fresh = cx.waker().clone();
             let before = lock(table)[at].1.replace(fresh);
             drop(before);
-            begin_to_watch();
+            ensure_watched();
         }
         Poll::Pending
     }
 }
 
-impl Drop for Usual {
+impl Drop for TableEntry {
     fn drop(&mut self) {
-        if let Some((table, at)) = self.place {
+        if let Some((table, at)) = self.slot {
             let removed = lock(table).try_remove(at);
             // Outside the lock: the last of a waker may be a task's end.
             drop(removed);
@@ -128,12 +128,12 @@ impl Drop for Usual {
 fn register(until: Instant, waker: Waker) -> (usize, usize) {
     let table = own_table();
     let at = lock(table).insert((until, Some(waker)));
-    begin_to_watch();
+    ensure_watched();
     (table, at)
 }
 
-fn begin_to_watch() {
-    if !WATCHED.load(Ordering::SeqCst) && !WATCHED.swap(true, Ordering::SeqCst) {
+fn ensure_watched() {
+    if !WATCHING.load(Ordering::SeqCst) && !WATCHING.swap(true, Ordering::SeqCst) {
         background::spawn(watch());
     }
 }
@@ -152,21 +152,21 @@ fn own_table() -> usize {
 
 /// Wakes whoever is due; ends once there has been nobody for a second.
 async fn watch() {
-    let mut watched = Watched(true);
+    let mut guard = WatchGuard(true);
     let mut idle = Duration::ZERO;
     loop {
-        tokio::time::sleep(BEAT).await;
-        let (due, some) = due(Instant::now());
+        tokio::time::sleep(TICK).await;
+        let (due, any) = due(Instant::now());
         for waker in due {
             // It is the executor's, and may do anything.
             let _ = contained(|| waker.wake());
         }
-        idle = if some { Duration::ZERO } else { idle + BEAT };
+        idle = if any { Duration::ZERO } else { idle + TICK };
         if idle >= Duration::from_secs(1) {
-            WATCHED.store(false, Ordering::SeqCst);
+            WATCHING.store(false, Ordering::SeqCst);
             // Somebody may have registered before that could be seen.
-            if !is_any() || WATCHED.swap(true, Ordering::SeqCst) {
-                watched.0 = false;
+            if !is_any() || WATCHING.swap(true, Ordering::SeqCst) {
+                guard.0 = false;
                 return;
             }
             idle = Duration::ZERO;
@@ -175,28 +175,28 @@ async fn watch() {
 }
 
 /// However the watcher ends, the next who registers begins another.
-struct Watched(bool);
+struct WatchGuard(bool);
 
-impl Drop for Watched {
+impl Drop for WatchGuard {
     fn drop(&mut self) {
         if self.0 {
-            WATCHED.store(false, Ordering::SeqCst);
+            WATCHING.store(false, Ordering::SeqCst);
         }
     }
 }
 
 /// Whoever is due, once; and whether there is anybody.
 fn due(now: Instant) -> (Vec<Waker>, bool) {
-    let (mut due, mut some) = (Vec::new(), false);
+    let (mut due, mut any) = (Vec::new(), false);
     for table in 0..TABLES {
         for (_, (until, waker)) in lock(table).iter_mut() {
-            some |= waker.is_some();
+            any |= waker.is_some();
             if *until <= now {
                 due.extend(waker.take());
             }
         }
     }
-    (due, some)
+    (due, any)
 }
 
 fn is_any() -> bool {
@@ -234,20 +234,20 @@ mod tests {
     #[test]
     fn one_that_is_dropped_leaves_nothing_behind() {
         let mut cx = Context::from_waker(Waker::noop());
-        let Some(Deadline::Usual(mut usual)) =
+        let Some(Deadline::Table(mut entry)) =
             Deadline::after(Instant::now(), Duration::from_millis(900))
         else {
             panic!("it has a place in a table");
         };
-        let until = usual.until;
-        assert!(usual.poll(&mut cx).is_pending());
-        assert!(usual.poll(&mut cx).is_pending());
+        let until = entry.until;
+        assert!(entry.poll(&mut cx).is_pending());
+        assert!(entry.poll(&mut cx).is_pending());
         let is_there = || {
             let found = |(_, (due, _)): (usize, &(Instant, Option<Waker>))| *due == until;
             (0..TABLES).any(|table| lock(table).iter().any(found))
         };
         assert!(is_there());
-        drop(usual);
+        drop(entry);
         assert!(!is_there());
     }
 }

@@ -34,34 +34,34 @@ pub(crate) struct Near {
     largest: usize,
 }
 
-type Copies = Cache<Name, LocalCopy, BySize, DefaultHashBuilder, Gone>;
+type Copies = Cache<Name, LocalCopy, BySize, DefaultHashBuilder, DropUnlocked>;
 
 /// A call: its function's fingerprint, then its arguments. In place where they are few, which saves
 /// the look elsewhere.
 enum Name {
-    Here(u8, [u8; SHORT]),
-    Away(Box<[u8]>),
+    Inline(u8, [u8; INLINE]),
+    Boxed(Box<[u8]>),
 }
 
-const SHORT: usize = 22;
+const INLINE: usize = 22;
 
 impl Name {
     fn new(bytes: &[u8]) -> Self {
-        let mut here = [0; SHORT];
-        match here.get_mut(..bytes.len()) {
+        let mut inline = [0; INLINE];
+        match inline.get_mut(..bytes.len()) {
             Some(room) => {
                 room.copy_from_slice(bytes);
-                Self::Here(bytes.len() as u8, here)
+                Self::Inline(bytes.len() as u8, inline)
             }
-            None => Self::Away(bytes.into()),
+            None => Self::Boxed(bytes.into()),
         }
     }
 
     #[inline]
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Here(len, here) => here.get(..usize::from(*len)).unwrap_or(here),
-            Self::Away(bytes) => bytes,
+            Self::Inline(len, inline) => inline.get(..usize::from(*len)).unwrap_or(inline),
+            Self::Boxed(bytes) => bytes,
         }
     }
 }
@@ -75,10 +75,10 @@ impl PartialEq for Name {
 impl Eq for Name {}
 
 /// The same, where it is only looked up.
-struct Named<'a>(&'a [u8]);
+struct NameRef<'a>(&'a [u8]);
 
 /// Few bytes are hashed faster than a few more: the fingerprint goes apart.
-impl Hash for Named<'_> {
+impl Hash for NameRef<'_> {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let (function, arguments) = self.0.split_first_chunk().unwrap_or((&[0; 8], self.0));
@@ -89,11 +89,11 @@ impl Hash for Named<'_> {
 
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Named(self.bytes()).hash(state);
+        NameRef(self.bytes()).hash(state);
     }
 }
 
-impl Equivalent<Name> for Named<'_> {
+impl Equivalent<Name> for NameRef<'_> {
     #[inline]
     fn equivalent(&self, name: &Name) -> bool {
         self.0 == name.bytes()
@@ -174,9 +174,9 @@ impl Weighter<Name, LocalCopy> for BySize {
 
 /// Lets go of what was evicted outside the lock.
 #[derive(Clone)]
-struct Gone;
+struct DropUnlocked;
 
-impl Lifecycle<Name, LocalCopy> for Gone {
+impl Lifecycle<Name, LocalCopy> for DropUnlocked {
     type RequestState = Vec<(Name, LocalCopy)>;
 
     fn on_evict(&self, state: &mut Self::RequestState, name: Name, copy: LocalCopy) {
@@ -212,27 +212,27 @@ impl Near {
     pub(crate) fn get(&self, call: &[u8]) -> Option<(Value, StoredAt, u32)> {
         let now = self.now();
         // Before the versions are looked at: what had been announced by then has touched them.
-        if !self.versions.is_heard(now) {
+        if !self.versions.is_trusted(now) {
             return None;
         }
-        let copy = self.copies.get()?.get(&Named(call))?;
+        let copy = self.copies.get()?.get(&NameRef(call))?;
         let counts = now.ticks() < copy.ends && self.versions.is_current(&copy.version);
         counts.then_some((copy.value, copy.stored, copy.size))
     }
 
     /// Keeps a copy, unless what was read has been touched since.
-    pub(crate) fn keep(&self, call: &[u8], ReadStart { version, at }: ReadStart, draft: NewCopy) {
-        let ends = at.after(draft.life);
-        let stored = i64::from(at.ticks()) - i64::from(Coarse::in_ticks(draft.age));
+    pub(crate) fn keep(&self, call: &[u8], ReadStart { version, at }: ReadStart, new: NewCopy) {
+        let ends = at.after(new.life);
+        let stored = i64::from(at.ticks()) - i64::from(Coarse::in_ticks(new.age));
         if ends <= self.now().ticks() || !self.versions.is_current(&version) {
             return;
         }
         let copy = LocalCopy {
-            value: draft.value,
+            value: new.value,
             version,
             ends,
             stored: StoredAt(i32::try_from(stored).unwrap_or(i32::MIN)),
-            size: u32::try_from(draft.size).unwrap_or(u32::MAX),
+            size: u32::try_from(new.size).unwrap_or(u32::MAX),
         };
         let mut evicted = Vec::new();
         self.copies().insert_with_lifecycle(Name::new(call), copy, &mut evicted);
@@ -262,7 +262,7 @@ impl Near {
                 .weight_capacity(self.bytes as u64)
                 .build();
             let options = options.expect("both capacities are given");
-            Cache::with_options(options, BySize, DefaultHashBuilder::default(), Gone)
+            Cache::with_options(options, BySize, DefaultHashBuilder::default(), DropUnlocked)
         })
     }
 }
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn copies_are_dropped_outside_the_locks_of_their_shards() {
         let versions = Arc::new(Versions::new(1 << 20));
-        versions.hear(Coarse::now(), Duration::MAX);
+        versions.trust(Coarse::now(), Duration::MAX);
         let near = Arc::new(Near::new(1 << 20, 1 << 10, versions));
         let keep = |call: u8, size| {
             let value = Value::new(Some(Arc::new(Curious(near.clone()))));

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use crate::background;
 
 /// Bytes that may wait to be written; past them values are given up, and counted.
-const MOST: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 
 /// What every write counts on top of its bytes, so that small ones are bounded in number too.
 const OVERHEAD: usize = 16 << 10;
@@ -16,7 +16,7 @@ const OVERHEAD: usize = 16 << 10;
 #[derive(Default)]
 pub(crate) struct Queue {
     state: Mutex<State>,
-    left: Notify,
+    released: Notify,
 }
 
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl Queue {
     /// bytes would not fit, or half of all, if they are more. They are not reserved: what is being
     /// encoded elsewhere is small, as a rule, and must not keep anything out.
     pub(crate) fn enter_for(self: &Arc<Self>, most: usize) -> Option<QueueSlot> {
-        if self.state().bytes + most.min(MOST / 2) > MOST {
+        if self.state().bytes + most.min(MAX_BYTES / 2) > MAX_BYTES {
             return None;
         }
         self.enter(0)
@@ -42,7 +42,7 @@ impl Queue {
     pub(crate) fn enter(self: &Arc<Self>, bytes: usize) -> Option<QueueSlot> {
         let bytes = bytes + OVERHEAD;
         let mut state = self.state();
-        if state.bytes + bytes > MOST {
+        if state.bytes + bytes > MAX_BYTES {
             return None;
         }
         state.bytes += bytes;
@@ -56,13 +56,13 @@ impl Queue {
     pub(crate) async fn flush(&self) {
         let last = self.state().next;
         loop {
-            let mut left = std::pin::pin!(self.left.notified());
+            let mut released = std::pin::pin!(self.released.notified());
             // Listens before it looks, so that no departure falls in between.
-            left.as_mut().enable();
+            released.as_mut().enable();
             if self.state().writing.first().is_none_or(|first| *first > last) {
                 return;
             }
-            background::guarded(left).await;
+            background::guarded(released).await;
         }
     }
 
@@ -84,7 +84,7 @@ impl QueueSlot {
         let bytes = bytes + OVERHEAD;
         let mut state = self.queue.state();
         let others = state.bytes - self.bytes;
-        if others + bytes > MOST {
+        if others + bytes > MAX_BYTES {
             return false;
         }
         state.bytes = others + bytes;
@@ -99,7 +99,7 @@ impl Drop for QueueSlot {
         state.writing.remove(&self.number);
         state.bytes -= self.bytes;
         drop(state);
-        self.queue.left.notify_waiters();
+        self.queue.released.notify_waiters();
     }
 }
 
@@ -164,9 +164,12 @@ mod tests {
         let mut first = queue.enter_for(usize::MAX).unwrap();
         let others: Vec<_> = (0..100).filter_map(|_| queue.enter_for(usize::MAX)).collect();
         assert_eq!(others.len(), 100, "what is still to be encoded keeps nothing out");
-        let half = queue.enter(MOST / 2).unwrap();
+        let half = queue.enter(MAX_BYTES / 2).unwrap();
         assert!(queue.enter_for(usize::MAX).is_none() && queue.enter_for(1 << 20).is_some());
-        assert!(first.resize(MOST / 4) && !first.resize(MOST), "others are there, or the overhead");
+        assert!(
+            first.resize(MAX_BYTES / 4) && !first.resize(MAX_BYTES),
+            "others are there, or the overhead"
+        );
         drop((first, others, half));
         assert_eq!(queue.state().bytes, 0);
     }

@@ -47,11 +47,11 @@ impl Store {
 
     /// Reads an entry and its tokens within `limit`.
     // Not an `async fn`: that would keep what it is given twice.
-    pub(crate) fn read<'a>(&'a self, key: &'a Key, how: Read, limit: Duration) -> Reading<'a> {
+    pub(crate) fn read<'a>(&'a self, key: &'a Key, mode: Read, limit: Duration) -> Reading<'a> {
         match self {
-            Self::Off => Reading::Known(Some(Err(Fault::Down))),
-            Self::Memory(memory) => Reading::Known(Some(Ok(memory.read(key)))),
-            Self::Redis(redis) => redis.read(key, how, limit),
+            Self::Off => Reading::Ready(Some(Err(Fault::Down))),
+            Self::Memory(memory) => Reading::Ready(Some(Ok(memory.read(key)))),
+            Self::Redis(redis) => redis.read(key, mode, limit),
         }
     }
 

@@ -24,7 +24,7 @@ pub(crate) struct Versions {
     /// Times that everything was touched.
     all: AtomicU32,
     /// Until when copies count, in milliseconds of the coarse clock.
-    heard: AtomicU64,
+    trusted_until: AtomicU64,
 }
 
 /// What was known of an entry and its tokens at one moment.
@@ -58,16 +58,16 @@ impl Versions {
             count: (bytes / 256).next_power_of_two().clamp(1 << 12, 1 << 20),
             hashing: DefaultHashBuilder::default(),
             all: AtomicU32::new(0),
-            heard: AtomicU64::new(0),
+            trusted_until: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn version(&self, key: &Key) -> Version {
-        let mut places = key.all().map(|name| self.place(name.as_bytes()) as u32);
-        let stripes = match (places.len(), places.next(), places.next()) {
+        let mut names = key.all().map(|name| self.stripe_of(name.as_bytes()) as u32);
+        let stripes = match (names.len(), names.next(), names.next()) {
             (2, Some(entry), Some(prefix)) => Stripes::Two([entry, prefix]),
             (_, entry, prefix) => {
-                Stripes::More(Arc::new(entry.into_iter().chain(prefix).chain(places).collect()))
+                Stripes::More(Arc::new(entry.into_iter().chain(prefix).chain(names).collect()))
             }
         };
         let sum = self.sum(&stripes);
@@ -91,7 +91,7 @@ impl Versions {
     pub(crate) fn bump(&self, name: &[u8]) {
         // Without stripes nothing has been marked yet.
         if let Some(stripes) = self.stripes.get() {
-            stripes[self.place(name)].fetch_add(1, Ordering::Release);
+            stripes[self.stripe_of(name)].fetch_add(1, Ordering::Release);
         }
     }
 
@@ -100,18 +100,18 @@ impl Versions {
     }
 
     /// All that changed before `at` has touched its versions.
-    pub(crate) fn hear(&self, at: Coarse, lasts: Duration) {
+    pub(crate) fn trust(&self, at: Coarse, lasts: Duration) {
         let lasts = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
         let until = at.millis().saturating_add(lasts);
-        self.heard.fetch_max(until, Ordering::Release);
+        self.trusted_until.fetch_max(until, Ordering::Release);
     }
 
     #[inline]
-    pub(crate) fn is_heard(&self, now: Coarse) -> bool {
-        now.millis() < self.heard.load(Ordering::Acquire)
+    pub(crate) fn is_trusted(&self, now: Coarse) -> bool {
+        now.millis() < self.trusted_until.load(Ordering::Acquire)
     }
 
-    fn place(&self, name: &[u8]) -> usize {
+    fn stripe_of(&self, name: &[u8]) -> usize {
         self.hashing.hash_one(name) as usize & (self.count - 1)
     }
 

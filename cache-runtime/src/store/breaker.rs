@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-const IN_A_ROW: u32 = 5;
+const MAX_IN_A_ROW: u32 = 5;
 const WINDOW: usize = 20;
 const SPAN: Duration = Duration::from_secs(10);
 
@@ -20,7 +20,7 @@ const QUIET: Duration = Duration::from_secs(2);
 pub(crate) struct Breaker {
     open: AtomicBool,
     /// Whether a failure was seen lately; while it is false a success costs one load.
-    troubled: AtomicBool,
+    failed_recently: AtomicBool,
     recent: Mutex<Recent>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Breaker {
 struct Recent {
     in_a_row: u32,
     outcomes: VecDeque<(Instant, bool)>,
-    failed: Option<Instant>,
+    last_failure: Option<Instant>,
 }
 
 impl Breaker {
@@ -38,33 +38,33 @@ impl Breaker {
 
     /// Counts a success; whether there was a failure lately.
     pub(crate) fn success(&self) -> bool {
-        let troubled = self.troubled.load(Ordering::Relaxed);
-        if troubled && self.with(|recent| recent.push(true, Instant::now())) {
-            self.troubled.store(false, Ordering::Relaxed);
+        let failed_recently = self.failed_recently.load(Ordering::Relaxed);
+        if failed_recently && self.with(|recent| recent.push(true, Instant::now())) {
+            self.failed_recently.store(false, Ordering::Relaxed);
         }
-        troubled
+        failed_recently
     }
 
     /// Has the next success tell.
-    pub(crate) fn trouble(&self) {
-        self.troubled.store(true, Ordering::Relaxed);
+    pub(crate) fn report_next_success(&self) {
+        self.failed_recently.store(true, Ordering::Relaxed);
     }
 
     /// Whether fewer than a quarter of the remembered outcomes are failures. Half of them open it: what
     /// lies in between changes nothing, so that a server that fails every second command does not open
     /// and close it all the time.
-    pub(crate) fn is_mended(&self) -> bool {
+    pub(crate) fn is_recovered(&self) -> bool {
         self.with(|recent| recent.failures() * 4 < recent.outcomes.len())
     }
 
     /// Whether nothing has failed for a moment.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.with(|recent| recent.failed.is_none_or(|at| at.elapsed() >= QUIET))
+        self.with(|recent| recent.last_failure.is_none_or(|at| at.elapsed() >= QUIET))
     }
 
     /// Counts a failure; true where it opens the breaker.
     pub(crate) fn failure(&self) -> bool {
-        self.troubled.store(true, Ordering::Relaxed);
+        self.failed_recently.store(true, Ordering::Relaxed);
         let tripped = self.with(|recent| {
             recent.push(false, Instant::now());
             recent.tripped()
@@ -74,7 +74,7 @@ impl Breaker {
 
     /// Closes it on the word of a probe: the next failure opens it again.
     pub(crate) fn close(&self) {
-        self.close_after(IN_A_ROW - 1);
+        self.close_after(MAX_IN_A_ROW - 1);
     }
 
     /// Closes it on the word of many calls: it takes as many failures as at first to open it again.
@@ -100,7 +100,7 @@ impl Recent {
     fn push(&mut self, ok: bool, now: Instant) -> bool {
         self.in_a_row = if ok { 0 } else { self.in_a_row + 1 };
         if !ok {
-            self.failed = Some(now);
+            self.last_failure = Some(now);
         }
         if self.outcomes.len() == WINDOW {
             self.outcomes.pop_front();
@@ -118,7 +118,7 @@ impl Recent {
 
     fn tripped(&self) -> bool {
         let full = self.outcomes.len() == WINDOW;
-        self.in_a_row >= IN_A_ROW || (full && self.failures() >= WINDOW / 2)
+        self.in_a_row >= MAX_IN_A_ROW || (full && self.failures() >= WINDOW / 2)
     }
 }
 
@@ -163,17 +163,17 @@ mod tests {
         for _ in 0..5 {
             breaker.failure();
         }
-        assert!(breaker.is_open() && !breaker.is_mended());
+        assert!(breaker.is_open() && !breaker.is_recovered());
         for _ in 0..10 {
             breaker.success();
         }
-        assert!(!breaker.is_mended(), "a third has failed");
+        assert!(!breaker.is_recovered(), "a third has failed");
         for _ in 0..15 {
             breaker.success();
         }
         breaker.failure();
         breaker.success();
-        assert!(breaker.is_open() && breaker.is_mended(), "one of twenty has failed");
+        assert!(breaker.is_open() && breaker.is_recovered(), "one of twenty has failed");
         breaker.reset();
         for _ in 0..4 {
             assert!(!breaker.failure() && !breaker.is_open());

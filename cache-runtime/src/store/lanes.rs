@@ -12,9 +12,9 @@ mod affinity;
 mod connect;
 mod dial;
 pub(crate) mod epoch;
+mod handshake;
 mod health;
 mod heartbeat;
-mod meet;
 mod reads;
 mod reconnect;
 #[cfg(feature = "tls-no-provider")]
@@ -48,31 +48,31 @@ pub(crate) use connect::Link;
 pub(crate) use connect::check;
 use dial::Pool;
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
-pub(crate) use dial::aside;
+pub(crate) use dial::connect_aside;
 pub(crate) use epoch::Epoch;
+use handshake::SkippedSteps;
 use health::Health;
 pub(crate) use health::State;
-use meet::Spared;
 use reads::ReadQueue;
-pub(crate) use reads::{Answered, Batch, EXACT};
+pub(crate) use reads::{Batch, PendingRead, SHORTEST_WATCHED};
 use reconnect::Backoff;
 pub(crate) use tracking::{Subscription, Tracking};
 use write_pause::WritePause;
 
 /// Timeouts in a row after which a lane is taken out: it may be a black hole.
-const STRIKES: u32 = 3;
+const MAX_TIMEOUTS: u32 = 3;
 
 /// For how long calls wait for a lane whose runtime has ended, within their budgets.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// Reads of a lane that wait for an answer, past which calls run plainly. They go out many in a
 /// command, and a queue that is longer is an outage.
-const READS: usize = 1 << 16;
+const MAX_READS: usize = 1 << 16;
 
 /// The script behind every conditional write; a dial makes sure that the server runs it.
 pub(crate) const COMPARE_AND_SET: &str = include_str!("compare_and_set.lua");
 
-const TIMEOUTS: &str = "commands time out";
+const TIMED_OUT: &str = "commands time out";
 
 pub(crate) const WRONG_TYPE: &str = "WRONGTYPE";
 const READ_ONLY: &str = "READONLY";
@@ -90,16 +90,16 @@ pub(crate) struct Lane {
     connection: MultiplexedConnection,
     /// Keeps the connection driven for as long as somebody uses the lane.
     _link: connect::Link,
-    strikes: AtomicU32,
+    timeouts: AtomicU32,
     gone: Arc<Notify>,
     /// Why its connection came to an end, where it did.
-    why: OnceLock<String>,
+    close_reason: OnceLock<String>,
     /// The server says whether it is a master.
-    tells_role: bool,
+    reports_role: bool,
     /// What is to be read together.
     pub(crate) reads: Arc<ReadQueue>,
     /// Reads that wait for an answer.
-    reading: AtomicUsize,
+    reads_in_flight: AtomicUsize,
     /// The caller's runtime, where that drives it.
     anchor: Option<Anchor>,
 }
@@ -116,13 +116,13 @@ impl Lane {
 
     /// Whether whatever drives it is there.
     fn is_driven(&self) -> bool {
-        self.anchor.as_ref().is_none_or(Anchor::holds)
+        self.anchor.as_ref().is_none_or(Anchor::is_alive)
     }
 
     /// Whether others are reading already; `None` where they are too many.
     pub(crate) fn begin_to_read(&self) -> Option<bool> {
-        let others = self.reading.fetch_add(1, Ordering::Relaxed);
-        if others >= READS {
+        let others = self.reads_in_flight.fetch_add(1, Ordering::Relaxed);
+        if others >= MAX_READS {
             self.end_reading(1);
             return None;
         }
@@ -130,7 +130,7 @@ impl Lane {
     }
 
     pub(crate) fn end_reading(&self, reads: usize) {
-        self.reading.fetch_sub(reads, Ordering::Relaxed);
+        self.reads_in_flight.fetch_sub(reads, Ordering::Relaxed);
     }
 }
 
@@ -155,9 +155,9 @@ impl LaneId {
 }
 
 /// One read that waits for an answer, and is sent alone.
-pub(crate) struct ReadingAlone(pub(crate) Arc<Lane>);
+pub(crate) struct SingleRead(pub(crate) Arc<Lane>);
 
-impl Drop for ReadingAlone {
+impl Drop for SingleRead {
     fn drop(&mut self) {
         self.0.end_reading(1);
     }
@@ -169,31 +169,31 @@ pub(crate) struct Lanes {
     slots: Box<[Slot]>,
     /// Pools that speak RESP3 and RESP2; the second serves proxies that refuse `HELLO`.
     pools: [Pool; 2],
-    listening: Pool,
+    tracking_pool: Pool,
     /// What dials do without.
-    spared: Spared,
+    skipped: SkippedSteps,
     /// A key of ours on which scripts are tried.
-    trial: String,
+    probe_key: String,
     /// It has been a master: as a replica it is not what its address is meant for.
-    mastered: AtomicBool,
-    home: Affinity,
+    was_master: AtomicBool,
+    affinity: Affinity,
     tracking: Arc<Tracking>,
     /// When it was last asked what the lane that listens has answered, in milliseconds of [`Coarse`].
-    heard: AtomicU64,
+    last_heartbeat: AtomicU64,
     cluster: Arc<Epoch>,
     /// The server does not announce changes: listeners ask again and again instead.
-    deaf: AtomicBool,
+    tracking_unsupported: AtomicBool,
     connect_timeout: Duration,
     pub(crate) timeout: Duration,
     /// What a call gives to a command at most: its own timeout, or the budget.
-    patience: Duration,
+    call_limit: Duration,
     pub(crate) breaker: Breaker,
     /// Between probes; it grows until a call is served.
-    probing: Mutex<Backoff>,
+    probe_backoff: Mutex<Backoff>,
     health: Health,
     pub(crate) writes: WritePause,
     /// A lane was taken out: the others may be dead as well, and not know it while nobody calls.
-    suspicion: Arc<Notify>,
+    check_requested: Arc<Notify>,
     /// Nobody is to use it any more.
     retired: AtomicBool,
 }
@@ -205,11 +205,11 @@ struct Slot {
     dialled: watch::Sender<bool>,
     /// Until when calls wait for the dial after the end of a runtime, in milliseconds of
     /// [`clock::millis`].
-    grace: AtomicU64,
+    grace_until: AtomicU64,
     /// Somebody waits for a lane whose runtime has ended.
-    wanted: Arc<Notify>,
+    needed: Arc<Notify>,
     /// Dialled on the private runtime next time: where it was driven before, it did not get on.
-    privately: AtomicBool,
+    dial_privately: AtomicBool,
 }
 
 impl Lanes {
@@ -234,36 +234,36 @@ impl Lanes {
             lane: ArcSwapOption::empty(),
             started: AtomicBool::new(false),
             dialled: watch::Sender::new(false),
-            grace: AtomicU64::new(u64::MAX),
-            wanted: Arc::default(),
-            privately: AtomicBool::new(false),
+            grace_until: AtomicU64::new(u64::MAX),
+            needed: Arc::default(),
+            dial_privately: AtomicBool::new(false),
         };
         Ok(Self {
             server: server.clone(),
             slots: (0..config.pool_size + 2).map(|_| slot()).collect(),
-            listening: dial::pool(
+            tracking_pool: dial::pool(
                 &connector,
                 config,
                 ProtocolVersion::RESP3,
                 Some(tracking.clone()),
             )?,
-            home: Affinity::default(),
+            affinity: Affinity::default(),
             tracking,
-            heard: AtomicU64::new(0),
+            last_heartbeat: AtomicU64::new(0),
             cluster,
-            deaf: AtomicBool::new(server.access.resp2),
+            tracking_unsupported: AtomicBool::new(server.access.resp2),
             pools: [pool(ProtocolVersion::RESP3)?, pool(ProtocolVersion::RESP2)?],
-            spared: Spared::default(),
-            trial: format!("{}:~", config.namespace),
-            mastered: AtomicBool::new(server.part == Part::Master),
+            skipped: SkippedSteps::default(),
+            probe_key: format!("{}:~", config.namespace),
+            was_master: AtomicBool::new(server.part == Part::Master),
             connect_timeout: config.connect_timeout,
             timeout: config.timeout,
-            patience: config.timeout.min(config.budget),
+            call_limit: config.timeout.min(config.budget),
             breaker: Breaker::default(),
-            probing: Mutex::new(Backoff::new()),
+            probe_backoff: Mutex::new(Backoff::new()),
             health: Health::default(),
             writes: WritePause::default(),
-            suspicion: Arc::default(),
+            check_requested: Arc::default(),
             retired: AtomicBool::new(false),
         })
     }
@@ -317,7 +317,7 @@ impl Lanes {
 
     /// Whether the lane that listens is up; it is dialled when this is first asked.
     pub(crate) fn tracks_changes(self: &Arc<Self>) -> bool {
-        if self.deaf.load(Ordering::Relaxed) {
+        if self.tracking_unsupported.load(Ordering::Relaxed) {
             return false;
         }
         self.start(self.tracking_slot());
@@ -327,21 +327,21 @@ impl Lanes {
     /// Starts a slot's keeper, the first time that it is used.
     pub(crate) fn start(self: &Arc<Self>, slot: usize) {
         if !self.slots[slot].started.swap(true, Ordering::AcqRel)
-            && background::spawn(reconnect::keep(Arc::downgrade(self), slot)).is_none()
+            && background::spawn(reconnect::keep_dialled(Arc::downgrade(self), slot)).is_none()
         {
-            self.lost("the system has refused the thread that drives connections");
+            self.mark_lost("the system has refused the thread that drives connections");
             self.slots[slot].dialled.send_replace(true);
         }
     }
 
     /// Waits for the end of a slot's first dial, or of the first after its runtime has ended.
     pub(crate) async fn dialled(self: &Arc<Self>, slot: usize) {
-        self.home.note();
+        self.affinity.note();
         self.start(slot);
         if let Some(lane) = self.slots[slot].lane.load_full().filter(|lane| !lane.is_driven()) {
-            self.leave(&lane);
+            self.take_out_undriven(&lane);
         }
-        self.slots[slot].wanted.notify_one();
+        self.slots[slot].needed.notify_one();
         let mut dialled = self.slots[slot].dialled.subscribe();
         // The sender lives as long as `self`.
         let _ = dialled.wait_for(|dialled| *dialled).await;
@@ -351,13 +351,15 @@ impl Lanes {
         let slot = &self.slots[slot];
         match slot.lane.load().as_ref() {
             Some(lane) => lane.is_driven(),
-            None => *slot.dialled.borrow() || clock::millis() > slot.grace.load(Ordering::Relaxed),
+            None => {
+                *slot.dialled.borrow() || clock::millis() > slot.grace_until.load(Ordering::Relaxed)
+            }
         }
     }
 
     /// Takes a lane out whose runtime has ended: whoever needs it next waits for another, but not
     /// for long.
-    fn leave(&self, lane: &Arc<Lane>) {
+    fn take_out_undriven(&self, lane: &Arc<Lane>) {
         if self.take_out(lane) {
             self.expect_dial(lane.index);
         }
@@ -365,7 +367,7 @@ impl Lanes {
 
     fn expect_dial(&self, slot: usize) {
         let until = clock::millis() + GRACE.as_millis() as u64;
-        self.slots[slot].grace.store(until, Ordering::Relaxed);
+        self.slots[slot].grace_until.store(until, Ordering::Relaxed);
         self.slots[slot].dialled.send_replace(false);
         if self.is_retired() {
             self.slots[slot].dialled.send_replace(true);
@@ -379,12 +381,12 @@ impl Lanes {
     }
 
     /// Notes whether the lane that listens can do so.
-    fn can_hear(&self, slot: usize, hears: Result<(), &str>) {
+    fn note_tracking(&self, slot: usize, outcome: Result<(), &str>) {
         if slot != self.tracking_slot() {
             return;
         }
-        let knew = self.deaf.swap(hears.is_err(), Ordering::Relaxed);
-        if let (Err(error), false) = (hears, knew) {
+        let was_unsupported = self.tracking_unsupported.swap(outcome.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (outcome, was_unsupported) {
             tracing::warn!(
                 error,
                 "redis does not announce changes (no RESP3 or no CLIENT TRACKING, perhaps a proxy): \
@@ -395,7 +397,7 @@ impl Lanes {
 
     /// Whether a command with so much time says something about the server when it has run out.
     pub(crate) fn is_ample(&self, limit: Duration) -> bool {
-        limit.saturating_mul(2) >= self.patience
+        limit.saturating_mul(2) >= self.call_limit
     }
 
     /// Sends to a lane what `calls` calls wait for, and learns from what comes back.
@@ -419,65 +421,65 @@ impl Lanes {
             }
             Ok(reply) => match reply.and_then(Value::extract_error) {
                 Ok(value) => {
-                    if lane.strikes.load(Ordering::Relaxed) != 0 {
-                        lane.strikes.store(0, Ordering::Relaxed);
+                    if lane.timeouts.load(Ordering::Relaxed) != 0 {
+                        lane.timeouts.store(0, Ordering::Relaxed);
                     }
-                    self.served();
+                    self.call_served();
                     Ok(value)
                 }
-                Err(error) => Err(self.failed(lane, calls, &error)),
+                Err(error) => Err(self.classify_error(lane, calls, &error)),
             },
         }
     }
 
     /// A call has had no answer in time from a lane, which may be gone by now.
-    pub(crate) fn missed(self: &Arc<Self>, mark: LaneId) {
-        if let Some(lane) = self.still(mark) {
-            self.strike(&lane, 1);
+    pub(crate) fn read_timed_out(self: &Arc<Self>, id: LaneId) {
+        if let Some(lane) = self.current(id) {
+            self.count_timeouts(&lane, 1);
         }
-        if mark.private {
-            self.failure(1, TIMEOUTS);
+        if id.private {
+            self.count_failures(1, TIMED_OUT);
         }
     }
 
     /// Whatever was to answer went away: with the caller's runtime that drove the lane, if one did.
-    pub(crate) fn dropped(&self, lane: &Arc<Lane>) {
+    pub(crate) fn driver_dropped(&self, lane: &Arc<Lane>) {
         if !lane.is_private() {
-            self.leave(lane);
+            self.take_out_undriven(lane);
         }
     }
 
     /// The lane, unless there is another in its place by now.
-    fn still(&self, mark: LaneId) -> Option<Arc<Lane>> {
-        self.slots[mark.index].lane.load_full().filter(|lane| LaneId::of(lane) == mark)
+    fn current(&self, id: LaneId) -> Option<Arc<Lane>> {
+        self.slots[id.index].lane.load_full().filter(|lane| LaneId::of(lane) == id)
     }
 
     /// So many calls have had no answer in time.
     fn timed_out(self: &Arc<Self>, lane: &Arc<Lane>, calls: u32) {
-        self.strike(lane, calls);
+        self.count_timeouts(lane, calls);
         // The caller's runtime may be busy: that says nothing about the server.
         if lane.is_private() {
-            self.failure(calls, TIMEOUTS);
+            self.count_failures(calls, TIMED_OUT);
         }
     }
 
-    fn strike(&self, lane: &Arc<Lane>, calls: u32) {
-        if lane.strikes.fetch_add(calls, Ordering::Relaxed) + calls >= STRIKES {
-            self.strike_out(lane);
+    fn count_timeouts(&self, lane: &Arc<Lane>, calls: u32) {
+        if lane.timeouts.fetch_add(calls, Ordering::Relaxed) + calls >= MAX_TIMEOUTS {
+            self.evict_after_timeouts(lane);
         }
     }
 
     /// It may be a black hole, or whatever drives it may be: next time that is another.
-    fn strike_out(&self, lane: &Arc<Lane>) {
-        self.slots[lane.index].privately.store(lane.anchor.is_some(), Ordering::Relaxed);
+    fn evict_after_timeouts(&self, lane: &Arc<Lane>) {
+        self.slots[lane.index].dial_privately.store(lane.anchor.is_some(), Ordering::Relaxed);
         if lane.is_private() {
-            self.fail(lane, TIMEOUTS);
+            self.evict_because(lane, TIMED_OUT);
         } else {
             self.evict(lane);
         }
     }
 
-    fn failed(
+    fn classify_error(
         self: &Arc<Self>,
         lane: &Arc<Lane>,
         calls: u32,
@@ -488,8 +490,8 @@ impl Lanes {
         let lost = error.is_unrecoverable_error() || error.is_io_error();
         if lost && !lane.is_private() {
             // Perhaps the end of its runtime and not of the server, which its keeper finds out.
-            let _ = lane.why.set(text);
-            self.leave(lane);
+            let _ = lane.close_reason.set(text);
+            self.take_out_undriven(lane);
             return CommandError::Down;
         }
         // The master has moved, and its name may already lead to the next one. Where a replica was
@@ -498,12 +500,12 @@ impl Lanes {
         if code == READ_ONLY && !self.writes.are_paused() {
             self.writes.pause(&text);
             // An answer that comes late says nothing of where the others lead.
-            if self.still(LaneId::of(lane)).is_some() {
+            if self.current(LaneId::of(lane)).is_some() {
                 self.evict_all();
             }
         }
         if lost {
-            self.fail(lane, &text);
+            self.evict_because(lane, &text);
         }
         if code == CLUSTER_DOWN && self.server.part == Part::Node {
             // The node answers, and a probe would find nothing wrong: it counts as a refusal, except
@@ -514,33 +516,33 @@ impl Lanes {
             return CommandError::Down;
         }
         if lost || OUTAGE.contains(&code) {
-            self.failure(calls, &text);
+            self.count_failures(calls, &text);
             return CommandError::Down;
         }
         // The server answered; whether it likes the command is another matter.
         self.breaker.success();
         #[cfg(feature = "cluster")]
         if let Some((to, _)) = error.redirect_node().filter(|_| self.server.part == Part::Node) {
-            return CommandError::Elsewhere {
+            return CommandError::Redirected {
                 to: to.to_owned(),
-                asks: error.code() == Some("ASK"),
+                is_ask: error.code() == Some("ASK"),
             };
         }
         CommandError::Error { code, text }
     }
 
-    fn failure(self: &Arc<Self>, calls: u32, why: &str) {
+    fn count_failures(self: &Arc<Self>, calls: u32, why: &str) {
         // Each of the calls has had its failure.
         if (0..calls).any(|_| self.breaker.failure()) {
             self.tracking.wake_all();
-            self.lost(why);
+            self.mark_lost(why);
             background::spawn(reconnect::probe(Arc::downgrade(self)));
         }
     }
 
     /// Takes a lane out whose connection has come to an end.
-    fn fail(&self, lane: &Arc<Lane>, why: &str) {
-        let _ = lane.why.set(why.to_owned());
+    fn evict_because(&self, lane: &Arc<Lane>, why: &str) {
+        let _ = lane.close_reason.set(why.to_owned());
         self.evict(lane);
     }
 
@@ -555,9 +557,9 @@ impl Lanes {
     fn evict(&self, lane: &Arc<Lane>) {
         if self.take_out(lane) {
             if lane.index == self.tracking_slot() {
-                self.tracking.everything();
+                self.tracking.invalidate_all();
             }
-            self.suspicion.notify_waiters();
+            self.check_requested.notify_waiters();
         }
     }
 
@@ -574,24 +576,24 @@ impl Lanes {
     }
 
     /// The lane has answered the heartbeat of `sent`: announcements come before replies.
-    fn heard(&self, slot: usize, sent: Coarse, answer: &Value) {
-        let counts = self.server.part != Part::Node || self.cluster.is_that_of(answer);
+    fn heartbeat_answered(&self, slot: usize, sent: Coarse, answer: &Value) {
+        let counts = self.server.part != Part::Node || self.cluster.matches(answer);
         if slot == self.tracking_slot() && counts {
-            self.heard.store(sent.millis(), Ordering::Release);
-            self.tracking.heard(sent);
+            self.last_heartbeat.store(sent.millis(), Ordering::Release);
+            self.tracking.heartbeat_answered(sent);
         }
     }
 
-    fn heard_at(&self) -> Coarse {
-        Coarse::at_millis(self.heard.load(Ordering::Acquire))
+    fn last_heartbeat(&self) -> Coarse {
+        Coarse::at_millis(self.last_heartbeat.load(Ordering::Acquire))
     }
 
     pub(crate) fn live(&self) -> usize {
         self.slots[..self.tracking_slot()].iter().filter(|slot| slot.lane.load().is_some()).count()
     }
 
-    fn probing(&self) -> MutexGuard<'_, Backoff> {
-        self.probing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn probe_backoff(&self) -> MutexGuard<'_, Backoff> {
+        self.probe_backoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -604,9 +606,9 @@ pub(crate) enum CommandError {
     Busy,
     #[cfg(feature = "cluster")]
     /// Another node of the cluster has the key: for good, or, where it is asked so, this time.
-    Elsewhere {
+    Redirected {
         to: String,
-        asks: bool,
+        is_ask: bool,
     },
     Error {
         code: &'static str,
@@ -638,17 +640,17 @@ impl Lanes {
         for slot in &self.slots {
             slot.started.store(true, Ordering::Release);
             slot.dialled.send_replace(true);
-            slot.wanted.notify_one();
+            slot.needed.notify_one();
             if let Some(lane) = slot.lane.swap(None) {
                 // Wakes the keeper, which finds that it is of no use any more.
                 lane.gone.notify_one();
             }
         }
-        for pool in self.pools.iter().chain([&self.listening]) {
+        for pool in self.pools.iter().chain([&self.tracking_pool]) {
             pool.close();
         }
         // Whoever waits for a change there looks for it elsewhere.
-        self.tracking.everything();
+        self.tracking.invalidate_all();
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Memory {
     /// Copies of what is written here count no longer.
     versions: Arc<Versions>,
     /// How far the clock has been advanced, in nanoseconds.
-    ahead: AtomicU64,
+    advanced: AtomicU64,
     entries: Mutex<Cache<Box<str>, Slot, ByBytes>>,
 }
 
@@ -43,23 +43,23 @@ impl Weighter<Box<str>, Slot> for ByBytes {
 impl Memory {
     pub(crate) fn new(bytes: usize, versions: Arc<Versions>) -> Self {
         // There is nobody else to hear of.
-        versions.hear(Coarse::now(), Duration::MAX);
+        versions.trust(Coarse::now(), Duration::MAX);
         // The estimate only sizes tables at the start.
         let items = (bytes / 1024).clamp(16, 1 << 16);
         let entries = Mutex::new(Cache::with_weighter(items, bytes as u64, ByBytes));
-        Self { versions, ahead: AtomicU64::new(0), entries }
+        Self { versions, advanced: AtomicU64::new(0), entries }
     }
 
     /// The clock of the store.
     pub(crate) fn now(&self) -> Instant {
-        end(Instant::now(), Duration::from_nanos(self.ahead.load(Ordering::Relaxed)))
+        expiry(Instant::now(), Duration::from_nanos(self.advanced.load(Ordering::Relaxed)))
     }
 
     /// Moves the clock of the store.
     pub(crate) fn advance(&self, by: Duration) {
         let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        let more = |ahead: u64| Some(ahead.saturating_add(by));
-        let _ = self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        let more = |advanced: u64| Some(advanced.saturating_add(by));
+        let _ = self.advanced.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
     fn entries(&self) -> MutexGuard<'_, Cache<Box<str>, Slot, ByBytes>> {
@@ -85,7 +85,7 @@ impl Memory {
                 return Ok(Token::of(&known.bytes));
             }
             let fresh = EntryId::fresh().ok_or(Fault::Down)?;
-            let slot = Slot { bytes: Bytes::copy_from_slice(&fresh.0), expires: end(now, life) };
+            let slot = Slot { bytes: Bytes::copy_from_slice(&fresh.0), expires: expiry(now, life) };
             entries.insert(name.into(), slot);
             Ok(Token(fresh.0))
         });
@@ -98,9 +98,10 @@ impl Memory {
         let mut entries = self.entries();
         for name in key.tokens() {
             if let Some(token) = live(&mut entries, name, now)
-                && token.expires < end(now, life)
+                && token.expires < expiry(now, life)
             {
-                let slot = Slot { bytes: token.bytes, expires: end(now, life.saturating_mul(2)) };
+                let slot =
+                    Slot { bytes: token.bytes, expires: expiry(now, life.saturating_mul(2)) };
                 entries.insert(name.into(), slot);
             }
         }
@@ -118,9 +119,9 @@ impl Memory {
             return false;
         }
         let (bytes, expires) = match write {
-            Write::Whole { bytes, life } => (bytes, end(now, life)),
+            Write::Whole { bytes, life } => (bytes, expiry(now, life)),
             Write::Header { bytes, life } => {
-                (over(&current, &bytes), life.map_or(until, |life| end(now, life)))
+                (with_header(&current, &bytes), life.map_or(until, |life| expiry(now, life)))
             }
             Write::Delete => {
                 entries.remove(key);
@@ -152,7 +153,7 @@ impl Memory {
 }
 
 /// A time that no clock reaches stands in for those past the end of time.
-fn end(now: Instant, life: Duration) -> Instant {
+fn expiry(now: Instant, life: Duration) -> Instant {
     now.checked_add(life).unwrap_or_else(|| now + Duration::from_secs(1 << 30))
 }
 
@@ -165,7 +166,7 @@ fn live(entries: &mut Cache<Box<str>, Slot, ByBytes>, key: &str, now: Instant) -
     None
 }
 
-fn over(current: &Bytes, header: &Bytes) -> Bytes {
+fn with_header(current: &Bytes, header: &Bytes) -> Bytes {
     let mut bytes = current.to_vec();
     bytes.splice(..header.len().min(current.len()), header.iter().copied());
     bytes.into()

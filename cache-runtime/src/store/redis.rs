@@ -17,8 +17,8 @@ use deadpool_redis::redis::{self, Cmd, Pipeline, Value};
 
 use super::contract::{Fault, Found, Read};
 use super::lanes::{
-    Answered, Batch, CommandError, EXACT, Lane, LaneId, Lanes, ReadingAlone, State, Subscription,
-    WRONG_TYPE, unexpected_reply,
+    Batch, CommandError, Lane, LaneId, Lanes, PendingRead, SHORTEST_WATCHED, SingleRead, State,
+    Subscription, WRONG_TYPE, unexpected_reply,
 };
 use super::servers::{LanesRef, Servers};
 use crate::config::{Config, Deployment};
@@ -35,7 +35,7 @@ const IN_FLIGHT: usize = 4096;
 const IN_FLIGHT_APART: usize = 1 << 16;
 
 /// Nobody waits longer for an answer, whatever the settings say: a moment has to have a name.
-const LONGEST: Duration = Duration::from_secs(60 * 60 * 24);
+const MAX_WAIT: Duration = Duration::from_secs(60 * 60 * 24);
 
 /// The longest lifetime that is asked for: Redis refuses dates that overflow. An entry lives for a ttl
 /// and a window, and its tokens for twice as long and the longest run: all of them get what they ask
@@ -48,7 +48,7 @@ pub(crate) struct Redis {
     versions: Arc<Versions>,
     in_flight: AtomicUsize,
     /// Commands in flight past which calls run plainly.
-    most: usize,
+    max_in_flight: usize,
     timeout: Duration,
 }
 
@@ -59,12 +59,12 @@ impl Redis {
         versions: Arc<Versions>,
     ) -> Result<Self, String> {
         let servers = Servers::new(deployment, config, &versions)?;
-        let most = if servers.is_many() { IN_FLIGHT_APART } else { IN_FLIGHT };
+        let max_in_flight = if servers.is_cluster() { IN_FLIGHT_APART } else { IN_FLIGHT };
         Ok(Self {
             servers,
             versions,
             in_flight: AtomicUsize::new(0),
-            most,
+            max_in_flight,
             timeout: config.timeout,
         })
     }
@@ -133,44 +133,49 @@ impl Redis {
 
     /// Reads an entry and its tokens: at once where the lane waits for nothing, and otherwise together
     /// with whatever else is to be read.
-    pub(crate) fn read<'a>(&'a self, key: &'a Key, how: Read, limit: Duration) -> Reading<'a> {
+    pub(crate) fn read<'a>(&'a self, key: &'a Key, mode: Read, limit: Duration) -> Reading<'a> {
         #[cfg(feature = "cluster")]
         if let Servers::Cluster(cluster) = &self.servers {
-            return Reading::Other(Box::pin(self.read_parts(cluster, key, how, limit)));
+            return Reading::Boxed(Box::pin(self.read_parts(cluster, key, mode, limit)));
         }
         match self.servers.one() {
-            Some(lanes) => Self::read_from(lanes, key, how, limit),
-            None => Reading::Known(Some(Err(Fault::Down))),
+            Some(lanes) => Self::read_from(lanes, key, mode, limit),
+            None => Reading::Ready(Some(Err(Fault::Down))),
         }
     }
 
-    fn read_from<'a>(lanes: LanesRef<'a>, key: &'a Key, how: Read, limit: Duration) -> Reading<'a> {
-        let timed = how != Read::Plain;
-        let slot = if how == Read::Tracked { lanes.tracking_slot() } else { slot(&lanes, key) };
-        match ask(&lanes, slot, key, timed, limit) {
-            Ok(Asked::Together(mark, answered)) => {
-                let mut together = Together { lanes, mark, answered };
-                if limit >= EXACT {
-                    return Reading::Together(together);
+    fn read_from<'a>(
+        lanes: LanesRef<'a>,
+        key: &'a Key,
+        mode: Read,
+        limit: Duration,
+    ) -> Reading<'a> {
+        let timed = mode != Read::Plain;
+        let slot = if mode == Read::Tracked { lanes.tracking_slot() } else { slot(&lanes, key) };
+        match start_read(&lanes, slot, key, timed, limit) {
+            Ok(StartedRead::Batched(id, pending)) => {
+                let mut batched = BatchedRead { lanes, id, pending };
+                if limit >= SHORTEST_WATCHED {
+                    return Reading::Batched(batched);
                 }
-                Reading::Other(Box::pin(async move {
-                    let found = deadline::timeout(limit, Pin::new(&mut together)).await;
-                    found.unwrap_or_else(|_| Err(fault(together.missed())))
+                Reading::Boxed(Box::pin(async move {
+                    let found = deadline::timeout(limit, Pin::new(&mut batched)).await;
+                    found.unwrap_or_else(|_| Err(fault(batched.read_timed_out())))
                 }))
             }
-            Ok(Asked::Alone(lane)) => Reading::Other(Box::pin(async move {
+            Ok(StartedRead::Alone(lane)) => Reading::Boxed(Box::pin(async move {
                 read_alone(&lanes, lane, key, timed, limit).await.map_err(fault)
             })),
-            Err(sent) => Reading::Known(Some(Err(fault(sent)))),
+            Err(error) => Reading::Ready(Some(Err(fault(error)))),
         }
     }
 
     /// Whether something is under the key that no command of ours takes for an entry: `MGET` shows
     /// nothing there.
     pub(crate) async fn is_of_another_type(&self, key: &Key, limit: Duration) -> bool {
-        let mut ask = KeyedCommands::of_entry(key);
-        ask.commands.cmd("TYPE").arg(key.entry());
-        let replies = self.run(ask, limit).await;
+        let mut query = KeyedCommands::of_entry(key);
+        query.commands.cmd("TYPE").arg(key.entry());
+        let replies = self.run(query, limit).await;
         let Ok([Value::SimpleString(kind)]) = replies.as_deref() else { return false };
         kind != "none" && kind != "string"
     }
@@ -191,7 +196,7 @@ impl Redis {
             let fresh = EntryId::fresh().ok_or(Fault::Down)?;
             let mut seed = KeyedCommands::of_token(key, name);
             let set = seed.commands.cmd("SET").arg(name).arg(&fresh.0[..]);
-            set.arg("NX").arg("PX").arg(in_redis(life));
+            set.arg("NX").arg("PX").arg(to_millis(life));
             seed.commands.cmd("GET").arg(name);
             seeds.push(seed);
         }
@@ -222,7 +227,7 @@ impl Redis {
                 self.servers.refuse_write(key.function(), name, &text);
                 Err(Fault::ReadOnly)
             }
-            Err(sent) => Err(fault(sent)),
+            Err(error) => Err(fault(error)),
         }
     }
 
@@ -256,7 +261,7 @@ impl Redis {
 
     /// Whether removing takes one command however many names there are.
     pub(crate) fn unlinks_together(&self) -> bool {
-        !self.servers.is_many()
+        !self.servers.is_cluster()
     }
 
     async fn send(
@@ -266,7 +271,7 @@ impl Redis {
         limit: Duration,
         command: &Cmd,
     ) -> Result<Value, CommandError> {
-        let (lane, _place) = self.enter(lane)?;
+        let (lane, _permit) = self.enter(lane)?;
         let mut connection = lane.connection();
         let reply = pin!(connection.send_packed_command(command));
         lanes.send(&lane, limit, 1, reply).await
@@ -280,7 +285,7 @@ impl Redis {
         limit: Duration,
         commands: &Pipeline,
     ) -> Result<Vec<Value>, CommandError> {
-        let (lane, _place) = self.enter(lane)?;
+        let (lane, _permit) = self.enter(lane)?;
         let mut connection = lane.connection();
         let replies = pin!(async {
             let replies = connection.send_packed_commands(commands, 0, commands.len()).await?;
@@ -294,7 +299,7 @@ impl Redis {
 
     fn enter(&self, lane: Option<Arc<Lane>>) -> Result<(Arc<Lane>, InFlight<'_>), CommandError> {
         let lane = lane.ok_or(CommandError::Down)?;
-        Ok((lane, InFlight::enter(&self.in_flight, self.most).ok_or(CommandError::Busy)?))
+        Ok((lane, InFlight::enter(&self.in_flight, self.max_in_flight).ok_or(CommandError::Busy)?))
     }
 
     /// Whether no write to a key would be tried.
@@ -308,29 +313,29 @@ fn slot(lanes: &Lanes, key: &Key) -> usize {
     lanes.slot_of(key.hash, key.bulk)
 }
 
-fn ask(
+fn start_read(
     lanes: &Lanes,
     slot: usize,
     key: &Key,
     timed: bool,
     limit: Duration,
-) -> Result<Asked, CommandError> {
+) -> Result<StartedRead, CommandError> {
     let lane = lanes.peek(slot);
     let lane = lane.as_ref().ok_or(CommandError::Down)?;
     let others = lane.begin_to_read().ok_or(CommandError::Busy)?;
     // What is large would hold the others up, and what has little time left is no measure of the
     // lane.
     Ok(if others && !key.bulk && lanes.is_ample(limit) {
-        let answered = lane.reads.enqueue(key, timed, Instant::now() + limit.min(LONGEST));
-        Asked::Together(LaneId::of(lane), answered)
+        let pending = lane.reads.enqueue(key, timed, Instant::now() + limit.min(MAX_WAIT));
+        StartedRead::Batched(LaneId::of(lane), pending)
     } else {
-        Asked::Alone(ReadingAlone(lane.clone()))
+        StartedRead::Alone(SingleRead(lane.clone()))
     })
 }
 
 async fn read_alone(
     lanes: &Arc<Lanes>,
-    reading: ReadingAlone,
+    reading: SingleRead,
     key: &Key,
     timed: bool,
     limit: Duration,
@@ -340,23 +345,23 @@ async fn read_alone(
     let lane = &reading.0;
     let mut connection = lane.connection();
     let reply = pin!(batch.send(&mut connection));
-    let found = batch.answers(lanes.learn(lanes.send(lane, limit, 1, reply).await)?)?;
+    let found = batch.answers(lanes.record_read(lanes.send(lane, limit, 1, reply).await)?)?;
     Ok(found.into_iter().next().unwrap_or_default())
 }
 
 /// A read on its way.
-enum Asked {
-    Together(LaneId, Answered),
-    Alone(ReadingAlone),
+enum StartedRead {
+    Batched(LaneId, PendingRead),
+    Alone(SingleRead),
 }
 
 /// A read on its way, and no larger than it has to be: every call carries it.
 pub(crate) enum Reading<'a> {
     /// Known at once.
-    Known(Option<Result<Found, Fault>>),
-    Together(Together<'a>),
+    Ready(Option<Result<Found, Fault>>),
+    Batched(BatchedRead<'a>),
     /// The rest is boxed.
-    Other(Pin<Box<dyn Future<Output = Result<Found, Fault>> + Send + 'a>>),
+    Boxed(Pin<Box<dyn Future<Output = Result<Found, Fault>> + Send + 'a>>),
 }
 
 impl Future for Reading<'_> {
@@ -364,35 +369,35 @@ impl Future for Reading<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            Self::Known(found) => found.take().map_or(Poll::Pending, Poll::Ready),
-            Self::Together(reading) => Pin::new(reading).poll(cx),
-            Self::Other(reading) => reading.as_mut().poll(cx),
+            Self::Ready(found) => found.take().map_or(Poll::Pending, Poll::Ready),
+            Self::Batched(reading) => Pin::new(reading).poll(cx),
+            Self::Boxed(reading) => reading.as_mut().poll(cx),
         }
     }
 }
 
 /// A read that goes out with others.
-pub(crate) struct Together<'a> {
+pub(crate) struct BatchedRead<'a> {
     lanes: LanesRef<'a>,
-    mark: LaneId,
-    answered: Answered,
+    id: LaneId,
+    pending: PendingRead,
 }
 
-impl Together<'_> {
+impl BatchedRead<'_> {
     /// No answer in time.
-    fn missed(&self) -> CommandError {
-        self.lanes.missed(self.mark);
+    fn read_timed_out(&self) -> CommandError {
+        self.lanes.read_timed_out(self.id);
         CommandError::Timeout
     }
 }
 
-impl Future for Together<'_> {
+impl Future for BatchedRead<'_> {
     type Output = Result<Found, Fault>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.answered).poll(cx).map(|found| {
+        Pin::new(&mut self.pending).poll(cx).map(|found| {
             if matches!(found, Err(CommandError::Timeout)) {
-                self.missed();
+                self.read_timed_out();
             }
             found.map_err(fault)
         })
@@ -403,9 +408,9 @@ impl Future for Together<'_> {
 struct InFlight<'a>(&'a AtomicUsize);
 
 impl<'a> InFlight<'a> {
-    fn enter(count: &'a AtomicUsize, most: usize) -> Option<Self> {
-        let place = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
+    fn enter(count: &'a AtomicUsize, max_in_flight: usize) -> Option<Self> {
+        let permit = Self(count);
+        (count.fetch_add(1, Ordering::Relaxed) < max_in_flight).then_some(permit)
     }
 }
 
@@ -415,13 +420,13 @@ impl Drop for InFlight<'_> {
     }
 }
 
-fn fault(sent: CommandError) -> Fault {
-    match sent {
+fn fault(error: CommandError) -> Fault {
+    match error {
         CommandError::Timeout => Fault::Timeout,
         CommandError::Down => Fault::Down,
         // Sent from one node to the next for too long: nobody knows who has it.
         #[cfg(feature = "cluster")]
-        CommandError::Elsewhere { .. } => Fault::Down,
+        CommandError::Redirected { .. } => Fault::Down,
         CommandError::Busy => Fault::Busy,
         CommandError::Error { code: WRONG_TYPE, .. } => Fault::WrongType,
         CommandError::Error { text, .. } => Fault::Refused(text),
@@ -429,7 +434,7 @@ fn fault(sent: CommandError) -> Fault {
 }
 
 /// Milliseconds that Redis takes for a lifetime.
-fn in_redis(life: Duration) -> u64 {
+fn to_millis(life: Duration) -> u64 {
     life.min(MAX_LIFE).as_millis().max(1) as u64
 }
 

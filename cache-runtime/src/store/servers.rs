@@ -91,7 +91,7 @@ impl Servers {
     }
 
     /// Whether several share what there is.
-    pub(crate) fn is_many(&self) -> bool {
+    pub(crate) fn is_cluster(&self) -> bool {
         match self {
             #[cfg(feature = "cluster")]
             Self::Cluster(_) => true,
@@ -110,10 +110,10 @@ impl Servers {
 
     /// The one that has what is under a name.
     #[cfg_attr(not(feature = "cluster"), expect(unused_variables))]
-    fn of(&self, name: &str) -> Option<LanesRef<'_>> {
+    fn server_of(&self, name: &str) -> Option<LanesRef<'_>> {
         match self {
             #[cfg(feature = "cluster")]
-            Self::Cluster(cluster) => cluster.of(name).map(LanesRef::Shared),
+            Self::Cluster(cluster) => cluster.lanes_of(name).map(LanesRef::Shared),
             _ => self.one(),
         }
     }
@@ -141,18 +141,18 @@ impl Servers {
 
     /// Whether writes of a function, or all, were refused a moment ago where a name lies.
     pub(crate) fn are_writes_paused(&self, function: &str, name: &str) -> bool {
-        self.of(name).is_some_and(|lanes| lanes.writes.are_paused_for(function))
+        self.server_of(name).is_some_and(|lanes| lanes.writes.are_paused_for(function))
     }
 
     pub(crate) fn refuse_write(&self, function: &str, name: &str, why: &str) {
-        if let Some(lanes) = self.of(name) {
+        if let Some(lanes) = self.server_of(name) {
             lanes.writes.refuse(function, why);
         }
     }
 
-    pub(crate) fn writes_go_on(&self, function: &str, name: &str) {
-        if let Some(lanes) = self.of(name) {
-            lanes.writes.go_on(function);
+    pub(crate) fn write_succeeded(&self, function: &str, name: &str) {
+        if let Some(lanes) = self.server_of(name) {
+            lanes.writes.write_succeeded(function);
         }
     }
 

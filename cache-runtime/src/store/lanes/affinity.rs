@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 pub(super) struct Affinity {
     handle: Mutex<Option<Handle>>,
     /// Something there has panicked: it has no timers or no I/O.
-    useless: AtomicBool,
+    unusable: AtomicBool,
 }
 
 impl Affinity {
@@ -26,7 +26,7 @@ impl Affinity {
     pub(super) fn note(&self) {
         // A runtime without timers or I/O panics when it is asked for some, which must not end the
         // process.
-        if cfg!(panic = "abort") || self.useless.load(Ordering::Relaxed) {
+        if cfg!(panic = "abort") || self.unusable.load(Ordering::Relaxed) {
             return;
         }
         if let Ok(handle) = Handle::try_current()
@@ -42,9 +42,9 @@ impl Affinity {
     }
 
     /// The runtime has ended, or is too busy; `useless` where it cannot do it.
-    pub(super) fn forget(&self, useless: bool) {
+    pub(super) fn forget(&self, unusable: bool) {
         self.handle().take();
-        self.useless.fetch_or(useless, Ordering::Relaxed);
+        self.unusable.fetch_or(unusable, Ordering::Relaxed);
     }
 
     fn handle(&self) -> MutexGuard<'_, Option<Handle>> {
@@ -55,25 +55,25 @@ impl Affinity {
 /// A task that ends when its runtime does, and not before.
 pub(super) struct Anchor {
     task: JoinHandle<()>,
-    holds: Weak<()>,
+    alive: Weak<()>,
 }
 
 impl Anchor {
     /// `gone` is told when it ends.
-    pub(super) fn at(home: &Handle, gone: Arc<Notify>) -> Self {
+    pub(super) fn at(handle: &Handle, gone: Arc<Notify>) -> Self {
         let held = Arc::new(());
-        let holds = Arc::downgrade(&held);
+        let alive = Arc::downgrade(&held);
         let held = Held { held: Some(held), gone };
-        let task = home.spawn(async move {
+        let task = handle.spawn(async move {
             let _held = held;
             pending::<()>().await;
         });
-        Self { task, holds }
+        Self { task, alive }
     }
 
     /// Whether the runtime is there.
-    pub(super) fn holds(&self) -> bool {
-        self.holds.strong_count() > 0
+    pub(super) fn is_alive(&self) -> bool {
+        self.alive.strong_count() > 0
     }
 }
 

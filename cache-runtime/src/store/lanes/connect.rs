@@ -44,14 +44,14 @@ pub(crate) struct Connector {
     #[cfg(any(feature = "cluster", feature = "sentinel"))]
     pub(super) resp2: AtomicBool,
     /// Whether it has to be looked for again at each dial.
-    changes: bool,
-    found: Arc<Mutex<Option<Found>>>,
+    resolves_anew: bool,
+    params: Arc<Mutex<Option<DialParams>>>,
 }
 
 /// What a dial needs.
 #[derive(Clone)]
-struct Found {
-    at: Instant,
+struct DialParams {
+    resolved: Instant,
     addresses: Vec<SocketAddr>,
     username: Option<String>,
     password: Option<String>,
@@ -81,18 +81,18 @@ pub(crate) enum Step {
 
 /// Why a connection was not made.
 #[derive(Debug)]
-pub(crate) struct Undialled {
+pub(crate) struct ConnectError {
     pub(super) step: Step,
     pub(super) error: RedisError,
 }
 
-impl Undialled {
+impl ConnectError {
     fn at<E: Into<RedisError>>(step: Step) -> impl Fn(E) -> Self {
         move |error| Self { step, error: error.into() }
     }
 }
 
-impl fmt::Display for Undialled {
+impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&server_message(&self.error))
     }
@@ -119,8 +119,8 @@ impl Connector {
             limit: config.connect_timeout,
             #[cfg(any(feature = "cluster", feature = "sentinel"))]
             resp2: AtomicBool::new(server.access.resp2),
-            changes: is_a_name(&server.address) || server.access.may_change(),
-            found: Arc::default(),
+            resolves_anew: is_a_name(&server.address) || server.access.may_change(),
+            params: Arc::default(),
         })
     }
 
@@ -134,72 +134,75 @@ impl Connector {
         &self,
         protocol: ProtocolVersion,
         options: AsyncConnectionConfig,
-    ) -> Result<Link, Undialled> {
+    ) -> Result<Link, ConnectError> {
         let slow =
             || io::Error::other("the name, the files or the credentials were not there in time");
         // A little longer than the credentials have: their own reason says more.
         let patience = self.limit.saturating_add(self.limit / 4);
-        let found = tokio::time::timeout(patience, self.found()).await;
-        let found =
-            found.unwrap_or_else(|_| Err(slow())).map_err(Undialled::at(Step::Connecting))?;
+        let params = tokio::time::timeout(patience, self.params()).await;
+        let params =
+            params.unwrap_or_else(|_| Err(slow())).map_err(ConnectError::at(Step::Connecting))?;
         let dial = async {
-            let stream = self.stream(&found).await?;
-            let info = found.info(protocol);
+            let stream = self.stream(&params).await?;
+            let info = params.info(protocol);
             let made = MultiplexedConnection::new_with_config(&info, stream, options).await;
-            let (connection, driver) = made.map_err(Undialled::at(Step::Login))?;
+            let (connection, driver) = made.map_err(ConnectError::at(Step::Login))?;
             let driver = Driver(tokio::spawn(driver).abort_handle());
             Ok(Link { connection, _driver: Arc::new(driver) })
         };
         let late = || io::Error::new(io::ErrorKind::TimedOut, "not in time");
         let dialled = tokio::time::timeout(self.limit, dial).await;
-        dialled.unwrap_or_else(|_| Err(Undialled::at(Step::Connecting)(late())))
+        dialled.unwrap_or_else(|_| Err(ConnectError::at(Step::Connecting)(late())))
     }
 
     /// Whoever waits while somebody else looks takes what that has found.
-    async fn found(&self) -> io::Result<Found> {
-        let asked = Instant::now();
-        let mut held = self.found.clone().lock_owned().await;
-        if let Some(found) = held.as_ref().filter(|found| !self.changes || found.at >= asked) {
-            return Ok(found.clone());
+    async fn params(&self) -> io::Result<DialParams> {
+        let requested = Instant::now();
+        let mut cached = self.params.clone().lock_owned().await;
+        if let Some(params) =
+            cached.as_ref().filter(|params| !self.resolves_anew || params.resolved >= requested)
+        {
+            return Ok(params.clone());
         }
         let (server, limit) = (self.server.clone(), self.limit);
-        let look = move || {
-            let found = Found::now(&server, limit, held.as_ref())?;
-            *held = Some(found.clone());
-            Ok(found)
+        let resolve = move || {
+            let params = DialParams::resolve(&server, limit, cached.as_ref())?;
+            *cached = Some(params.clone());
+            Ok(params)
         };
-        match background::blocking(look) {
-            Some(looking) => looking.await.map_err(|_| panicked())?,
+        match background::blocking(resolve) {
+            Some(task) => task.await.map_err(|_| panicked())?,
             None => Err(io::Error::other("the system refuses a thread")),
         }
     }
 
-    async fn stream(&self, found: &Found) -> Result<Pin<Box<dyn Stream>>, Undialled> {
+    async fn stream(&self, params: &DialParams) -> Result<Pin<Box<dyn Stream>>, ConnectError> {
         match &self.server.address {
             #[cfg(unix)]
             Address::Unix(path) => {
                 let stream = tokio::net::UnixStream::connect(path).await;
-                Ok(Box::pin(stream.map_err(Undialled::at(Step::Connecting))?))
+                Ok(Box::pin(stream.map_err(ConnectError::at(Step::Connecting))?))
             }
             #[cfg(not(unix))]
             Address::Unix(_) => {
                 let unsupported = io::Error::from(io::ErrorKind::Unsupported);
-                Err(Undialled::at(Step::Connecting)(unsupported))
+                Err(ConnectError::at(Step::Connecting)(unsupported))
             }
             Address::Tcp(host, _) => {
                 // A name may have addresses of which some do not answer.
-                let dials = found.addresses.iter().map(|at| Box::pin(found.reach(host, *at)));
+                let dials =
+                    params.addresses.iter().map(|at| Box::pin(params.connect_to(host, *at)));
                 select_ok(dials).await.map(|(stream, _)| stream)
             }
         }
     }
 }
 
-impl Found {
+impl DialParams {
     /// Looks, and blocks.
-    fn now(server: &Server, limit: Duration, before: Option<&Self>) -> io::Result<Self> {
+    fn resolve(server: &Server, limit: Duration, previous: Option<&Self>) -> io::Result<Self> {
         #[cfg(not(feature = "tls-no-provider"))]
-        let _ = before;
+        let _ = previous;
         let addresses: Vec<_> = match &server.address {
             Address::Unix(_) => Vec::new(),
             Address::Tcp(host, port) => (host.as_str(), *port).to_socket_addrs()?.collect(),
@@ -209,17 +212,16 @@ impl Found {
         }
         let (username, password) = login(&server.access, limit).map_err(io::Error::other)?;
         #[cfg(feature = "tls-no-provider")]
-        let tls =
-            server.access.tls.as_ref().map(|tls| {
-                tls::Client::current(tls, before.and_then(|before| before.tls.as_ref()))
-            });
+        let tls = server.access.tls.as_ref().map(|tls| {
+            tls::Client::current(tls, previous.and_then(|previous| previous.tls.as_ref()))
+        });
         Ok(Self {
             addresses,
             username,
             password,
             #[cfg(feature = "tls-no-provider")]
             tls: tls.transpose().map_err(io::Error::other)?,
-            at: Instant::now(),
+            resolved: Instant::now(),
         })
     }
 
@@ -238,15 +240,19 @@ impl Found {
     }
 
     #[cfg_attr(not(feature = "tls-no-provider"), expect(unused_variables))]
-    async fn reach(&self, host: &str, at: SocketAddr) -> Result<Pin<Box<dyn Stream>>, Undialled> {
-        let connecting = Undialled::at(Step::Connecting);
+    async fn connect_to(
+        &self,
+        host: &str,
+        at: SocketAddr,
+    ) -> Result<Pin<Box<dyn Stream>>, ConnectError> {
+        let connecting = ConnectError::at(Step::Connecting);
         let stream = TcpStream::connect(at).await.map_err(&connecting)?;
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
-        let kept = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
-        kept.and_then(|()| stream.set_nodelay(true)).map_err(&connecting)?;
+        let configured = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+        configured.and_then(|()| stream.set_nodelay(true)).map_err(&connecting)?;
         #[cfg(feature = "tls-no-provider")]
         if let Some(tls) = &self.tls {
-            let stream = tls.meet(host, stream).await.map_err(Undialled::at(Step::Tls))?;
+            let stream = tls.handshake(host, stream).await.map_err(ConnectError::at(Step::Tls))?;
             return Ok(Box::pin(stream));
         }
         Ok(Box::pin(stream))

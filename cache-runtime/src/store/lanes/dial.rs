@@ -11,81 +11,81 @@ use deadpool_redis::redis::{AsyncConnectionConfig, ProtocolVersion, Value};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::connect::{Connector, Link, Undialled};
+use super::connect::{ConnectError, Connector, Link};
 use super::reads::{ReadQueue, gather, watch};
 use super::{Anchor, Lane, Lanes, Tracking};
 use crate::background;
 use crate::config::{Config, Part};
 
 /// How many lanes there have been.
-static DIALLED: AtomicU64 = AtomicU64::new(0);
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 pub(super) type Pool = managed::Pool<Dialler>;
 
 /// One of a pool, for a lane.
 pub(super) type Connection = managed::Object<Dialler>;
 
-pub(super) type Dialled = Result<(Connection, Arc<Lane>), Undone>;
+pub(super) type Dialled = Result<(Connection, Arc<Lane>), DialError>;
 
 /// Why a lane was not made.
-pub(super) struct Undone {
+pub(super) struct DialError {
     pub(super) why: String,
     /// The server was reached, and refused or hung up at what only the lane that listens reads for.
-    pub(super) is_deaf: bool,
+    pub(super) tracking_refused: bool,
 }
 
 impl Lanes {
     /// Dials on the runtime that is to drive the connection.
-    pub(super) async fn dial_at_home(self: &Arc<Self>, index: usize) -> Dialled {
-        let private =
-            index == self.tracking_slot() || self.slots[index].privately.load(Ordering::Relaxed);
-        let Some(home) = self.home.get().filter(|_| !private) else {
-            return self.clone().dial(index, None).await;
+    pub(super) async fn dial(self: &Arc<Self>, index: usize) -> Dialled {
+        let private = index == self.tracking_slot()
+            || self.slots[index].dial_privately.load(Ordering::Relaxed);
+        let Some(handle) = self.affinity.get().filter(|_| !private) else {
+            return self.clone().dial_on(index, None).await;
         };
-        let dial = self.clone().dial(index, Some(home.clone()));
-        let mut dial = home.spawn(dial);
+        let dial = self.clone().dial_on(index, Some(handle.clone()));
+        let mut dial = handle.spawn(dial);
         // Its own timers are those of a runtime that may be too busy for them.
         let patience = self.connect_timeout.saturating_mul(4);
         match tokio::time::timeout(patience, &mut dial).await {
             Ok(Ok(dialled)) => return dialled,
-            Ok(Err(ended)) => self.home.forget(ended.is_panic()),
+            Ok(Err(ended)) => self.affinity.forget(ended.is_panic()),
             Err(_) => {
                 dial.abort();
-                self.home.forget(false);
+                self.affinity.forget(false);
             }
         }
-        self.clone().dial(index, None).await
+        self.clone().dial_on(index, None).await
     }
 
-    async fn dial(self: Arc<Self>, index: usize, home: Option<Handle>) -> Dialled {
-        let met = self.meet(index).await?;
+    async fn dial_on(self: Arc<Self>, index: usize, handle: Option<Handle>) -> Dialled {
+        let greeted = self.handshake(index).await?;
         if index == self.tracking_slot() {
             // Whoever takes a lane out does this too, but may be late with it.
-            self.tracking.everything();
+            self.tracking.invalidate_all();
         }
         if self.server.part != Part::Node {
-            self.heard(index, met.sent, &Value::Nil);
+            self.heartbeat_answered(index, greeted.sent, &Value::Nil);
         }
         let reads = ReadQueue::new();
         let gone = Arc::new(Notify::new());
-        let anchor = home.map(|home| Anchor::at(&home, gone.clone()));
+        let anchor = handle.map(|handle| Anchor::at(&handle, gone.clone()));
         let lane = Arc::new(Lane {
             index,
-            number: DIALLED.fetch_add(1, Ordering::Relaxed),
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             born: Instant::now(),
-            connection: met.connection,
-            _link: Link::clone(&met.object),
-            strikes: AtomicU32::new(0),
+            connection: greeted.connection,
+            _link: Link::clone(&greeted.object),
+            timeouts: AtomicU32::new(0),
             gone,
-            why: OnceLock::new(),
-            tells_role: met.tells_role,
+            close_reason: OnceLock::new(),
+            reports_role: greeted.reports_role,
             reads: reads.clone(),
-            reading: AtomicUsize::new(0),
+            reads_in_flight: AtomicUsize::new(0),
             anchor,
         });
         background::spawn(watch(reads.clone()));
         tokio::spawn(gather(Arc::downgrade(&self), Arc::downgrade(&lane), reads));
-        Ok((met.object, lane))
+        Ok((greeted.object, lane))
     }
 }
 
@@ -124,13 +124,13 @@ pub(super) struct Dialler {
 
 impl managed::Manager for Dialler {
     type Type = Link;
-    type Error = Undialled;
+    type Error = ConnectError;
 
-    async fn create(&self) -> Result<Link, Undialled> {
+    async fn create(&self) -> Result<Link, ConnectError> {
         self.connector.connect(self.protocol, self.options.clone()).await
     }
 
-    async fn recycle(&self, _: &mut Link, _: &Metrics) -> RecycleResult<Undialled> {
+    async fn recycle(&self, _: &mut Link, _: &Metrics) -> RecycleResult<ConnectError> {
         Err(RecycleError::message("a lane that was left is not used again"))
     }
 }
@@ -143,17 +143,17 @@ fn options() -> AsyncConnectionConfig {
 /// A connection outside the lanes, to ask where the data is; `pushed` is called for each push. In RESP2
 /// there are none.
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
-pub(crate) async fn aside(
+pub(crate) async fn connect_aside(
     connector: &Connector,
-    pushed: impl Fn() + Clone + Send + Sync + 'static,
+    on_push: impl Fn() + Clone + Send + Sync + 'static,
 ) -> Result<(Link, bool), String> {
     let dial = async |resp3| {
         let protocol = if resp3 { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
         let mut options = options();
         if resp3 {
-            let pushed = pushed.clone();
+            let on_push = on_push.clone();
             options = options.set_push_sender(move |_| {
-                pushed();
+                on_push();
                 Ok::<_, Infallible>(())
             });
         }
@@ -161,13 +161,13 @@ pub(crate) async fn aside(
     };
     let resp2 = connector.resp2.load(Ordering::Relaxed);
     let first = dial(!resp2).await;
-    let refused = first.as_ref().err().filter(|ended| !resp2 && ended.refuses_hello());
+    let refused = first.as_ref().err().filter(|error| !resp2 && error.refuses_hello());
     // A hang-up may be the end of a server, and the next one there takes `HELLO`.
-    let said = refused.is_some_and(|ended| !ended.is_hang_up());
+    let refused_by_reply = refused.is_some_and(|error| !error.is_hang_up());
     let (dialled, resp3) =
         if refused.is_some() { (dial(false).await, false) } else { (first, !resp2) };
-    if said && dialled.is_ok() {
+    if refused_by_reply && dialled.is_ok() {
         connector.resp2.store(true, Ordering::Relaxed);
     }
-    dialled.map(|link| (link, resp3)).map_err(|ended| ended.to_string())
+    dialled.map(|link| (link, resp3)).map_err(|error| error.to_string())
 }

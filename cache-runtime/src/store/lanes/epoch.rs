@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 pub(crate) struct Epoch {
     number: AtomicU64,
     /// A node is in another one.
-    pub(crate) wrong: Notify,
+    pub(crate) survey_requested: Notify,
 }
 
 impl Epoch {
@@ -32,14 +32,14 @@ impl Epoch {
     }
 
     /// Whether the node that has answered `CLUSTER INFO` so is in this epoch, and sound.
-    pub(super) fn is_that_of(&self, info: &Value) -> bool {
+    pub(super) fn matches(&self, info: &Value) -> bool {
         let info: String = redis::from_redis_value_ref(info).unwrap_or_default();
         let epoch = number(&info);
         let same = epoch == self.number.load(Ordering::Acquire);
         if !same {
-            self.wrong.notify_one();
+            self.survey_requested.notify_one();
         }
-        same && is_sound(&info)
+        same && is_state_ok(&info)
     }
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn number(info: &str) -> u64 {
     info.lines().find_map(number).unwrap_or(0)
 }
 
-pub(crate) fn is_sound(info: &str) -> bool {
+pub(crate) fn is_state_ok(info: &str) -> bool {
     info.lines().any(|line| line.trim() == "cluster_state:ok")
 }
 
@@ -66,10 +66,10 @@ mod tests {
     fn only_a_sound_node_in_the_same_epoch_is_believed() {
         let epoch = Epoch::default();
         epoch.number.store(7, Ordering::Release);
-        assert!(epoch.is_that_of(&info("ok", 7)));
-        assert!(!epoch.is_that_of(&info("fail", 7)));
-        assert!(!epoch.is_that_of(&info("ok", 6)));
-        assert!(!epoch.is_that_of(&info("ok", 8)));
-        assert!(!epoch.is_that_of(&Value::Nil));
+        assert!(epoch.matches(&info("ok", 7)));
+        assert!(!epoch.matches(&info("fail", 7)));
+        assert!(!epoch.matches(&info("ok", 6)));
+        assert!(!epoch.matches(&info("ok", 8)));
+        assert!(!epoch.matches(&Value::Nil));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::write_pause::{concerns_a_key, hinted};
+use super::write_pause::{concerns_one_key, with_hint};
 use super::{CommandError, Lanes, WRONG_TYPE};
 use crate::store::breaker::Breaker;
 
@@ -59,32 +59,32 @@ impl Lanes {
 
     /// A lane is up, or has answered while nobody called. Calls may know better: a server that was
     /// lost is up again once a call is served, or none has failed for a moment.
-    pub(super) fn answers(&self) {
+    pub(super) fn lane_answered(&self) {
         let believed = !self.health.is_lost() || self.breaker.is_quiet();
         if !self.health.is_up() && believed && !self.breaker.is_open() && self.any().is_some() {
-            self.note(State::Up, "");
+            self.set_state(State::Up, "");
         }
     }
 
     /// A command of a call was answered.
-    pub(super) fn served(&self) {
+    pub(super) fn call_served(&self) {
         if !self.breaker.success() || !self.health.is_lost() {
             return;
         }
         if self.any_lane().is_some() {
-            self.note(State::Up, "");
+            self.set_state(State::Up, "");
         } else {
             // It was on its way before the loss, and the next one counts.
-            self.breaker.trouble();
+            self.breaker.report_next_success();
         }
     }
 
-    pub(super) fn lost(&self, why: &str) {
-        self.note(State::Lost, why);
+    pub(super) fn mark_lost(&self, why: &str) {
+        self.set_state(State::Lost, why);
     }
 
     /// One line for each change of state, none for its repetition.
-    fn note(&self, state: State, why: &str) {
+    fn set_state(&self, state: State, why: &str) {
         *lock(&self.health.lost) = (state == State::Lost).then(|| why.to_owned());
         let before = self.health.state.swap(state as u8, Ordering::Relaxed);
         if before == state as u8 {
@@ -94,7 +94,7 @@ impl Lanes {
         match state {
             State::Lost => {
                 // The next answer is looked at.
-                self.breaker.trouble();
+                self.breaker.report_next_success();
                 tracing::warn!(
                     %server,
                     error = why,
@@ -102,7 +102,7 @@ impl Lanes {
                 );
             }
             _ if before == State::Lost as u8 => {
-                self.probing().restart();
+                self.probe_backoff().restart();
                 tracing::info!(%server, "redis recovered");
             }
             _ => tracing::info!(%server, "redis connected"),
@@ -110,11 +110,11 @@ impl Lanes {
     }
 
     /// Learns from how a read fared: a server that refuses most of them serves nobody.
-    pub(crate) fn learn<T>(&self, read: Result<T, CommandError>) -> Result<T, CommandError> {
+    pub(crate) fn record_read<T>(&self, read: Result<T, CommandError>) -> Result<T, CommandError> {
         match &read {
             Ok(_) => self.read_served(),
             Err(CommandError::Error { code, text })
-                if *code != WRONG_TYPE && !concerns_a_key(text) =>
+                if *code != WRONG_TYPE && !concerns_one_key(text) =>
             {
                 self.read_refused(text);
             }
@@ -125,14 +125,14 @@ impl Lanes {
 
     fn read_served(&self) {
         let reads = &self.health.reads;
-        if reads.success() && reads.is_open() && reads.is_mended() {
+        if reads.success() && reads.is_open() && reads.is_recovered() {
             reads.reset();
             tracing::info!(server = %self.server, "redis answers reads again");
         }
     }
 
     pub(super) fn read_refused(&self, text: &str) {
-        let why = hinted(text);
+        let why = with_hint(text);
         *lock(&self.health.refused) = Some(format!("redis refuses reads: {why}"));
         if self.health.reads.failure() {
             tracing::warn!(

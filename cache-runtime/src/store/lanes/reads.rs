@@ -26,14 +26,14 @@ use crate::store::contract::Found;
 pub(crate) use batch::Batch;
 
 /// Reads that go out in one command at most: the answer to all of them has to come at once.
-const MOST: usize = 64;
+const MAX_BATCH: usize = 64;
 
 /// Reads for which a queue keeps room while it is empty.
-const ROOM: usize = 1024;
+const KEPT_CAPACITY: usize = 1024;
 
 /// Reads with less time than this have a timer each, so that whoever looks after the others may sleep
 /// for as long.
-pub(crate) const EXACT: Duration = Duration::from_millis(60);
+pub(crate) const SHORTEST_WATCHED: Duration = Duration::from_millis(60);
 
 /// A lane on which nothing is waited for so long is not looked after until something is.
 const IDLE: Duration = Duration::from_secs(1);
@@ -48,71 +48,71 @@ struct QueuedRead {
 }
 
 /// What a read comes to: told once, by whoever is first.
-struct Answer(Mutex<Stage>);
+struct Answer(Mutex<AnswerState>);
 
-enum Stage {
-    Awaited(Option<Waker>),
-    Told(Result<Found, CommandError>),
-    Over,
+enum AnswerState {
+    Pending(Option<Waker>),
+    Ready(Result<Found, CommandError>),
+    Taken,
 }
 
 impl Answer {
-    fn tell(&self, told: Result<Found, CommandError>) {
-        let mut stage = lock(&self.0);
-        let Stage::Awaited(waker) = &mut *stage else { return };
+    fn set(&self, result: Result<Found, CommandError>) {
+        let mut state = lock(&self.0);
+        let AnswerState::Pending(waker) = &mut *state else { return };
         let waker = waker.take();
-        *stage = Stage::Told(told);
-        drop(stage);
+        *state = AnswerState::Ready(result);
+        drop(state);
         if let Some(waker) = waker {
             // It is the executor's, and may do anything.
             let _ = contained(|| waker.wake());
         }
     }
 
-    fn is_awaited(&self) -> bool {
-        matches!(&*lock(&self.0), Stage::Awaited(_))
+    fn is_pending(&self) -> bool {
+        matches!(&*lock(&self.0), AnswerState::Pending(_))
     }
 }
 
 /// Waits for the answer to a read.
-pub(crate) struct Answered(Option<Arc<Answer>>);
+pub(crate) struct PendingRead(Option<Arc<Answer>>);
 
-impl Future for Answered {
+impl Future for PendingRead {
     type Output = Result<Found, CommandError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(answer) = &self.0 else { return Poll::Pending };
-        let mut stage = lock(&answer.0);
+        let mut state = lock(&answer.0);
         let mut fresh = None;
-        while let Stage::Awaited(waker) = &mut *stage {
+        while let AnswerState::Pending(waker) = &mut *state {
             if waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 return Poll::Pending;
             }
             if let Some(fresh) = fresh.take() {
                 let before = waker.replace(fresh);
-                drop(stage);
+                drop(state);
                 drop(before);
                 return Poll::Pending;
             }
             // Not under the lock: it is the executor's.
-            drop(stage);
+            drop(state);
             fresh = Some(cx.waker().clone());
-            stage = lock(&answer.0);
+            state = lock(&answer.0);
         }
-        let told = std::mem::replace(&mut *stage, Stage::Over);
-        drop(stage);
+        let result = std::mem::replace(&mut *state, AnswerState::Taken);
+        drop(state);
         self.0 = None;
-        match told {
-            Stage::Told(told) => Poll::Ready(told),
-            Stage::Awaited(_) | Stage::Over => Poll::Pending,
+        match result {
+            AnswerState::Ready(result) => Poll::Ready(result),
+            AnswerState::Pending(_) | AnswerState::Taken => Poll::Pending,
         }
     }
 }
 
-impl Drop for Answered {
+impl Drop for PendingRead {
     fn drop(&mut self) {
         if let Some(answer) = &self.0 {
-            let before = std::mem::replace(&mut *lock(&answer.0), Stage::Over);
+            let before = std::mem::replace(&mut *lock(&answer.0), AnswerState::Taken);
             drop(before);
         }
     }
@@ -122,9 +122,9 @@ impl Drop for Answered {
 pub(crate) struct ReadQueue {
     queue: Mutex<Queue>,
     /// There is something to be sent, or never will be again.
-    some: Notify,
+    to_send: Notify,
     /// There is something to be looked after, or never will be again.
-    watched: Notify,
+    to_watch: Notify,
 }
 
 #[derive(Default)]
@@ -139,32 +139,32 @@ struct Queue {
 impl ReadQueue {
     pub(crate) fn new() -> Arc<Self> {
         let queue = Mutex::new(Queue { idle: true, ..Queue::default() });
-        Arc::new(Self { queue, some: Notify::new(), watched: Notify::new() })
+        Arc::new(Self { queue, to_send: Notify::new(), to_watch: Notify::new() })
     }
 
     /// Has `key` read with whatever else is waiting. It is told in time whatever becomes of the lane,
     /// and of what drives it.
-    pub(crate) fn enqueue(&self, key: &Key, timed: bool, until: Instant) -> Answered {
-        let answer = Arc::new(Answer(Mutex::new(Stage::Awaited(None))));
+    pub(crate) fn enqueue(&self, key: &Key, timed: bool, until: Instant) -> PendingRead {
+        let answer = Arc::new(Answer(Mutex::new(AnswerState::Pending(None))));
         let read = QueuedRead { key: key.clone(), timed, until, answer: answer.clone() };
-        let answered = Answered(Some(answer));
+        let pending = PendingRead(Some(answer));
         let mut queue = lock(&self.queue);
         if queue.closed {
             drop(queue);
-            read.answer.tell(Err(CommandError::Down));
-            return answered;
+            read.answer.set(Err(CommandError::Down));
+            return pending;
         }
         let first = queue.reads.is_empty();
         let idle = std::mem::replace(&mut queue.idle, false);
         queue.reads.push_back(read);
         drop(queue);
         if first {
-            self.some.notify_one();
+            self.to_send.notify_one();
         }
         if idle {
-            self.watched.notify_one();
+            self.to_watch.notify_one();
         }
-        answered
+        pending
     }
 
     /// Nothing is sent any more: its connection, or what drives that, has gone.
@@ -173,27 +173,27 @@ impl ReadQueue {
         queue.closed = true;
         let reads = std::mem::take(&mut queue.reads);
         drop(queue);
-        self.some.notify_one();
-        self.watched.notify_one();
-        tell_all(&reads, &CommandError::Down);
+        self.to_send.notify_one();
+        self.to_watch.notify_one();
+        fail_all(&reads, &CommandError::Down);
     }
 
     /// What is to be sent together, and is looked after from now on as sent; `None` where nothing
     /// waits. Whoever went away is left out.
-    fn take(&self) -> Option<Taken> {
+    fn take(&self) -> Option<TakenReads> {
         let mut queue = lock(&self.queue);
-        let all = queue.reads.len().min(MOST);
+        let all = queue.reads.len().min(MAX_BATCH);
         if all == 0 {
             return None;
         }
-        let awaited = |read: &QueuedRead| read.answer.is_awaited();
+        let is_pending = |read: &QueuedRead| read.answer.is_pending();
         let reads: Arc<Vec<QueuedRead>> =
-            Arc::new(queue.reads.drain(..all).filter(awaited).collect());
-        if queue.reads.is_empty() && queue.reads.capacity() > ROOM {
+            Arc::new(queue.reads.drain(..all).filter(is_pending).collect());
+        if queue.reads.is_empty() && queue.reads.capacity() > KEPT_CAPACITY {
             queue.reads = VecDeque::new();
         }
-        let place = queue.sent.insert(reads.clone());
-        Some(Taken { reads, place, reading: all })
+        let slot = queue.sent.insert(reads.clone());
+        Some(TakenReads { reads, slot, counted: all })
     }
 
     /// Tells those whose time is over; whether there is anybody to look after, and until when the next
@@ -206,22 +206,22 @@ impl ReadQueue {
         for read in queue.reads.iter().chain(sent) {
             if read.until > now {
                 next = Some(next.map_or(read.until, |next| next.min(read.until)));
-            } else if read.answer.is_awaited() {
+            } else if read.answer.is_pending() {
                 late.push(read.answer.clone());
             }
         }
-        let some = !queue.reads.is_empty() || !queue.sent.is_empty();
+        let any = !queue.reads.is_empty() || !queue.sent.is_empty();
         drop(queue);
         for answer in late {
-            answer.tell(Err(CommandError::Timeout));
+            answer.set(Err(CommandError::Timeout));
         }
-        (some, next)
+        (any, next)
     }
 }
 
-fn tell_all<'a>(reads: impl IntoIterator<Item = &'a QueuedRead>, sent: &CommandError) {
+fn fail_all<'a>(reads: impl IntoIterator<Item = &'a QueuedRead>, error: &CommandError) {
     for read in reads {
-        read.answer.tell(Err(sent.clone()));
+        read.answer.set(Err(error.clone()));
     }
 }
 
@@ -231,11 +231,11 @@ pub(crate) async fn watch(reads: Arc<ReadQueue>) {
     let mut busy = Instant::now();
     loop {
         let now = Instant::now();
-        let (some, next) = reads.expire(now);
-        if some {
+        let (any, next) = reads.expire(now);
+        if any {
             busy = now;
         }
-        let rests = {
+        let idle = {
             let mut queue = lock(&reads.queue);
             if queue.closed && queue.sent.is_empty() {
                 return;
@@ -244,13 +244,13 @@ pub(crate) async fn watch(reads: Arc<ReadQueue>) {
             queue.idle = empty && now.duration_since(busy) >= IDLE;
             queue.idle
         };
-        if rests {
-            reads.watched.notified().await;
+        if idle {
+            reads.to_watch.notified().await;
             busy = Instant::now();
             continue;
         }
         // What is asked for meanwhile has as much time at least.
-        let later = now + EXACT;
+        let later = now + SHORTEST_WATCHED;
         let until = next.map_or(later, |next| next.min(later));
         tokio::time::sleep_until(until.into()).await;
     }
@@ -263,76 +263,76 @@ pub(crate) fn gather(
     lane: Weak<Lane>,
     reads: Arc<ReadQueue>,
 ) -> impl Future<Output = ()> + Send {
-    drive(Driven { lanes, lane, reads })
+    drive(GatherTask { lanes, lane, reads })
 }
 
-async fn drive(driven: Driven) {
+async fn drive(task: GatherTask) {
     loop {
-        driven.reads.some.notified().await;
+        task.reads.to_send.notified().await;
         // Whoever is about to run may read as well.
         tokio::task::yield_now().await;
-        let (Some(lanes), Some(lane)) = (driven.lanes.upgrade(), driven.lane.upgrade()) else {
+        let (Some(lanes), Some(lane)) = (task.lanes.upgrade(), task.lane.upgrade()) else {
             return;
         };
-        while let Some(taken) = driven.reads.take() {
+        while let Some(taken) = task.reads.take() {
             let (lanes, lane) = (lanes.clone(), lane.clone());
-            tokio::spawn(send(OnItsWay { lanes, lane, taken, answered: false }));
+            tokio::spawn(send(SentReads { lanes, lane, taken, answered: false }));
         }
     }
 }
 
 /// What drives a lane: with it ends what waits to be sent.
-struct Driven {
+struct GatherTask {
     lanes: Weak<Lanes>,
     lane: Weak<Lane>,
     reads: Arc<ReadQueue>,
 }
 
-impl Drop for Driven {
+impl Drop for GatherTask {
     fn drop(&mut self) {
         if let (Some(lanes), Some(lane)) = (self.lanes.upgrade(), self.lane.upgrade()) {
-            lanes.dropped(&lane);
+            lanes.driver_dropped(&lane);
         }
         self.reads.close();
     }
 }
 
 /// Reads that are sent together.
-struct Taken {
+struct TakenReads {
     reads: Arc<Vec<QueuedRead>>,
     /// Among what has been sent.
-    place: usize,
+    slot: usize,
     /// For how many they count among those that the lane reads.
-    reading: usize,
+    counted: usize,
 }
 
 /// Told even if whatever drives the lane ends.
-struct OnItsWay {
+struct SentReads {
     lanes: Arc<Lanes>,
     lane: Arc<Lane>,
-    taken: Taken,
+    taken: TakenReads,
     answered: bool,
 }
 
-impl OnItsWay {
+impl SentReads {
     fn end_reading(&mut self) {
-        self.lane.end_reading(std::mem::take(&mut self.taken.reading));
+        self.lane.end_reading(std::mem::take(&mut self.taken.counted));
     }
 }
 
-impl Drop for OnItsWay {
+impl Drop for SentReads {
     fn drop(&mut self) {
-        let sent = lock(&self.lane.reads.queue).sent.try_remove(self.taken.place);
+        let sent = lock(&self.lane.reads.queue).sent.try_remove(self.taken.slot);
         drop(sent);
         self.end_reading();
         if !self.answered {
-            self.lanes.dropped(&self.lane);
-            tell_all(&*self.taken.reads, &CommandError::Down);
+            self.lanes.driver_dropped(&self.lane);
+            fail_all(&*self.taken.reads, &CommandError::Down);
         }
     }
 }
 
-async fn send(mut sent: OnItsWay) {
+async fn send(mut sent: SentReads) {
     let reads = sent.taken.reads.clone();
     if reads.is_empty() {
         sent.answered = true;
@@ -346,15 +346,15 @@ async fn send(mut sent: OnItsWay) {
         Err(CommandError::Error { .. }) if reads.len() > 1 => {
             for read in reads.iter() {
                 let answer = read_all(&sent.lanes, &sent.lane, std::slice::from_ref(read)).await;
-                read.answer.tell(answer.map(|mut found| found.pop().unwrap_or_default()));
+                read.answer.set(answer.map(|mut found| found.pop().unwrap_or_default()));
             }
         }
         Ok(found) => {
             for (read, found) in reads.iter().zip(found) {
-                read.answer.tell(Ok(found));
+                read.answer.set(Ok(found));
             }
         }
-        Err(failed) => tell_all(&*reads, &failed),
+        Err(error) => fail_all(&*reads, &error),
     }
     sent.answered = true;
 }
@@ -379,6 +379,6 @@ async fn read_all(
     let mut connection = lane.connection();
     let reply = lanes.send(lane, limit, 0, pin!(batch.send(&mut connection))).await;
     // Of several that are refused together each is asked for again.
-    let reply = if reads.len() == 1 || reply.is_ok() { lanes.learn(reply)? } else { reply? };
+    let reply = if reads.len() == 1 || reply.is_ok() { lanes.record_read(reply)? } else { reply? };
     batch.answers(reply)
 }

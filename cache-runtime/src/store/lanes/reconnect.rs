@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, FutureExt, select};
 
-use super::dial::{Connection, Dialled, Undone};
+use super::dial::{Connection, DialError, Dialled};
 use super::{Lane, Lanes};
 use crate::entry::EntryId;
 
@@ -19,40 +19,40 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_millis(250);
 
 /// For how long a lane whose runtime has ended is not dialled, unless somebody calls.
-const UNWANTED: Duration = Duration::from_millis(250);
+const REDIAL_AFTER: Duration = Duration::from_millis(250);
 
 /// How often a server that does not announce changes is asked to.
-const DEAF: Duration = Duration::from_secs(60);
+const TRACKING_RETRY: Duration = Duration::from_secs(60);
 
 /// How often a lane that does not subscribe is asked whether it is there: nobody may use it for long.
-const PULSE: Duration = Duration::from_secs(2);
+const IDLE_CHECK: Duration = Duration::from_secs(2);
 
 /// For how long a dial may take, after which calls have lost the server if they have no other lane.
-const LATE: Duration = Duration::from_millis(250);
+const SLOW_DIAL: Duration = Duration::from_millis(250);
 
 /// Dials a slot's lane, for ever anew, until the cache is gone.
-pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
+pub(super) async fn keep_dialled(lanes: Weak<Lanes>, index: usize) {
     let mut backoff = Backoff::new();
     loop {
         let Some(here) = in_use(&lanes) else { return };
-        let pause = match dialled(&here, index).await {
+        let pause = match dial_or_report(&here, index).await {
             Ok((object, lane)) => {
                 here.slots[index].lane.store(Some(lane.clone()));
                 if here.is_retired() {
                     here.retire();
                     return;
                 }
-                here.answers();
+                here.lane_answered();
                 here.slots[index].dialled.send_replace(true);
-                here.can_hear(index, Ok(()));
+                here.note_tracking(index, Ok(()));
                 drop(here);
-                watch_over(&lanes, &lane).await;
+                monitor(&lanes, &lane).await;
                 // A dead connection must not go back to the pool.
                 drop(Connection::take(object));
-                ended(&lanes, lane, &mut backoff).await
+                after_eviction(&lanes, lane, &mut backoff).await
             }
-            Err(undone) => {
-                let pause = here.failed_to_dial(index, &undone, &mut backoff).await;
+            Err(error) => {
+                let pause = here.failed_to_dial(index, &error, &mut backoff).await;
                 here.slots[index].dialled.send_replace(true);
                 drop(here);
                 pause
@@ -65,13 +65,13 @@ pub(super) async fn keep(lanes: Weak<Lanes>, index: usize) {
 }
 
 /// Dials, and says in time where calls have nothing else meanwhile.
-async fn dialled(here: &Arc<Lanes>, index: usize) -> Dialled {
-    let mut dial = pin!(here.dial_at_home(index));
-    if let Ok(dialled) = tokio::time::timeout(LATE, dial.as_mut()).await {
+async fn dial_or_report(here: &Arc<Lanes>, index: usize) -> Dialled {
+    let mut dial = pin!(here.dial(index));
+    if let Ok(dialled) = tokio::time::timeout(SLOW_DIAL, dial.as_mut()).await {
         return dialled;
     }
     if here.health.is_up() && here.any().is_none() {
-        here.lost("no connection is left, and another is not made at once");
+        here.mark_lost("no connection is left, and another is not made at once");
     }
     dial.await
 }
@@ -81,21 +81,21 @@ impl Lanes {
     async fn failed_to_dial(
         &self,
         index: usize,
-        undone: &Undone,
+        error: &DialError,
         backoff: &mut Backoff,
     ) -> Duration {
         if self.any().is_none() {
             // A proxy may refuse only what the lane that listens needs: those being dialled find out.
             if index != self.tracking_slot() || !self.is_dialling() {
-                self.lost(&undone.why);
+                self.mark_lost(&error.why);
             }
-        } else if undone.is_deaf && backoff.is_long() && self.any_answers().await {
+        } else if error.tracking_refused && backoff.is_at_max() && self.any_answers().await {
             // The server answers others: it is not down, it does not do this.
-            self.can_hear(index, Err(&undone.why));
-            return DEAF;
+            self.note_tracking(index, Err(&error.why));
+            return TRACKING_RETRY;
         } else {
             // The others may be dead as well, and not know it.
-            self.suspicion.notify_waiters();
+            self.check_requested.notify_waiters();
         }
         backoff.next()
     }
@@ -116,22 +116,24 @@ impl Lanes {
 
 /// How long to wait before the next dial of a lane that has been taken out. One that has not lived for
 /// long counts as a dial that has failed.
-async fn ended(lanes: &Weak<Lanes>, lane: Arc<Lane>, backoff: &mut Backoff) -> Duration {
+async fn after_eviction(lanes: &Weak<Lanes>, lane: Arc<Lane>, backoff: &mut Backoff) -> Duration {
     if !lane.is_driven() {
-        wanted(lanes, lane).await;
+        wait_until_needed(lanes, lane).await;
         return Duration::ZERO;
     }
-    let (Some(here), Some(why)) = (in_use(lanes), lane.why.get()) else { return Duration::ZERO };
+    let (Some(here), Some(reason)) = (in_use(lanes), lane.close_reason.get()) else {
+        return Duration::ZERO;
+    };
     if !lane.is_private() {
         // Its runtime is there, so it was the server's doing.
-        here.failure(1, why);
+        here.count_failures(1, reason);
     }
     if lane.born.elapsed() >= BACKOFF_MAX {
         backoff.restart();
         return Duration::ZERO;
     }
     if here.any().is_none() {
-        here.lost(why);
+        here.mark_lost(reason);
     }
     // Nobody is to wait for the pause.
     here.slots[lane.index].dialled.send_replace(true);
@@ -140,15 +142,15 @@ async fn ended(lanes: &Weak<Lanes>, lane: Arc<Lane>, backoff: &mut Backoff) -> D
 
 /// Waits until somebody needs the lane, whose runtime is to drive it then; but not for long: what
 /// is done behind the calls needs it too.
-async fn wanted(lanes: &Weak<Lanes>, lane: Arc<Lane>) {
+async fn wait_until_needed(lanes: &Weak<Lanes>, lane: Arc<Lane>) {
     let Some(here) = in_use(lanes) else { return };
-    here.leave(&lane);
+    here.take_out_undriven(&lane);
     here.expect_dial(lane.index);
-    let wanted = here.slots[lane.index].wanted.clone();
+    let needed = here.slots[lane.index].needed.clone();
     drop((here, lane));
     // What was wanted before that has been had.
-    let _ = wanted.notified().now_or_never();
-    let _ = tokio::time::timeout(UNWANTED, wanted.notified()).await;
+    let _ = needed.notified().now_or_never();
+    let _ = tokio::time::timeout(REDIAL_AFTER, needed.notified()).await;
 }
 
 /// The lanes, unless they are of no use any more.
@@ -157,32 +159,32 @@ fn in_use(lanes: &Weak<Lanes>) -> Option<Arc<Lanes>> {
 }
 
 /// Returns once the lane has been taken out.
-async fn watch_over(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
+async fn monitor(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
     let mut gone = pin!(lane.gone.notified());
-    let mut doubtful = false;
+    let mut unanswered = false;
     loop {
         let Some(here) = in_use(lanes) else { return };
-        let suspicion = here.suspicion.clone().notified_owned();
-        let beats = lane.index == here.tracking_slot();
+        let check_requested = here.check_requested.clone().notified_owned();
+        let is_tracking = lane.index == here.tracking_slot();
         drop(here);
-        let again = doubtful;
+        let recheck = unanswered;
         let heartbeat = async {
             // Whoever calls may use another lane: one in doubt is taken out or cleared now.
-            if !again {
-                tokio::time::sleep(if beats { HEARTBEAT } else { PULSE }).await;
+            if !recheck {
+                tokio::time::sleep(if is_tracking { HEARTBEAT } else { IDLE_CHECK }).await;
             }
         };
-        let (suspicion, heartbeat) = (pin!(suspicion), pin!(heartbeat));
-        let suspected = match select(gone.as_mut(), select(suspicion, heartbeat)).await {
+        let (check_requested, heartbeat) = (pin!(check_requested), pin!(heartbeat));
+        let requested = match select(gone.as_mut(), select(check_requested, heartbeat)).await {
             Either::Left(_) => return,
             Either::Right((Either::Left(_), _)) => true,
             Either::Right(_) => false,
         };
         let Some(here) = in_use(lanes) else { return };
-        if suspected || beats || again {
-            doubtful = !here.check(lane).await;
+        if requested || is_tracking || recheck {
+            unanswered = !here.check(lane).await;
         } else {
-            here.pulse(lane).await;
+            here.check_idle(lane).await;
         }
     }
 }
@@ -192,14 +194,14 @@ pub(super) async fn probe(lanes: Weak<Lanes>) {
     loop {
         let Some(here) = in_use(&lanes) else { return };
         // It goes on where the last one ended, unless a call has been served since.
-        let pause = here.probing().next();
+        let pause = here.probe_backoff().next();
         drop(here);
         tokio::time::sleep(pause).await;
         let Some(here) = in_use(&lanes) else { return };
         let Some(lane) = here.any() else { continue };
         if here.check(&lane).await {
             here.breaker.close();
-            here.answers();
+            here.lane_answered();
             return;
         }
     }
@@ -217,7 +219,7 @@ impl Backoff {
         *self = Self::new();
     }
 
-    fn is_long(&self) -> bool {
+    fn is_at_max(&self) -> bool {
         self.0 == BACKOFF_MAX
     }
 

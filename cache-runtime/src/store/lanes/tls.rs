@@ -37,25 +37,25 @@ impl Client {
     pub(super) fn check(tls: &Tls) -> Result<(), String> {
         let pems = Pems::read(tls)?;
         let Some(provider) = provider() else { return Ok(()) };
-        configured(tls, &pems, &provider, || Ok(Arc::new(RootCertStore::empty()))).map(drop)
+        build_config(tls, &pems, &provider, || Ok(Arc::new(RootCertStore::empty()))).map(drop)
     }
 
     /// Reads files of certificates, and the system's the first time: blocks. Where nothing has changed
     /// the configuration stays the same one, and resumes sessions.
-    pub(super) fn current(tls: &Tls, before: Option<&Self>) -> Result<Self, String> {
+    pub(super) fn current(tls: &Tls, previous: Option<&Self>) -> Result<Self, String> {
         let pems = Pems::read(tls)?;
-        if let Some(before) = before.filter(|before| before.pems == pems) {
-            return Ok(before.clone());
+        if let Some(previous) = previous.filter(|previous| previous.pems == pems) {
+            return Ok(previous.clone());
         }
         let provider = provider().ok_or(
             "TLS has no provider of cryptography: turn on the feature `tls` of the crate \
              `cache-runtime`, or install a default provider of rustls",
         )?;
-        let config = configured(tls, &pems, &provider, of_the_system)?;
+        let config = build_config(tls, &pems, &provider, system_roots)?;
         Ok(Self { pems, config: Arc::new(config) })
     }
 
-    pub(super) async fn meet(
+    pub(super) async fn handshake(
         &self,
         host: &str,
         stream: TcpStream,
@@ -86,7 +86,7 @@ fn provider() -> Option<Arc<CryptoProvider>> {
 }
 
 #[cfg_attr(not(feature = "tls-insecure"), expect(unused_variables))]
-fn configured(
+fn build_config(
     tls: &Tls,
     pems: &Pems,
     provider: &Arc<CryptoProvider>,
@@ -96,13 +96,13 @@ fn configured(
     let builder = builder.with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
     #[cfg(feature = "tls-insecure")]
     if tls.insecure {
-        return with_client(insecure::anybody(builder, provider), pems);
+        return with_client_auth(insecure::without_verification(builder, provider), pems);
     }
-    let roots = pems.ca.as_deref().map_or_else(system, |ca| authorities(ca).map(Arc::new))?;
-    with_client(builder.with_root_certificates(roots), pems)
+    let roots = pems.ca.as_deref().map_or_else(system, |ca| roots_from_pem(ca).map(Arc::new))?;
+    with_client_auth(builder.with_root_certificates(roots), pems)
 }
 
-fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
+fn roots_from_pem(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let added = certificate
@@ -117,7 +117,7 @@ fn authorities(pem: &[u8]) -> Result<RootCertStore, String> {
 }
 
 /// Read once in a process. A file among them that cannot be read is no reason to do without the rest.
-fn of_the_system() -> Result<Arc<RootCertStore>, String> {
+fn system_roots() -> Result<Arc<RootCertStore>, String> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     if let Some(roots) = ROOTS.get() {
         return Ok(roots.clone());
@@ -141,7 +141,7 @@ fn of_the_system() -> Result<Arc<RootCertStore>, String> {
     Ok(ROOTS.get_or_init(|| Arc::new(roots)).clone())
 }
 
-fn with_client(
+fn with_client_auth(
     builder: ConfigBuilder<ClientConfig, WantsClientCert>,
     pems: &Pems,
 ) -> Result<ClientConfig, String> {
@@ -167,18 +167,19 @@ mod insecure {
     };
 
     /// Takes anybody for the server.
-    pub(super) fn anybody(
+    pub(super) fn without_verification(
         builder: ConfigBuilder<ClientConfig, WantsVerifier>,
         provider: &CryptoProvider,
     ) -> ConfigBuilder<ClientConfig, WantsClientCert> {
-        let anybody = Arc::new(Anybody(provider.signature_verification_algorithms));
-        builder.dangerous().with_custom_certificate_verifier(anybody)
+        let without_verification =
+            Arc::new(NoVerification(provider.signature_verification_algorithms));
+        builder.dangerous().with_custom_certificate_verifier(without_verification)
     }
 
     #[derive(Debug)]
-    struct Anybody(WebPkiSupportedAlgorithms);
+    struct NoVerification(WebPkiSupportedAlgorithms);
 
-    impl ServerCertVerifier for Anybody {
+    impl ServerCertVerifier for NoVerification {
         fn verify_server_cert(
             &self,
             _: &CertificateDer<'_>,

@@ -19,44 +19,45 @@ use crate::versions::Versions;
 
 /// For how long copies count after the sending of the last answered PING: a second, less what the
 /// coarse clock may be late.
-const HEARD: Duration = Duration::from_millis(980);
+const VALID_FOR: Duration = Duration::from_millis(980);
 
 /// All who subscribe on one lane, or on one of each node of a cluster.
 pub(crate) struct Tracking {
     versions: Arc<Versions>,
-    listeners: Mutex<HashMap<Box<str>, Vec<Arc<Notify>>>>,
+    subscribers: Mutex<HashMap<Box<str>, Vec<Arc<Notify>>>>,
     /// The nodes of a cluster, of all of which one has to hear; none where there is one server.
     nodes: Mutex<Vec<Weak<Lanes>>>,
 }
 
 impl Tracking {
     pub(crate) fn new(versions: Arc<Versions>) -> Self {
-        Self { versions, listeners: Mutex::default(), nodes: Mutex::default() }
+        Self { versions, subscribers: Mutex::default(), nodes: Mutex::default() }
     }
 
     /// All that was announced before the reply to what was sent at `sent` has been dealt with.
-    pub(super) fn heard(&self, sent: Coarse) {
+    pub(super) fn heartbeat_answered(&self, sent: Coarse) {
         let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        let last =
-            |node: &Weak<Lanes>| node.upgrade().map_or(Coarse::default(), |node| node.heard_at());
+        let last = |node: &Weak<Lanes>| {
+            node.upgrade().map_or(Coarse::default(), |node| node.last_heartbeat())
+        };
         let all = nodes.iter().map(last).min_by_key(|at| at.millis()).unwrap_or(sent);
-        self.versions.hear(all, HEARD);
+        self.versions.trust(all, VALID_FOR);
     }
 
     /// From now on these are the nodes, and nothing is known of what they have.
     #[cfg(feature = "cluster")]
-    pub(crate) fn surround(&self, nodes: Vec<Weak<Lanes>>) {
+    pub(crate) fn set_nodes(&self, nodes: Vec<Weak<Lanes>>) {
         *self.nodes.lock().unwrap_or_else(PoisonError::into_inner) = nodes;
-        self.everything();
+        self.invalidate_all();
     }
 
     pub(crate) fn subscribe(self: &Arc<Self>, key: &Key) -> Subscription {
         let change = Arc::new(Notify::new());
-        let mut listeners = self.listeners();
+        let mut subscribers = self.subscribers();
         for name in key.all() {
-            listeners.entry(name.into()).or_default().push(change.clone());
+            subscribers.entry(name.into()).or_default().push(change.clone());
         }
-        drop(listeners);
+        drop(subscribers);
         Subscription { tracking: self.clone(), key: key.clone(), change }
     }
 
@@ -73,20 +74,20 @@ impl Tracking {
                 }
             }
             // Everything was flushed, or the connection is gone.
-            (PushKind::Invalidate | PushKind::Disconnection, _) => self.everything(),
+            (PushKind::Invalidate | PushKind::Disconnection, _) => self.invalidate_all(),
             _ => {}
         }
     }
 
     /// Nothing is known any more.
-    pub(crate) fn everything(&self) {
+    pub(crate) fn invalidate_all(&self) {
         self.versions.bump_all();
         self.wake_all();
     }
 
     /// Has all who subscribe look for themselves.
     pub(crate) fn wake_all(&self) {
-        let changes: Vec<_> = self.listeners().values().flatten().cloned().collect();
+        let changes: Vec<_> = self.subscribers().values().flatten().cloned().collect();
         for change in &changes {
             change.notify_one();
         }
@@ -94,14 +95,14 @@ impl Tracking {
 
     /// Wakers are the executor's code, which must not be run under the lock.
     fn wake(&self, name: &str) {
-        let changes = self.listeners().get(name).cloned();
+        let changes = self.subscribers().get(name).cloned();
         for change in changes.iter().flatten() {
             change.notify_one();
         }
     }
 
-    fn listeners(&self) -> MutexGuard<'_, HashMap<Box<str>, Vec<Arc<Notify>>>> {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    fn subscribers(&self) -> MutexGuard<'_, HashMap<Box<str>, Vec<Arc<Notify>>>> {
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -121,12 +122,12 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut listeners = self.tracking.listeners();
+        let mut subscribers = self.tracking.subscribers();
         for name in self.key.all() {
-            if let Some(changes) = listeners.get_mut(name) {
+            if let Some(changes) = subscribers.get_mut(name) {
                 changes.retain(|change| !Arc::ptr_eq(change, &self.change));
                 if changes.is_empty() {
-                    listeners.remove(name);
+                    subscribers.remove(name);
                 }
             }
         }
@@ -140,9 +141,9 @@ mod tests {
 
     use super::*;
 
-    fn heard(listening: &Subscription) -> bool {
+    fn was_woken(subscription: &Subscription) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        std::pin::pin!(listening.changed()).poll(&mut cx).is_ready()
+        std::pin::pin!(subscription.changed()).poll(&mut cx).is_ready()
     }
 
     fn push(kind: PushKind, data: Vec<Value>) -> PushInfo {
@@ -156,17 +157,17 @@ mod tests {
         let other = tracking.subscribe(&Key::named("other"));
         let names = Value::Array(vec![Value::BulkString(b"one".to_vec())]);
         tracking.push(&push(PushKind::Invalidate, vec![names]));
-        assert!(heard(&one) && !heard(&one) && !heard(&other));
+        assert!(was_woken(&one) && !was_woken(&one) && !was_woken(&other));
         tracking.push(&push(PushKind::Invalidate, vec![Value::Nil]));
-        assert!(heard(&one) && heard(&other));
+        assert!(was_woken(&one) && was_woken(&other));
         tracking.push(&push(PushKind::Disconnection, vec![]));
-        assert!(heard(&one) && heard(&other));
+        assert!(was_woken(&one) && was_woken(&other));
     }
 
     /// Wakes nobody, and listens itself.
-    struct Listens(Arc<Tracking>);
+    struct Subscribes(Arc<Tracking>);
 
-    impl std::task::Wake for Listens {
+    impl std::task::Wake for Subscribes {
         fn wake(self: Arc<Self>) {
             drop(self.0.subscribe(&Key::named("other")));
         }
@@ -177,11 +178,11 @@ mod tests {
         let tracking = Arc::new(Tracking::new(Arc::new(Versions::new(0))));
         let (done, is_done) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let listening = tracking.subscribe(&Key::named("one"));
-            let waker = Waker::from(Arc::new(Listens(tracking.clone())));
+            let subscription = tracking.subscribe(&Key::named("one"));
+            let waker = Waker::from(Arc::new(Subscribes(tracking.clone())));
             let names = Value::Array(vec![Value::BulkString(b"one".to_vec())]);
             for data in [names, Value::Nil] {
-                let mut changed = std::pin::pin!(listening.changed());
+                let mut changed = std::pin::pin!(subscription.changed());
                 assert!(changed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
                 tracking.push(&push(PushKind::Invalidate, vec![data]));
                 assert!(changed.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
@@ -194,11 +195,11 @@ mod tests {
     #[test]
     fn a_token_concerns_the_entries_that_depend_on_it_and_nobody_stays_behind() {
         let tracking = Arc::new(Tracking::new(Arc::new(Versions::new(0))));
-        let listening = tracking.subscribe(&Key::named("one"));
+        let subscription = tracking.subscribe(&Key::named("one"));
         let names = Value::Array(vec![Value::BulkString(b"~one".to_vec())]);
         tracking.push(&push(PushKind::Invalidate, vec![names]));
-        assert!(heard(&listening));
-        drop(listening);
-        assert!(tracking.listeners().is_empty());
+        assert!(was_woken(&subscription));
+        drop(subscription);
+        assert!(tracking.subscribers().is_empty());
     }
 }

@@ -15,7 +15,7 @@ const PAUSED: Duration = Duration::from_secs(1);
 pub(super) const HANGS_UP: &str = "hangs up";
 
 /// What a server says that takes no writes at all, whatever they are about. Scripts wrap it.
-const ALL: [&str; 8] = [
+const REFUSES_ALL: [&str; 8] = [
     "READONLY",
     "OOM",
     "MISCONF",
@@ -28,7 +28,7 @@ const ALL: [&str; 8] = [
 ];
 
 /// Where the data lies elsewhere, which concerns all writes too.
-const ELSEWHERE: [&str; 2] = ["MOVED", "CROSSSLOT"];
+const WRONG_NODE: [&str; 2] = ["MOVED", "CROSSSLOT"];
 
 /// Whether one server takes writes.
 #[derive(Default)]
@@ -38,7 +38,7 @@ pub(crate) struct WritePause {
     refused: AtomicBool,
     why: Mutex<String>,
     /// Whether any function is among those below.
-    some: AtomicBool,
+    any_function: AtomicBool,
     /// Functions of which a write was refused for what it was about, by the token of their prefix,
     /// and until when no other is tried.
     functions: Mutex<HashMap<Box<str>, u64>>,
@@ -52,7 +52,7 @@ impl WritePause {
     /// Whether no write of a function is tried.
     pub(crate) fn are_paused_for(&self, function: &str) -> bool {
         self.are_paused()
-            || (self.some.load(Ordering::Relaxed)
+            || (self.any_function.load(Ordering::Relaxed)
                 && lock(&self.functions)
                     .get(function)
                     .is_some_and(|until| clock::millis() < *until))
@@ -61,13 +61,13 @@ impl WritePause {
     /// A write of a function was refused: no other of the function is tried for a moment, or no other
     /// at all.
     pub(crate) fn refuse(&self, function: &str, why: &str) {
-        if concerns_all(why) {
+        if refuses_all_writes(why) {
             self.pause(why);
             return;
         }
         let until = clock::millis() + PAUSED.as_millis() as u64;
         let first = lock(&self.functions).insert(function.into(), until).is_none();
-        self.some.store(true, Ordering::Relaxed);
+        self.any_function.store(true, Ordering::Relaxed);
         if first {
             // The token is the namespace and the prefix, neither of which a user has typed.
             let prefix = function.split_once(":~").map_or(function, |(_, prefix)| prefix);
@@ -86,7 +86,7 @@ impl WritePause {
     pub(super) fn pause_for(&self, time: Duration, why: &str) {
         let until = clock::millis() + time.as_millis() as u64;
         self.paused.fetch_max(until, Ordering::Relaxed);
-        let why = hinted(why);
+        let why = with_hint(why);
         *lock(&self.why) = format!("redis refuses writes: {why}");
         if !self.refused.swap(true, Ordering::Relaxed) {
             tracing::warn!(error = %why, "redis refuses writes: nothing is populated for now");
@@ -94,14 +94,14 @@ impl WritePause {
     }
 
     /// A write of a function was carried out.
-    pub(crate) fn go_on(&self, function: &str) {
+    pub(crate) fn write_succeeded(&self, function: &str) {
         if self.refused.load(Ordering::Relaxed) && self.refused.swap(false, Ordering::Relaxed) {
             tracing::info!("redis takes writes again");
         }
-        if self.some.load(Ordering::Relaxed) {
+        if self.any_function.load(Ordering::Relaxed) {
             let mut functions = lock(&self.functions);
             functions.remove(function);
-            self.some.store(!functions.is_empty(), Ordering::Relaxed);
+            self.any_function.store(!functions.is_empty(), Ordering::Relaxed);
         }
     }
 
@@ -117,18 +117,18 @@ impl WritePause {
 }
 
 /// Whether a refusal says something of all writes, and not of one key or one value.
-pub(super) fn concerns_all(why: &str) -> bool {
-    ALL.iter().chain(&ELSEWHERE).any(|word| why.contains(word))
+pub(super) fn refuses_all_writes(why: &str) -> bool {
+    REFUSES_ALL.iter().chain(&WRONG_NODE).any(|word| why.contains(word))
 }
 
 /// Whether a refusal says something of one key or one command only: other functions are served.
-pub(super) fn concerns_a_key(why: &str) -> bool {
-    (why.starts_with("NOPERM") || why.contains("max request size")) && !concerns_all(why)
+pub(super) fn concerns_one_key(why: &str) -> bool {
+    (why.starts_with("NOPERM") || why.contains("max request size")) && !refuses_all_writes(why)
 }
 
 /// The same, with what to do about it where that is known.
-pub(super) fn hinted(why: &str) -> Cow<'_, str> {
-    if ELSEWHERE.iter().any(|code| why.contains(code)) {
+pub(super) fn with_hint(why: &str) -> Cow<'_, str> {
+    if WRONG_NODE.iter().any(|code| why.contains(code)) {
         Cow::Owned(format!("{why} (it is a node of a cluster: use `redis+cluster://`)"))
     } else {
         Cow::Borrowed(why)
@@ -153,20 +153,20 @@ mod tests {
         ] {
             let writes = WritePause::default();
             writes.refuse("cache:~one", why);
-            assert!(!concerns_all(why) && writes.are_paused_for("cache:~one"), "{why}");
+            assert!(!refuses_all_writes(why) && writes.are_paused_for("cache:~one"), "{why}");
             assert!(!writes.are_paused_for("cache:~other") && !writes.are_refused(), "{why}");
-            writes.go_on("cache:~one");
+            writes.write_succeeded("cache:~one");
             assert!(!writes.are_paused_for("cache:~one"));
         }
     }
 
     #[test]
     fn a_refused_read_of_a_key_says_nothing_of_the_server() {
-        assert!(concerns_a_key("NOPERM No permissions to access a key"));
-        assert!(concerns_a_key("ERR max request size exceeded. Limit: 1048576 bytes"));
-        assert!(!concerns_a_key("NOPERM User app has no permissions to run the 'mget' command"));
-        assert!(!concerns_a_key("ERR max daily request limit exceeded"));
-        assert!(!concerns_a_key("CLUSTERDOWN The cluster is down"));
+        assert!(concerns_one_key("NOPERM No permissions to access a key"));
+        assert!(concerns_one_key("ERR max request size exceeded. Limit: 1048576 bytes"));
+        assert!(!concerns_one_key("NOPERM User app has no permissions to run the 'mget' command"));
+        assert!(!concerns_one_key("ERR max daily request limit exceeded"));
+        assert!(!concerns_one_key("CLUSTERDOWN The cluster is down"));
     }
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
             writes.refuse("cache:~one", why);
             assert!(writes.are_paused_for("cache:~other") && writes.are_refused(), "{why}");
             assert!(writes.refusal().unwrap().contains(why));
-            writes.go_on("cache:~other");
+            writes.write_succeeded("cache:~other");
             assert_eq!(writes.refusal(), None);
         }
     }

@@ -26,7 +26,7 @@ impl Scan<'_> {
         let mut scan = redis::cmd("SCAN");
         scan.arg(cursor).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(1000);
         let (lanes, limit) = (self.lanes, self.redis.timeout);
-        let page = self.redis.send(lanes, bulk_of(lanes), limit, &scan).await.map_err(fault)?;
+        let page = self.redis.send(lanes, bulk_lane(lanes), limit, &scan).await.map_err(fault)?;
         let (next, names): (u64, Vec<Vec<u8>>) =
             redis::from_redis_value(page).map_err(|_| unexpected(&Value::Nil))?;
         self.cursor = (next != 0).then_some(next);
@@ -48,7 +48,7 @@ impl Redis {
         if servers.is_empty() {
             return Err(Fault::Down);
         }
-        let start = literally(start);
+        let start = escape_glob(start);
         let mut removed = 0;
         for lanes in &servers {
             let dialled = pin!(lanes.dialled(slot(lanes, &bulk)));
@@ -68,7 +68,7 @@ impl Redis {
         }
         // Also where there was nothing left to remove.
         self.versions.bump_all();
-        if !are_the_same(&self.servers.all(), &servers) {
+        if !same_servers(&self.servers.all(), &servers) {
             // Something may have moved from where it was still to be looked for.
             return Err(Fault::Down);
         }
@@ -92,26 +92,26 @@ impl Redis {
                 unlink.cmd("UNLINK").arg(name);
             }
         }
-        let replies = self.pipeline(lanes, bulk_of(lanes), self.timeout, &unlink).await;
+        let replies = self.pipeline(lanes, bulk_lane(lanes), self.timeout, &unlink).await;
         self.versions.bump_all();
         let count = |reply| if let Value::Int(count) = reply { count as u64 } else { 0 };
         Ok(replies.map_err(fault)?.into_iter().map(count).sum())
     }
 }
 
-fn bulk_of(lanes: &Lanes) -> Option<Arc<crate::store::lanes::Lane>> {
+fn bulk_lane(lanes: &Lanes) -> Option<Arc<crate::store::lanes::Lane>> {
     lanes.lane(lanes.slot_of(0, true))
 }
 
 /// Whether they are the same servers, in whatever order: a cluster may list its nodes in another one each
 /// time that it is asked.
-fn are_the_same(now: &[Arc<Lanes>], then: &[Arc<Lanes>]) -> bool {
+fn same_servers(now: &[Arc<Lanes>], then: &[Arc<Lanes>]) -> bool {
     let is_there = |now: &Arc<Lanes>| then.iter().any(|then| Arc::ptr_eq(now, then));
     now.len() == then.len() && now.iter().all(is_there)
 }
 
 /// A text of which no character has a meaning in a pattern.
-fn literally(text: &str) -> String {
+fn escape_glob(text: &str) -> String {
     let escaped = text.chars().flat_map(|c| {
         let escape = "*?[]^-\\".contains(c).then_some('\\');
         escape.into_iter().chain([c])
@@ -136,10 +136,10 @@ mod tests {
     fn servers_are_the_same_in_another_order_and_not_where_one_was_replaced() {
         let [one, two, three] = [server(), server(), server()];
         let then = [one.clone(), two.clone()];
-        assert!(are_the_same(&[one.clone(), two.clone()], &then));
-        assert!(are_the_same(&[two.clone(), one.clone()], &then));
-        assert!(!are_the_same(&[one.clone(), three.clone()], &then));
-        assert!(!are_the_same(std::slice::from_ref(&one), &then));
-        assert!(!are_the_same(&[one, two, three], &then));
+        assert!(same_servers(&[one.clone(), two.clone()], &then));
+        assert!(same_servers(&[two.clone(), one.clone()], &then));
+        assert!(!same_servers(&[one.clone(), three.clone()], &then));
+        assert!(!same_servers(std::slice::from_ref(&one), &then));
+        assert!(!same_servers(&[one, two, three], &then));
     }
 }

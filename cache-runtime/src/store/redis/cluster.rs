@@ -18,14 +18,14 @@ use crate::store::lanes::{CommandError, Lanes, bulk_string, pttl, unexpected_rep
 use crate::store::servers::Cluster;
 
 /// How often a command is sent on to another node.
-const HOPS: usize = 3;
+const MAX_REDIRECTS: usize = 3;
 
 /// How often names that are removed together are removed, at most: as deep as one of them may be made of
 /// another.
-const ROUNDS: usize = 4;
+const MAX_ROUNDS: usize = 4;
 
 /// Names that are removed in one round trip at most.
-const UNLINKED: usize = 512;
+const UNLINK_CHUNK: usize = 512;
 
 impl Redis {
     /// Reads an entry and its tokens from the nodes that have them, all at the same time.
@@ -36,18 +36,18 @@ impl Redis {
         &self,
         cluster: &Arc<Cluster>,
         key: &Key,
-        how: Read,
+        mode: Read,
         limit: Duration,
     ) -> Result<Found, Fault> {
         let began = Instant::now();
-        let entry = self.read_entry(cluster, key, how, limit);
-        let (entry, tokens) = join(entry, self.read_tokens(cluster, key, how, limit)).await;
+        let entry = self.read_entry(cluster, key, mode, limit);
+        let (entry, tokens) = join(entry, self.read_tokens(cluster, key, mode, limit)).await;
         let (bytes, ttl_left) = entry.map_err(fault)?;
         let mut found = Found { bytes, tokens: tokens.map_err(fault)?.into(), ttl_left };
-        let unfit = found.bytes.clone().and_then(|bytes| Entry::parse(bytes).ok());
-        if unfit.is_some_and(|entry| !entry.depends_on(&found.tokens)) {
+        let parsed = found.bytes.clone().and_then(|bytes| Entry::parse(bytes).ok());
+        if parsed.is_some_and(|entry| !entry.depends_on(&found.tokens)) {
             let left = limit.saturating_sub(began.elapsed());
-            found.tokens = self.read_tokens(cluster, key, how, left).await.map_err(fault)?.into();
+            found.tokens = self.read_tokens(cluster, key, mode, left).await.map_err(fault)?.into();
         }
         Ok(found)
     }
@@ -56,11 +56,11 @@ impl Redis {
         &self,
         cluster: &Arc<Cluster>,
         key: &Key,
-        how: Read,
+        mode: Read,
         limit: Duration,
     ) -> Result<(Option<bytes::Bytes>, Option<Duration>), CommandError> {
-        let mut read = KeyedCommands::of_entry(key).reading(how == Read::Tracked);
-        if how != Read::Plain {
+        let mut read = KeyedCommands::of_entry(key).read_only(mode == Read::Tracked);
+        if mode != Read::Plain {
             // First: then the age can only be overestimated.
             read.commands.cmd("PTTL").arg(key.entry());
         }
@@ -76,18 +76,18 @@ impl Redis {
         &self,
         cluster: &Arc<Cluster>,
         key: &Key,
-        how: Read,
+        mode: Read,
         limit: Duration,
     ) -> Result<Vec<Option<Token>>, CommandError> {
         let reads: Vec<_> = key
             .tokens()
             .map(|name| {
-                let mut read = KeyedCommands::of_token(key, name).reading(how == Read::Tracked);
+                let mut read = KeyedCommands::of_token(key, name).read_only(mode == Read::Tracked);
                 read.commands.cmd("GET").arg(name);
                 read
             })
             .collect();
-        let replies = self.run_apart(cluster, &reads, limit).await;
+        let replies = self.run_each(cluster, &reads, limit).await;
         let token = |replies: Result<Vec<Value>, CommandError>| {
             let reply = replies?.pop().ok_or_else(|| unexpected_reply(&Value::Nil))?;
             Ok(bulk_string(reply)?.map(|bytes| Token::of(&bytes)))
@@ -105,7 +105,7 @@ impl Redis {
         limit: Duration,
     ) -> Result<(), CommandError> {
         let began = Instant::now();
-        for _ in 0..names.len().min(ROUNDS) {
+        for _ in 0..names.len().min(MAX_ROUNDS) {
             let left = limit.saturating_sub(began.elapsed());
             let nodes = by_node(cluster, names);
             let round = nodes.iter().map(|names| self.unlink_at(cluster, names, left));
@@ -125,24 +125,24 @@ impl Redis {
         limit: Duration,
     ) -> Result<(), CommandError> {
         let began = Instant::now();
-        for some in names.chunks(UNLINKED) {
-            let mut all = KeyedCommands::of(some[0]);
-            for name in some {
+        for chunk in names.chunks(UNLINK_CHUNK) {
+            let mut all = KeyedCommands::of(chunk[0]);
+            for name in chunk {
                 all.commands.cmd("UNLINK").arg(name);
             }
             let left = limit.saturating_sub(began.elapsed());
-            let place = cluster.place_of(all.name);
-            let together = match &place {
-                Some((_, lanes)) if some.len() > 1 => {
+            let node = cluster.node_of(all.name);
+            let together = match &node {
+                Some((_, lanes)) if chunk.len() > 1 => {
                     self.run_with(cluster, lanes, &all, &all.commands, left).await
                 }
                 _ => self.run_at(cluster, &all, left).await,
             };
-            if !matches!(together, Err(CommandError::Elsewhere { .. })) {
+            if !matches!(together, Err(CommandError::Redirected { .. })) {
                 together?;
                 continue;
             }
-            for name in some {
+            for name in chunk {
                 let mut one = KeyedCommands::of(name);
                 one.commands.cmd("UNLINK").arg(name);
                 self.run_at(cluster, &one, limit.saturating_sub(began.elapsed())).await?;
@@ -151,7 +151,7 @@ impl Redis {
         Ok(())
     }
 
-    pub(super) async fn run_apart(
+    pub(super) async fn run_each(
         &self,
         cluster: &Arc<Cluster>,
         commands: &[KeyedCommands<'_>],
@@ -168,18 +168,19 @@ impl Redis {
         limit: Duration,
     ) -> Result<Vec<Value>, CommandError> {
         let began = Instant::now();
-        let Some((mut address, mut lanes)) = cluster.place_of(keyed.name) else {
-            cluster.doubt();
+        let Some((mut address, mut lanes)) = cluster.node_of(keyed.name) else {
+            cluster.request_survey();
             return Err(CommandError::Down);
         };
         let mut replies = self.run_with(cluster, &lanes, keyed, &keyed.commands, limit).await;
-        for _ in 0..HOPS {
-            let Err(CommandError::Elsewhere { to, asks }) = &replies else { break };
+        for _ in 0..MAX_REDIRECTS {
+            let Err(CommandError::Redirected { to, is_ask }) = &replies else { break };
             // What it leads to may not be listened to: no copy is made of what is there.
             self.versions.bump(keyed.name.as_bytes());
-            (address, lanes) = cluster.led(to, &address, *asks).ok_or(CommandError::Down)?;
+            (address, lanes) =
+                cluster.redirected(to, &address, *is_ask).ok_or(CommandError::Down)?;
             let left = limit.saturating_sub(began.elapsed());
-            replies = if *asks {
+            replies = if *is_ask {
                 let asking = asking(&keyed.commands);
                 let replies = self.run_with(cluster, &lanes, keyed, &asking, left).await;
                 replies.map(|replies| replies.into_iter().skip(1).step_by(2).collect())
@@ -203,7 +204,7 @@ impl Redis {
         if !lanes.is_dialled(slot) {
             let dialled = std::pin::pin!(lanes.dialled(slot));
             if deadline::timeout(limit, dialled).await.is_err() {
-                cluster.doubt();
+                cluster.request_survey();
                 return Err(CommandError::Timeout);
             }
         }
@@ -211,9 +212,9 @@ impl Redis {
         let replies = self.pipeline(lanes, lanes.lane(slot), left, commands).await;
         if let Err(CommandError::Down | CommandError::Timeout) = &replies {
             // Its replica may have taken over.
-            cluster.doubt();
+            cluster.request_survey();
         }
-        if keyed.reads() { lanes.learn(replies) } else { replies }
+        if keyed.is_read_only() { lanes.record_read(replies) } else { replies }
     }
 }
 
@@ -221,7 +222,7 @@ impl Redis {
 fn by_node<'a>(cluster: &Cluster, names: &'a [String]) -> Vec<Vec<&'a str>> {
     let mut nodes: Vec<(Option<Address>, Vec<&str>)> = Vec::new();
     for name in names {
-        let at = cluster.place_of(name).map(|(address, _)| address);
+        let at = cluster.node_of(name).map(|(address, _)| address);
         match nodes.iter_mut().find(|(known, _)| *known == at) {
             Some((_, names)) => names.push(name),
             None => nodes.push((at, vec![name])),

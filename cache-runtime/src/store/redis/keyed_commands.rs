@@ -40,12 +40,12 @@ impl<'a> KeyedCommands<'a> {
 
     /// Only reads; where it is tracked, so that changes of what it reads are heard.
     #[cfg(feature = "cluster")]
-    pub(super) fn reading(self, tracked: bool) -> Self {
+    pub(super) fn read_only(self, tracked: bool) -> Self {
         Self { tracked: Some(tracked), ..self }
     }
 
     #[cfg(feature = "cluster")]
-    pub(super) fn reads(&self) -> bool {
+    pub(super) fn is_read_only(&self) -> bool {
         self.tracked.is_some()
     }
 
@@ -76,9 +76,9 @@ impl Redis {
     ) -> Vec<Result<Vec<Value>, CommandError>> {
         #[cfg(feature = "cluster")]
         if let Servers::Cluster(cluster) = &self.servers {
-            return self.run_apart(cluster, &commands, limit).await;
+            return self.run_each(cluster, &commands, limit).await;
         }
-        let failed = |sent: CommandError| commands.iter().map(|_| Err(sent.clone())).collect();
+        let failed = |error: CommandError| commands.iter().map(|_| Err(error.clone())).collect();
         let Some(lanes) = self.servers.one() else { return failed(CommandError::Down) };
         let Some(first) = commands.first() else { return Vec::new() };
         let lane = lanes.lane(first.slot(&lanes));
@@ -100,7 +100,7 @@ impl Redis {
                 });
                 each.collect()
             }
-            Err(sent) => failed(sent),
+            Err(error) => failed(error),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use deadpool_redis::redis::{self, Value};
 
 use super::keyed_commands::KeyedCommands;
-use super::{Redis, fault, in_redis, unexpected};
+use super::{Redis, fault, to_millis, unexpected};
 use crate::entry::Seen;
 use crate::key::Key;
 use crate::store::contract::{Fault, Write};
@@ -20,7 +20,7 @@ impl Redis {
         write: &Write,
         limit: Duration,
     ) -> Result<bool, Fault> {
-        self.script(key, seen, write, limit, false).await.map(|done| done.0)
+        self.run_script(key, seen, write, limit, false).await.map(|done| done.0)
     }
 
     /// Asks for the tokens' lifetimes on the way, and doubles those that are too short.
@@ -32,15 +32,15 @@ impl Redis {
         tokens_for: Duration,
         limit: Duration,
     ) -> Result<bool, Fault> {
-        let (written, ttls) = self.script(key, seen, write, limit, true).await?;
+        let (written, ttls) = self.run_script(key, seen, write, limit, true).await?;
         let mut renewals = Vec::new();
         for (name, ttl) in key.tokens().zip(&ttls) {
             // Without an expiry is too long.
             if let Some(ttl @ -1..) = ttl
-                && *ttl < in_redis(tokens_for).cast_signed()
+                && *ttl < to_millis(tokens_for).cast_signed()
             {
                 let mut renew = KeyedCommands::of_token(key, name);
-                let life = in_redis(tokens_for.saturating_mul(2));
+                let life = to_millis(tokens_for.saturating_mul(2));
                 renew.commands.cmd("PEXPIRE").arg(name).arg(life);
                 renewals.push(renew);
             }
@@ -55,7 +55,7 @@ impl Redis {
     /// Sends the script, behind the question for the lifetimes of the tokens where they are wanted, in
     /// one round trip; a second one where Redis has forgotten it, or takes none by its digest. Whether it has written, and the
     /// lifetimes.
-    async fn script(
+    async fn run_script(
         &self,
         key: &Key,
         seen: &Seen,
@@ -69,9 +69,9 @@ impl Redis {
             return Err(Fault::ReadOnly);
         }
         let began = Instant::now();
-        let commands = |how: [&str; 2]| {
-            let asks = key.tokens().filter(|_| with_ttls).map(|name| ttl_of(key, name));
-            asks.chain([with_script(key, seen, write, how)]).collect()
+        let commands = |script: [&str; 2]| {
+            let ttl_queries = key.tokens().filter(|_| with_ttls).map(|name| ttl_of(key, name));
+            ttl_queries.chain([with_script(key, seen, write, script)]).collect()
         };
         let mut replies = self.run_all(commands(["EVALSHA", script_hash()]), limit).await;
         if let Some(Err(CommandError::Error { code, text })) = replies.last()
@@ -90,7 +90,7 @@ impl Redis {
                     other => return Err(unexpected(other.unwrap_or(&Value::Nil))),
                 };
                 if !frees && written {
-                    self.servers.writes_go_on(key.function(), key.entry());
+                    self.servers.write_succeeded(key.function(), key.entry());
                 }
                 Ok((written, replies.into_iter().map(ttl).collect()))
             }
@@ -101,7 +101,7 @@ impl Redis {
                 }
                 Err(Fault::ReadOnly)
             }
-            Err(sent) => Err(fault(sent)),
+            Err(error) => Err(fault(error)),
         }
     }
 }
@@ -112,9 +112,9 @@ fn script_hash() -> &'static str {
 }
 
 fn ttl_of<'a>(key: &Key, token: &'a str) -> KeyedCommands<'a> {
-    let mut ask = KeyedCommands::of_token(key, token);
-    ask.commands.cmd("PTTL").arg(token);
-    ask
+    let mut query = KeyedCommands::of_token(key, token);
+    query.commands.cmd("PTTL").arg(token);
+    query
 }
 
 /// `None` where it is not known.
@@ -129,15 +129,15 @@ fn with_script<'a>(
     key: &'a Key,
     seen: &Seen,
     write: &Write,
-    [how, script]: [&str; 2],
+    [command, script]: [&str; 2],
 ) -> KeyedCommands<'a> {
-    let (what, bytes, life) = match write {
+    let (action, bytes, life) = match write {
         Write::Whole { bytes, life } => ("whole", &bytes[..], Some(*life)),
         Write::Header { bytes, life } => ("header", &bytes[..], *life),
         Write::Delete => ("delete", &[][..], None),
     };
     let mut set = KeyedCommands::of_entry(key);
-    set.commands.cmd(how).arg(script).arg(1).arg(key.entry());
-    set.commands.arg(&seen.0[..]).arg(what).arg(bytes).arg(life.map_or(0, in_redis));
+    set.commands.cmd(command).arg(script).arg(1).arg(key.entry());
+    set.commands.arg(&seen.0[..]).arg(action).arg(bytes).arg(life.map_or(0, to_millis));
     set
 }

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
-use super::slots::{SLOTS, View, led_to, slot_of};
-use super::survey::{Known, Survey};
+use super::slots::{SLOTS, View, redirect_target, slot_of};
+use super::survey::{MapState, Survey};
 use crate::background;
 use crate::config::{Address, Config, Deployment};
 use crate::key::Key;
@@ -22,19 +22,19 @@ use crate::store::lanes::{Epoch, Lanes, Subscription, Tracking};
 use crate::versions::Versions;
 
 /// How often it is seen whether a node is down.
-const LOOK: Duration = Duration::from_millis(250);
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How soon the nodes are asked again when something has changed.
-const SOON: Duration = Duration::from_millis(60);
+const MIN_PAUSE: Duration = Duration::from_millis(60);
 
 /// For how long a node is kept that others lead to and the map does not name.
-const STRAY: Duration = Duration::from_secs(60);
+const KEEP_UNMAPPED: Duration = Duration::from_secs(60);
 
 /// The longest time between two questions while something is wrong, or copies are kept.
-const PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// Nobody has this slot.
-const NOBODY: u16 = u16::MAX;
+const UNASSIGNED: u16 = u16::MAX;
 
 pub(crate) struct Cluster {
     deployment: Deployment,
@@ -49,7 +49,7 @@ pub(crate) struct Cluster {
     started: AtomicBool,
     closed: AtomicBool,
     /// Whether copies are kept, or somebody waits for a change.
-    listens: AtomicBool,
+    tracking_used: AtomicBool,
     /// Whether somebody was asked, with or without an answer.
     searched: watch::Sender<bool>,
     last_error: Mutex<Option<String>>,
@@ -58,7 +58,7 @@ pub(crate) struct Cluster {
 struct Node {
     lanes: Arc<Lanes>,
     /// When another node has last led to it.
-    led: Option<Instant>,
+    redirected_at: Option<Instant>,
 }
 
 /// Who has which slot.
@@ -73,23 +73,23 @@ struct Map {
 
 impl Map {
     /// Whether every slot is where it is there.
-    fn is_like(&self, other: &Self) -> bool {
+    fn same_slots_as(&self, other: &Self) -> bool {
         (0..SLOTS as u16).all(|slot| {
-            let (here, there) = (self.of(slot), other.of(slot));
+            let (here, there) = (self.node_of_slot(slot), other.node_of_slot(slot));
             here.map(|(address, _)| address) == there.map(|(address, _)| address)
         })
     }
 
     /// Whether every slot is where a view has it.
-    fn is_of(&self, view: &View) -> bool {
+    fn matches(&self, view: &View) -> bool {
         view.ranges.iter().all(|(first, last, address)| {
-            let place = self.nodes.iter().position(|(known, _)| known == address);
+            let index = self.nodes.iter().position(|(known, _)| known == address);
             let slots = &self.slots[usize::from(*first)..=usize::from(*last)];
-            place.is_some_and(|place| slots.iter().all(|slot| usize::from(*slot) == place))
+            index.is_some_and(|index| slots.iter().all(|slot| usize::from(*slot) == index))
         })
     }
 
-    fn of(&self, slot: u16) -> Option<&(Address, Arc<Lanes>)> {
+    fn node_of_slot(&self, slot: u16) -> Option<&(Address, Arc<Lanes>)> {
         self.nodes.get(usize::from(*self.slots.get(usize::from(slot))?))
     }
 }
@@ -109,7 +109,7 @@ impl Cluster {
             nodes: Mutex::default(),
             started: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            listens: AtomicBool::new(false),
+            tracking_used: AtomicBool::new(false),
             searched: watch::Sender::new(false),
             last_error: Mutex::default(),
         })
@@ -122,26 +122,26 @@ impl Cluster {
     }
 
     /// The node that has a name.
-    pub(super) fn of(&self, name: &str) -> Option<Arc<Lanes>> {
-        self.place_of(name).map(|(_, lanes)| lanes)
+    pub(super) fn lanes_of(&self, name: &str) -> Option<Arc<Lanes>> {
+        self.node_of(name).map(|(_, lanes)| lanes)
     }
 
     /// The node that has a name, and where it is.
-    pub(crate) fn place_of(&self, name: &str) -> Option<(Address, Arc<Lanes>)> {
-        self.map.load().as_ref()?.of(slot_of(name.as_bytes())).cloned()
+    pub(crate) fn node_of(&self, name: &str) -> Option<(Address, Arc<Lanes>)> {
+        self.map.load().as_ref()?.node_of_slot(slot_of(name.as_bytes())).cloned()
     }
 
     /// The node that another one has led to: for good, or only this time.
-    pub(crate) fn led(
+    pub(crate) fn redirected(
         &self,
         to: &str,
         from: &Address,
-        asks: bool,
+        is_ask: bool,
     ) -> Option<(Address, Arc<Lanes>)> {
-        if !asks {
-            self.doubt();
+        if !is_ask {
+            self.request_survey();
         }
-        let address = led_to(to, from)?;
+        let address = redirect_target(to, from)?;
         let mut nodes = self.nodes();
         if self.is_closed() {
             return None;
@@ -151,17 +151,17 @@ impl Cluster {
     }
 
     /// The map may be wrong.
-    pub(crate) fn doubt(&self) {
-        self.epoch.wrong.notify_one();
+    pub(crate) fn request_survey(&self) {
+        self.epoch.survey_requested.notify_one();
     }
 
     /// Whether changes are heard of, whichever node has what is changed; begins to subscribe where not.
     pub(crate) fn tracks_changes(&self) -> bool {
-        self.listens.store(true, Ordering::Relaxed);
+        self.tracking_used.store(true, Ordering::Relaxed);
         let all = self.all();
         // All of them begin, also where the first does not hear yet.
-        let deaf = all.iter().filter(|lanes| !lanes.tracks_changes()).count();
-        deaf == 0 && !all.is_empty()
+        let not_tracking = all.iter().filter(|lanes| !lanes.tracks_changes()).count();
+        not_tracking == 0 && !all.is_empty()
     }
 
     /// Listens for changes of an entry and its tokens.
@@ -174,16 +174,16 @@ impl Cluster {
         &self,
         nodes: &mut HashMap<Address, Node>,
         address: &Address,
-        led: Option<Instant>,
+        redirected_at: Option<Instant>,
     ) -> Option<Arc<Lanes>> {
         if let Some(node) = nodes.get_mut(address) {
-            node.led = led.or(node.led);
+            node.redirected_at = redirected_at.or(node.redirected_at);
             return Some(node.lanes.clone());
         }
         let server = self.deployment.at(address.clone());
         let (tracking, epoch) = (self.tracking.clone(), self.epoch.clone());
         let lanes = Arc::new(Lanes::with(&server, &self.config, tracking, epoch).ok()?);
-        nodes.insert(address.clone(), Node { lanes: lanes.clone(), led });
+        nodes.insert(address.clone(), Node { lanes: lanes.clone(), redirected_at });
         Some(lanes)
     }
 
@@ -216,7 +216,7 @@ impl Cluster {
 
     pub(super) async fn ready(self: &Arc<Self>, key: &Key) {
         if !self.started.swap(true, Ordering::AcqRel)
-            && background::spawn(keep(Arc::downgrade(self))).is_none()
+            && background::spawn(keep_map(Arc::downgrade(self))).is_none()
         {
             self.searched.send_replace(true);
         }
@@ -229,7 +229,7 @@ impl Cluster {
     }
 
     fn needed(&self, key: &Key) -> Vec<Arc<Lanes>> {
-        key.all().filter_map(|name| self.of(name)).collect()
+        key.all().filter_map(|name| self.lanes_of(name)).collect()
     }
 
     pub(super) fn last_error(&self) -> Option<String> {
@@ -245,7 +245,7 @@ impl Cluster {
         self.map.load().as_ref().is_some_and(|map| map.flaw.is_some())
     }
 
-    fn note(&self, error: Option<String>) {
+    fn set_last_error(&self, error: Option<String>) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 
@@ -257,12 +257,14 @@ impl Cluster {
         }
         let before = self.map.load_full();
         let map = self.map_of(view, &mut nodes);
-        let same = before.as_ref().is_some_and(|before| map.is_like(before));
-        let of_no_use = |address: &Address, node: &mut Node| {
+        let same = before.as_ref().is_some_and(|before| map.same_slots_as(before));
+        let is_unused = |address: &Address, node: &mut Node| {
             map.nodes.iter().all(|(known, _)| known != address)
-                && node.led.is_none_or(|led| led.elapsed() >= STRAY)
+                && node
+                    .redirected_at
+                    .is_none_or(|redirected_at| redirected_at.elapsed() >= KEEP_UNMAPPED)
         };
-        let gone: Vec<_> = nodes.extract_if(of_no_use).collect();
+        let gone: Vec<_> = nodes.extract_if(is_unused).collect();
         if let (Some(before), false) = (&before, same) {
             tracing::info!(
                 nodes = map.nodes.len(),
@@ -283,7 +285,7 @@ impl Cluster {
         // Copies that were made by the old map are void, and what is on its way does not become one:
         // before any node is believed that is in the new epoch.
         if !same {
-            self.tracking.surround(all);
+            self.tracking.set_nodes(all);
         }
         let known = self.epoch.set(view.epoch);
         drop(nodes);
@@ -297,24 +299,24 @@ impl Cluster {
     fn map_of(&self, view: &View, nodes: &mut HashMap<Address, Node>) -> Map {
         let mut map = Map {
             nodes: Vec::new(),
-            slots: vec![NOBODY; SLOTS].into(),
+            slots: vec![UNASSIGNED; SLOTS].into(),
             replicas: view.replicas.clone(),
             flaw: view.flaw(),
         };
         for (first, last, address) in &view.ranges {
             let Some(lanes) = self.node(nodes, address, None) else { continue };
             let known = map.nodes.iter().position(|(known, _)| known == address);
-            let place = known.unwrap_or(map.nodes.len());
-            if place == map.nodes.len() {
+            let index = known.unwrap_or(map.nodes.len());
+            if index == map.nodes.len() {
                 map.nodes.push((address.clone(), lanes));
             }
-            map.slots[usize::from(*first)..=usize::from(*last)].fill(place as u16);
+            map.slots[usize::from(*first)..=usize::from(*last)].fill(index as u16);
         }
         map
     }
 
     /// Asks the nodes who has what: those that have lanes, and others only where that does not do.
-    async fn ask(&self, survey: &mut Survey) -> Result<View, String> {
+    async fn survey(&self, survey: &mut Survey) -> Result<View, String> {
         let map = self.map.load_full();
         let nodes: Vec<_> = map.iter().flat_map(|map| &map.nodes).collect();
         let (up, rest): (Vec<_>, Vec<_>) =
@@ -327,13 +329,13 @@ impl Cluster {
         let mut others: Vec<Address> = self.deployment.addresses.clone();
         others.extend(map.iter().flat_map(|map| map.replicas.clone()));
         others.extend(up.into_iter().chain(rest).map(|(address, _)| address.clone()));
-        let mut seen = HashSet::new();
-        others.retain(|address| seen.insert(address.clone()));
-        let is_mapped = map.as_ref().map(|map| |view: &View| map.is_of(view));
+        let mut listed = HashSet::new();
+        others.retain(|address| listed.insert(address.clone()));
+        let is_mapped = map.as_ref().map(|map| |view: &View| map.matches(view));
         let is_mapped =
             is_mapped.as_ref().map(|is_mapped| is_mapped as &(dyn Fn(&View) -> bool + Sync));
-        let known = Known { epoch: self.epoch.number(), is_mapped };
-        survey.ask(lanes, others, &known).await
+        let known = MapState { epoch: self.epoch.number(), is_mapped };
+        survey.run(lanes, others, &known).await
     }
 
     fn nodes(&self) -> MutexGuard<'_, HashMap<Address, Node>> {
@@ -347,32 +349,32 @@ fn in_use(cluster: &Weak<Cluster>) -> Option<Arc<Cluster>> {
 }
 
 /// Keeps the map true, for as long as there is a cluster to ask for.
-async fn keep(cluster: Weak<Cluster>) {
-    let (mut pause, mut silent) = (SOON, false);
+async fn keep_map(cluster: Weak<Cluster>) {
+    let (mut pause, mut silent) = (MIN_PAUSE, false);
     let Some(here) = in_use(&cluster) else { return };
     let mut survey = Survey::new(&here.deployment, &here.config);
     drop(here);
     loop {
         let Some(here) = in_use(&cluster) else { return };
-        let asked = here.ask(&mut survey).await;
-        let agreed = match asked {
+        let surveyed = here.survey(&mut survey).await;
+        let agreed = match surveyed {
             Ok(view) => {
                 silent = false;
-                here.note(None);
+                here.set_last_error(None);
                 here.adopt(&view)
             }
             Err(why) => {
                 if !std::mem::replace(&mut silent, true) {
                     tracing::warn!(error = why, "no node of the redis cluster says who has what");
                 }
-                here.note(Some(why));
+                here.set_last_error(Some(why));
                 true
             }
         };
         here.searched.send_replace(true);
         drop(here);
         // Not at once again, whatever is wrong. What has changed may go on changing.
-        pause = if agreed { (pause * 2).min(PAUSE) } else { SOON };
+        pause = if agreed { (pause * 2).min(MAX_PAUSE) } else { MIN_PAUSE };
         tokio::time::sleep(pause).await;
         if !agreed {
             continue;
@@ -385,12 +387,13 @@ async fn keep(cluster: Weak<Cluster>) {
                 break;
             }
             // A slot may move without another epoch, and copies ask no node.
-            if here.listens.load(Ordering::Relaxed) && since.elapsed() >= PAUSE {
+            if here.tracking_used.load(Ordering::Relaxed) && since.elapsed() >= MAX_PAUSE {
                 break;
             }
-            pause = SOON;
-            let wrong = tokio::time::timeout(LOOK, here.epoch.wrong.notified()).await;
-            if wrong.is_ok() {
+            pause = MIN_PAUSE;
+            let requested =
+                tokio::time::timeout(CHECK_INTERVAL, here.epoch.survey_requested.notified()).await;
+            if requested.is_ok() {
                 break;
             }
         }

@@ -17,21 +17,21 @@ use tokio::sync::{Notify, watch};
 
 use crate::background;
 use crate::config::{Address, Config, Deployment, Sentinel};
-use crate::store::lanes::{Connector, Lanes, aside, server_message};
+use crate::store::lanes::{Connector, Lanes, connect_aside, server_message};
 use crate::versions::Versions;
 
 /// How often a sentinel is asked that announces changes, and one that does not.
-const EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(250)];
+const POLL_INTERVAL: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(250)];
 
 /// For how long what a sentinel has said counts beside what others say.
-const FRESH: Duration = Duration::from_secs(5);
+const REPORT_VALID_FOR: Duration = Duration::from_secs(5);
 
 /// For how long a majority of those that answer has to name a master in an earlier epoch than the known
 /// one: sentinels that were deployed anew know of no failover before.
-const AGREED: Duration = Duration::from_secs(10);
+const AGREED_FOR: Duration = Duration::from_secs(10);
 
 /// Between two attempts to reach a sentinel.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// The server that holds the data, whichever it is.
 pub(crate) struct Master {
@@ -41,7 +41,7 @@ pub(crate) struct Master {
     connectors: Vec<Arc<Connector>>,
     config: Config,
     versions: Arc<Versions>,
-    current: ArcSwapOption<Known>,
+    current: ArcSwapOption<CurrentMaster>,
     started: AtomicBool,
     closed: AtomicBool,
     /// Whether a sentinel has answered, or all have failed to.
@@ -49,7 +49,7 @@ pub(crate) struct Master {
     reports: Mutex<Reports>,
 }
 
-struct Known {
+struct CurrentMaster {
     address: Address,
     lanes: Arc<Lanes>,
 }
@@ -62,7 +62,7 @@ struct Reports {
     epoch: u64,
     /// Whom a majority names in an earlier epoch, and since when.
     agreed: Option<(Address, Instant)>,
-    silent: bool,
+    all_failed: bool,
     error: Option<String>,
 }
 
@@ -72,27 +72,27 @@ impl Reports {
     /// that answer has said the same for some time, since others may be gone for good. Where those are
     /// but few, they count only while the known master does not serve: they may be cut off together with
     /// one that was deposed.
-    fn counting(&mut self, serves: bool) -> Option<Report> {
-        let fresh = |report: &&Report| report.at.elapsed() < FRESH;
+    fn decide(&mut self, serves: bool) -> Option<Report> {
+        let fresh = |report: &&Report| report.at.elapsed() < REPORT_VALID_FOR;
         let fresh: Vec<Report> = self.each.iter().flatten().filter(fresh).cloned().collect();
         let highest = fresh.iter().max_by_key(|report| report.epoch)?;
         if fresh.len() == self.each.len() || highest.epoch >= self.epoch {
             self.agreed = None;
             return Some(highest.clone());
         }
-        let most = of_most(&fresh);
+        let most = majority(&fresh);
         let since = match (&self.agreed, &most) {
             (Some((address, since)), Some(most)) if *address == most.address => *since,
             _ => Instant::now(),
         };
         self.agreed = most.as_ref().map(|most| (most.address.clone(), since));
         let few = fresh.len() * 2 <= self.each.len();
-        most.filter(|_| since.elapsed() >= AGREED && !(few && serves))
+        most.filter(|_| since.elapsed() >= AGREED_FOR && !(few && serves))
     }
 }
 
 /// What more than half of the reports say.
-fn of_most(reports: &[Report]) -> Option<Report> {
+fn majority(reports: &[Report]) -> Option<Report> {
     let named = |by: &Report| reports.iter().filter(|report| report.address == by.address).count();
     let mut most: Vec<_> = reports.iter().filter(|by| named(by) * 2 > reports.len()).collect();
     most.sort_by_key(|report| report.epoch);
@@ -134,7 +134,7 @@ impl Master {
                 failed: vec![false; count],
                 epoch: 0,
                 agreed: None,
-                silent: false,
+                all_failed: false,
                 error: None,
             }),
         })
@@ -142,7 +142,7 @@ impl Master {
 
     /// Of the master, where one is known.
     pub(super) fn lanes(&self) -> Option<Arc<Lanes>> {
-        self.current.load().as_ref().map(|known| known.lanes.clone())
+        self.current.load().as_ref().map(|current| current.lanes.clone())
     }
 
     pub(super) fn is_searched(&self) -> bool {
@@ -152,8 +152,8 @@ impl Master {
     /// Waits until it is known who the master is, or that nobody can be asked.
     pub(super) async fn searched(self: &Arc<Self>) {
         if !self.started.swap(true, Ordering::AcqRel) {
-            for place in 0..self.deployment.addresses.len() {
-                if background::spawn(attend(Arc::downgrade(self), place)).is_none() {
+            for index in 0..self.deployment.addresses.len() {
+                if background::spawn(poll_sentinel(Arc::downgrade(self), index)).is_none() {
                     self.searched.send_replace(true);
                 }
             }
@@ -184,25 +184,25 @@ impl Master {
     }
 
     /// A sentinel has answered.
-    fn report(&self, place: usize, epoch: u64, address: Address) {
+    fn report(&self, index: usize, epoch: u64, address: Address) {
         let mut reports = self.reports();
-        reports.each[place] = Some(Report { epoch, address, at: Instant::now() });
-        reports.failed[place] = false;
-        reports.silent = false;
+        reports.each[index] = Some(Report { epoch, address, at: Instant::now() });
+        reports.failed[index] = false;
+        reports.all_failed = false;
         let serves = self.lanes().is_some_and(|lanes| !lanes.is_down());
         // Under the lock: an older answer must not come after a newer one, and none after the end.
-        let counting = reports.counting(serves).filter(|_| !self.is_closed());
-        let mut known = 0;
-        let before = counting.as_ref().and_then(|report| {
-            known = std::mem::replace(&mut reports.epoch, report.epoch);
-            self.be_at(&report.address)
+        let decided = reports.decide(serves).filter(|_| !self.is_closed());
+        let mut previous_epoch = 0;
+        let before = decided.as_ref().and_then(|report| {
+            previous_epoch = std::mem::replace(&mut reports.epoch, report.epoch);
+            self.switch_to(&report.address)
         });
         drop(reports);
-        if let Some(report) = counting.filter(|report| report.epoch < known) {
+        if let Some(report) = decided.filter(|report| report.epoch < previous_epoch) {
             tracing::warn!(
                 master = %report.address,
                 epoch = report.epoch,
-                before = known,
+                before = previous_epoch,
                 "the sentinels have forgotten what they knew, and are believed all the same"
             );
         }
@@ -212,14 +212,14 @@ impl Master {
         self.searched.send_replace(true);
     }
 
-    fn failed(&self, place: usize, why: String) {
+    fn failed(&self, index: usize, why: String) {
         let mut reports = self.reports();
-        reports.failed[place] = true;
+        reports.failed[index] = true;
         reports.error = Some(why);
         let all = reports.failed.iter().all(|failed| *failed);
-        let silent = std::mem::replace(&mut reports.silent, all);
+        let all_failed = std::mem::replace(&mut reports.all_failed, all);
         drop(reports);
-        if all && !silent {
+        if all && !all_failed {
             let why = self.reports().error.clone().unwrap_or_default();
             tracing::warn!(error = why, "no sentinel answers: the master stays who it was");
         }
@@ -229,15 +229,15 @@ impl Master {
     }
 
     /// Takes another server for the master; the one before is let go by the caller.
-    fn be_at(&self, address: &Address) -> Option<Arc<Known>> {
+    fn switch_to(&self, address: &Address) -> Option<Arc<CurrentMaster>> {
         let before = self.current.load_full();
-        if before.as_ref().is_some_and(|known| known.address == *address) {
+        if before.as_ref().is_some_and(|current| current.address == *address) {
             return None;
         }
         let server = self.deployment.at(address.clone());
         let lanes = Lanes::new(&server, &self.config, self.versions.clone()).ok()?;
-        let known = Known { address: address.clone(), lanes: Arc::new(lanes) };
-        self.current.store(Some(Arc::new(known)));
+        let current = CurrentMaster { address: address.clone(), lanes: Arc::new(lanes) };
+        self.current.store(Some(Arc::new(current)));
         let before = before?;
         // Nothing is heard of the old one any more.
         self.versions.bump_all();
@@ -251,44 +251,44 @@ impl Master {
 }
 
 /// The master, while somebody wants to know it.
-fn wanted(master: &Weak<Master>) -> Option<Arc<Master>> {
+fn in_use(master: &Weak<Master>) -> Option<Arc<Master>> {
     master.upgrade().filter(|master| !master.is_closed())
 }
 
 /// Asks one sentinel, for ever.
-async fn attend(master: Weak<Master>, place: usize) {
+async fn poll_sentinel(master: Weak<Master>, index: usize) {
     loop {
-        let Some(here) = wanted(&master) else { return };
+        let Some(here) = in_use(&master) else { return };
         let (config, name) = (here.config.clone(), here.sentinel.master.clone());
-        let connector = here.connectors[place].clone();
+        let connector = here.connectors[index].clone();
         drop(here);
         let changed = Arc::new(Notify::new());
-        let told = changed.clone();
-        let dial = aside(&connector, move || told.notify_one());
+        let announced = changed.clone();
+        let dial = connect_aside(&connector, move || announced.notify_one());
         let why = match tokio::time::timeout(config.connect_timeout.saturating_mul(2), dial).await {
             Ok(Ok((link, resp3))) => {
                 let mut connection = link.connection();
                 let limit = config.connect_timeout;
                 let announces = resp3 && subscribe(&mut connection, limit).await;
-                let every = EVERY[usize::from(!announces)];
+                let interval = POLL_INTERVAL[usize::from(!announces)];
                 loop {
-                    match ask(&mut connection, &name, &connector.server().address, limit).await {
+                    match query(&mut connection, &name, &connector.server().address, limit).await {
                         Ok((epoch, address)) => {
-                            let Some(here) = wanted(&master) else { return };
-                            here.report(place, epoch, address);
+                            let Some(here) = in_use(&master) else { return };
+                            here.report(index, epoch, address);
                         }
                         Err(why) => break why,
                     }
-                    let _ = tokio::time::timeout(every, changed.notified()).await;
+                    let _ = tokio::time::timeout(interval, changed.notified()).await;
                 }
             }
             Ok(Err(why)) => why,
             Err(_) => "the sentinel does not answer".to_owned(),
         };
-        let Some(here) = wanted(&master) else { return };
-        here.failed(place, why);
+        let Some(here) = in_use(&master) else { return };
+        here.failed(index, why);
         drop(here);
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(RETRY_PAUSE).await;
     }
 }
 
@@ -300,16 +300,16 @@ async fn subscribe(connection: &mut MultiplexedConnection, limit: Duration) -> b
 
 /// Where the master is, and since which epoch. The address is asked for apart: among the fields it is
 /// the old one until the sentinel that leads a failover is done with the other replicas.
-async fn ask(
+async fn query(
     connection: &mut MultiplexedConnection,
     name: &str,
     sentinel: &Address,
     limit: Duration,
 ) -> Result<(u64, Address), String> {
-    let mut ask = redis::pipe();
-    ask.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name);
-    ask.cmd("SENTINEL").arg("MASTER").arg(name);
-    let reply = tokio::time::timeout(limit, connection.send_packed_commands(&ask, 0, 2)).await;
+    let mut query = redis::pipe();
+    query.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name);
+    query.cmd("SENTINEL").arg("MASTER").arg(name);
+    let reply = tokio::time::timeout(limit, connection.send_packed_commands(&query, 0, 2)).await;
     let replies = reply.map_err(|_| format!("the sentinel {sentinel} does not answer"))?;
     let replies = replies.map_err(|error| server_message(&error))?;
     let [address, fields] = &replies[..] else { return Err("no answer".to_owned()) };
@@ -336,7 +336,7 @@ mod tests {
 
     fn reports(epoch: u64, each: Vec<Option<Report>>) -> Reports {
         let failed = vec![false; each.len()];
-        Reports { each, failed, epoch, agreed: None, silent: false, error: None }
+        Reports { each, failed, epoch, agreed: None, all_failed: false, error: None }
     }
 
     fn port(report: Option<Report>) -> Option<u16> {
@@ -346,8 +346,8 @@ mod tests {
         }
     }
 
-    fn counting(epoch: u64, each: Vec<Option<Report>>) -> Option<u16> {
-        port(reports(epoch, each).counting(true))
+    fn decide(epoch: u64, each: Vec<Option<Report>>) -> Option<u16> {
+        port(reports(epoch, each).decide(true))
     }
 
     /// Has agreed on that port for so long.
@@ -358,44 +358,44 @@ mod tests {
 
     #[test]
     fn the_highest_epoch_counts_and_a_lower_one_only_if_all_agree() {
-        assert_eq!(counting(0, vec![Some(report(1, 10)), Some(report(2, 20)), None]), Some(20));
-        assert_eq!(counting(2, vec![Some(report(1, 10)), None, None]), None);
-        assert_eq!(counting(2, vec![Some(report(2, 20)), Some(report(1, 10)), None]), Some(20));
-        assert_eq!(counting(9, vec![Some(report(1, 10)), Some(report(2, 20))]), Some(20));
-        assert_eq!(counting(0, vec![None, None]), None);
+        assert_eq!(decide(0, vec![Some(report(1, 10)), Some(report(2, 20)), None]), Some(20));
+        assert_eq!(decide(2, vec![Some(report(1, 10)), None, None]), None);
+        assert_eq!(decide(2, vec![Some(report(2, 20)), Some(report(1, 10)), None]), Some(20));
+        assert_eq!(decide(9, vec![Some(report(1, 10)), Some(report(2, 20))]), Some(20));
+        assert_eq!(decide(0, vec![None, None]), None);
     }
 
     #[test]
     fn a_lower_epoch_counts_once_most_of_those_that_answer_have_agreed_for_some_time() {
         let mut two_of_three = reports(9, vec![None, Some(report(0, 10)), Some(report(1, 10))]);
-        assert_eq!(port(two_of_three.counting(true)), None);
-        agreed(&mut two_of_three, 10, AGREED / 2);
-        assert_eq!(port(two_of_three.counting(true)), None);
-        agreed(&mut two_of_three, 20, AGREED);
-        assert_eq!(port(two_of_three.counting(true)), None, "they have named another before");
-        agreed(&mut two_of_three, 10, AGREED);
-        assert_eq!(port(two_of_three.counting(true)), Some(10));
+        assert_eq!(port(two_of_three.decide(true)), None);
+        agreed(&mut two_of_three, 10, AGREED_FOR / 2);
+        assert_eq!(port(two_of_three.decide(true)), None);
+        agreed(&mut two_of_three, 20, AGREED_FOR);
+        assert_eq!(port(two_of_three.decide(true)), None, "they have named another before");
+        agreed(&mut two_of_three, 10, AGREED_FOR);
+        assert_eq!(port(two_of_three.decide(true)), Some(10));
         let mut split = reports(9, vec![None, Some(report(0, 10)), Some(report(1, 20))]);
-        agreed(&mut split, 20, AGREED);
-        assert_eq!(port(split.counting(true)), None);
+        agreed(&mut split, 20, AGREED_FOR);
+        assert_eq!(port(split.decide(true)), None);
     }
 
     #[test]
     fn few_count_only_while_the_known_master_does_not_serve() {
         let mut one_of_three = reports(9, vec![None, None, Some(report(1, 10))]);
-        agreed(&mut one_of_three, 10, AGREED);
-        assert_eq!(port(one_of_three.counting(true)), None);
-        assert_eq!(port(one_of_three.counting(false)), Some(10));
+        agreed(&mut one_of_three, 10, AGREED_FOR);
+        assert_eq!(port(one_of_three.decide(true)), None);
+        assert_eq!(port(one_of_three.decide(false)), Some(10));
     }
 
     #[test]
     fn what_all_say_or_a_higher_epoch_ends_an_agreement() {
         let mut reports = reports(9, vec![None, Some(report(0, 10)), Some(report(0, 10))]);
-        agreed(&mut reports, 10, AGREED / 2);
+        agreed(&mut reports, 10, AGREED_FOR / 2);
         reports.each[1] = Some(report(9, 20));
-        assert_eq!(port(reports.counting(true)), Some(20));
+        assert_eq!(port(reports.decide(true)), Some(20));
         reports.each[1] = None;
-        assert_eq!(port(reports.counting(true)), None);
-        assert!(reports.agreed.is_some_and(|(_, since)| since.elapsed() < AGREED / 2));
+        assert_eq!(port(reports.decide(true)), None);
+        assert!(reports.agreed.is_some_and(|(_, since)| since.elapsed() < AGREED_FOR / 2));
     }
 }

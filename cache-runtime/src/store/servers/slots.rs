@@ -25,9 +25,9 @@ pub(super) fn slot_of(name: &[u8]) -> u16 {
 #[derive(Debug, PartialEq)]
 pub(super) struct View {
     /// Whether the node calls the cluster sound.
-    pub(super) sound: bool,
+    pub(super) state_ok: bool,
     /// Whether the node says it at all, which it does not behind some proxies.
-    pub(super) tells: bool,
+    pub(super) reports_state: bool,
     /// Grows with every failover, also with one that fails, and with most moves of slots.
     pub(super) epoch: u64,
     /// First and last slot, and who has them.
@@ -37,13 +37,14 @@ pub(super) struct View {
 
 impl View {
     /// Reads `CLUSTER SLOTS` and `CLUSTER INFO`, as the node at `asked` answers them.
-    pub(super) fn read(slots: &Value, info: &Value, asked: &Address) -> Result<Self, String> {
+    pub(super) fn read(slots: &Value, info: &Value, queried: &Address) -> Result<Self, String> {
         let Value::Array(rows) = slots else { return Err("no slots in the reply".to_owned()) };
         // Empty where the node does not say, as behind some proxies.
         let info: String = redis::from_redis_value_ref(info).unwrap_or_default();
-        let (sound, epoch) = (epoch::is_sound(&info), epoch::number(&info));
-        let tells = info.contains("cluster_state:");
-        let mut view = Self { sound, tells, epoch, ranges: Vec::new(), replicas: Vec::new() };
+        let (state_ok, epoch) = (epoch::is_state_ok(&info), epoch::number(&info));
+        let reports_state = info.contains("cluster_state:");
+        let mut view =
+            Self { state_ok, reports_state, epoch, ranges: Vec::new(), replicas: Vec::new() };
         for row in rows {
             let Value::Array(row) = row else { continue };
             let [Value::Int(first), Value::Int(last), master, replicas @ ..] = &row[..] else {
@@ -52,14 +53,14 @@ impl View {
             let (Ok(first), Ok(last)) = (u16::try_from(*first), u16::try_from(*last)) else {
                 continue;
             };
-            let Some(master) = address(master, asked) else { continue };
+            let Some(master) = address(master, queried) else { continue };
             if first <= last && usize::from(last) < SLOTS {
                 view.ranges.push((first, last, master));
-                view.replicas.extend(replicas.iter().filter_map(|node| address(node, asked)));
+                view.replicas.extend(replicas.iter().filter_map(|node| address(node, queried)));
             }
         }
         if view.ranges.is_empty() {
-            return Err(format!("{asked} is a node of a cluster in which nobody has any slots"));
+            return Err(format!("{queried} is a node of a cluster in which nobody has any slots"));
         }
         Ok(view)
     }
@@ -70,7 +71,7 @@ impl View {
         if free > 0 {
             return Some(format!("{free} of the {SLOTS} slots of the cluster belong to no node"));
         }
-        (self.tells && !self.sound)
+        (self.reports_state && !self.state_ok)
             .then(|| "the nodes call the cluster down (`cluster_state:fail`)".to_owned())
     }
 
@@ -81,13 +82,13 @@ impl View {
 }
 
 /// Host and port of a node; one that does not know its own name is reached as it was asked.
-fn address(node: &Value, asked: &Address) -> Option<Address> {
+fn address(node: &Value, queried: &Address) -> Option<Address> {
     let Value::Array(node) = node else { return None };
     let [host, Value::Int(port), ..] = &node[..] else { return None };
     let host = match host {
         Value::BulkString(host) if host == b"?" => return None,
         Value::BulkString(host) if !host.is_empty() => String::from_utf8(host.clone()).ok()?,
-        Value::BulkString(_) | Value::Nil => host_of(asked)?,
+        Value::BulkString(_) | Value::Nil => host_of(queried)?,
         _ => return None,
     };
     Some(Address::Tcp(host, u16::try_from(*port).ok()?))
@@ -101,11 +102,11 @@ fn host_of(address: &Address) -> Option<String> {
 }
 
 /// Where `MOVED` and `ASK` lead, as the node at `asked` says it.
-pub(super) fn led_to(to: &str, asked: &Address) -> Option<Address> {
+pub(super) fn redirect_target(to: &str, queried: &Address) -> Option<Address> {
     let (host, port) = to.rsplit_once(':')?;
     let port = port.parse().ok()?;
     let host = match host.trim_start_matches('[').trim_end_matches(']') {
-        "" => host_of(asked)?,
+        "" => host_of(queried)?,
         "?" => return None,
         host => host.to_owned(),
     };
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_view_is_read_and_a_node_without_a_name_is_where_it_was_asked() {
-        let asked = at("seed", 7000);
+        let queried = at("seed", 7000);
         let rows = [
             vec![Value::Int(0), Value::Int(99), node(text("a"), 1), node(text("b"), 2)],
             vec![Value::Int(100), Value::Int(199), node(text(""), 3), node(Value::Nil, 4)],
@@ -153,13 +154,13 @@ mod tests {
         ];
         let slots = Value::Array(rows.into_iter().map(Value::Array).collect());
         let info = text("cluster_state:ok\r\ncluster_current_epoch:17\r\n");
-        let view = View::read(&slots, &info, &asked).unwrap();
-        assert_eq!((view.sound, view.epoch, view.covered()), (true, 17, 200));
+        let view = View::read(&slots, &info, &queried).unwrap();
+        assert_eq!((view.state_ok, view.epoch, view.covered()), (true, 17, 200));
         assert_eq!(view.ranges, [(0, 99, at("a", 1)), (100, 199, at("seed", 3))]);
         assert_eq!(view.replicas, [at("b", 2), at("seed", 4)]);
         assert!(view.flaw().unwrap().starts_with("16184 of the 16384 slots"));
-        assert!(View::read(&Value::Array(vec![]), &info, &asked).is_err());
-        assert!(View::read(&Value::Nil, &info, &asked).is_err());
+        assert!(View::read(&Value::Array(vec![]), &info, &queried).is_err());
+        assert!(View::read(&Value::Nil, &info, &queried).is_err());
     }
 
     #[test]
@@ -174,11 +175,11 @@ mod tests {
 
     #[test]
     fn a_redirect_without_a_host_leads_to_the_host_that_was_asked() {
-        let asked = at("seed", 7000);
-        assert_eq!(led_to("10.0.0.1:6381", &asked), Some(at("10.0.0.1", 6381)));
-        assert_eq!(led_to("::1:6381", &asked), Some(at("::1", 6381)));
-        assert_eq!(led_to(":6381", &asked), Some(at("seed", 6381)));
-        assert_eq!(led_to("?:6381", &asked), None);
-        assert_eq!(led_to("6381", &asked), None);
+        let queried = at("seed", 7000);
+        assert_eq!(redirect_target("10.0.0.1:6381", &queried), Some(at("10.0.0.1", 6381)));
+        assert_eq!(redirect_target("::1:6381", &queried), Some(at("::1", 6381)));
+        assert_eq!(redirect_target(":6381", &queried), Some(at("seed", 6381)));
+        assert_eq!(redirect_target("?:6381", &queried), None);
+        assert_eq!(redirect_target("6381", &queried), None);
     }
 }

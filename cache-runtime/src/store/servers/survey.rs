@@ -17,16 +17,16 @@ use tokio::task::JoinHandle;
 
 use super::slots::View;
 use crate::config::{Address, Config, Deployment};
-use crate::store::lanes::{Connector, Link, aside, server_message};
+use crate::store::lanes::{Connector, Link, connect_aside, server_message};
 
 /// For how long the answers of other nodes are waited for after the first.
-const OTHERS: Duration = Duration::from_millis(50);
+const GRACE: Duration = Duration::from_millis(50);
 
 /// How many are asked beside the lanes.
-const ASKED: usize = 8;
+const MAX_SIDE_LINKS: usize = 8;
 
 /// What is known before the nodes are asked.
-pub(super) struct Known<'a> {
+pub(super) struct MapState<'a> {
     /// The epoch of the map.
     pub(super) epoch: u64,
     /// Whether a view is that of the map; `None` where there is no map.
@@ -37,11 +37,11 @@ pub(super) struct Known<'a> {
 pub(super) struct Survey {
     deployment: Deployment,
     config: Config,
-    asides: HashMap<Address, Arc<Aside>>,
+    side_links: HashMap<Address, Arc<SideLink>>,
 }
 
 /// The way to a node beside the lanes.
-struct Aside {
+struct SideLink {
     connector: Arc<Connector>,
     link: Mutex<Option<Link>>,
 }
@@ -51,67 +51,70 @@ type Answer = Result<View, String>;
 impl Survey {
     pub(super) fn new(deployment: &Deployment, config: &Config) -> Self {
         let (deployment, config) = (deployment.clone(), config.clone());
-        Self { deployment, config, asides: HashMap::new() }
+        Self { deployment, config, side_links: HashMap::new() }
     }
 
     /// What the nodes say: of those who answer soon, a sound one in the highest epoch. An epoch before
     /// the one that is known counts only once all have answered or failed to.
-    pub(super) async fn ask(
+    pub(super) async fn run(
         &mut self,
         lanes: Vec<(Address, MultiplexedConnection)>,
         others: Vec<Address>,
-        known: &Known<'_>,
+        known: &MapState<'_>,
     ) -> Answer {
         let limit = self.config.connect_timeout;
         // Whoever has lanes has answered a moment ago.
-        let soon = self.config.timeout.min(limit);
-        let asked: Vec<Address> = lanes.iter().map(|(address, _)| address.clone()).collect();
+        let lane_limit = self.config.timeout.min(limit);
+        let queried: Vec<Address> = lanes.iter().map(|(address, _)| address.clone()).collect();
         let through_lanes = lanes.into_iter().map(|(address, connection)| {
-            tokio::spawn(async move { in_time(soon, &address, view(connection, &address)).await })
+            tokio::spawn(
+                async move { in_time(lane_limit, &address, view(connection, &address)).await },
+            )
         });
         let mut best = Best { known, view: None, error: String::new() };
         best.gather(through_lanes.collect()).await;
         if best.is_enough() {
-            self.asides.clear();
+            self.side_links.clear();
             return best.answer();
         }
-        let others = others.into_iter().filter(|address| !asked.contains(address)).take(ASKED);
+        let others =
+            others.into_iter().filter(|address| !queried.contains(address)).take(MAX_SIDE_LINKS);
         let others: Vec<Address> = others.collect();
-        self.asides.retain(|address, _| others.contains(address));
+        self.side_links.retain(|address, _| others.contains(address));
         let beside = FuturesUnordered::new();
         for address in others {
-            let aside = self.aside(&address);
-            beside.push(tokio::spawn(async move { aside.ask(limit).await }));
+            let side_link = self.side_link(&address);
+            beside.push(tokio::spawn(async move { side_link.query(limit).await }));
         }
         best.gather(beside).await;
         best.answer()
     }
 
-    fn aside(&mut self, address: &Address) -> Arc<Aside> {
-        if let Some(aside) = self.asides.get(address) {
-            return aside.clone();
+    fn side_link(&mut self, address: &Address) -> Arc<SideLink> {
+        if let Some(side_link) = self.side_links.get(address) {
+            return side_link.clone();
         }
         let connector = Connector::new(&self.deployment.at(address.clone()), &self.config);
-        let aside = Arc::new(Aside { connector, link: Mutex::default() });
-        self.asides.insert(address.clone(), aside.clone());
-        aside
+        let side_link = Arc::new(SideLink { connector, link: Mutex::default() });
+        self.side_links.insert(address.clone(), side_link.clone());
+        side_link
     }
 }
 
-impl Aside {
+impl SideLink {
     /// Goes on to its end also where nobody waits for the answer any more, so that a slow dial is made once.
-    async fn ask(&self, limit: Duration) -> Answer {
+    async fn query(&self, limit: Duration) -> Answer {
         let address = &self.connector.server().address;
         let mut held = self.link.lock().await;
-        let ask = async {
+        let query = async {
             let link = match held.take() {
                 Some(link) => link,
-                None => aside(&self.connector, || {}).await?.0,
+                None => connect_aside(&self.connector, || {}).await?.0,
             };
             let view = view(link.connection(), address).await;
             Ok::<_, String>((link, view))
         };
-        let (link, view) = in_time(limit, address, ask).await?;
+        let (link, view) = in_time(limit, address, query).await?;
         // One that has failed is dialled anew.
         *held = view.is_ok().then_some(link);
         view
@@ -140,7 +143,7 @@ async fn view(mut connection: MultiplexedConnection, address: &Address) -> Answe
 
 /// The best of the answers so far.
 struct Best<'a> {
-    known: &'a Known<'a>,
+    known: &'a MapState<'a>,
     view: Option<View>,
     error: String,
 }
@@ -151,13 +154,13 @@ impl Best<'_> {
         loop {
             let next = answers.next();
             let next = if self.is_enough() {
-                tokio::time::timeout(OTHERS, next).await.ok().flatten()
+                tokio::time::timeout(GRACE, next).await.ok().flatten()
             } else {
                 // Each of them ends in time.
                 next.await
             };
             match next {
-                Some(Ok(Ok(view))) => self.compare(view),
+                Some(Ok(Ok(view))) => self.offer(view),
                 Some(Ok(Err(why))) => self.error = why,
                 Some(Err(_)) => {}
                 None => return,
@@ -167,8 +170,8 @@ impl Best<'_> {
 
     /// Of two that are as good, the one by which commands go already: nodes that do not say what they are
     /// called have the name by which they were asked.
-    fn compare(&mut self, view: View) {
-        let rank = |view: &View| (view.sound, view.epoch, view.covered(), self.is_mapped(view));
+    fn offer(&mut self, view: View) {
+        let rank = |view: &View| (view.state_ok, view.epoch, view.covered(), self.is_mapped(view));
         if self.view.as_ref().is_none_or(|best| rank(best) < rank(&view)) {
             self.view = Some(view);
         }
@@ -184,7 +187,7 @@ impl Best<'_> {
         let is_enough = |view: &View| {
             let news = view.epoch > self.known.epoch;
             let same = view.epoch == self.known.epoch && self.is_mapped(view);
-            view.sound && (news || same)
+            view.state_ok && (news || same)
         };
         self.view.as_ref().is_some_and(is_enough)
     }
@@ -200,26 +203,26 @@ mod tests {
 
     fn view(host: &str, epoch: u64) -> View {
         let ranges = vec![(0, 99, Address::Tcp(host.to_owned(), 1))];
-        View { sound: true, tells: true, epoch, ranges, replicas: Vec::new() }
+        View { state_ok: true, reports_state: true, epoch, ranges, replicas: Vec::new() }
     }
 
     #[test]
     fn of_views_that_are_as_good_that_of_the_map_counts_whoever_answers_first() {
         let is_mapped = |view: &View| view.ranges[0].2 == Address::Tcp("b".to_owned(), 1);
-        let known = Known { epoch: 7, is_mapped: Some(&is_mapped) };
+        let known = MapState { epoch: 7, is_mapped: Some(&is_mapped) };
         for order in [["a", "b"], ["b", "a"]] {
             let mut best = Best { known: &known, view: None, error: String::new() };
-            best.compare(view(order[0], 7));
+            best.offer(view(order[0], 7));
             assert_eq!(best.is_enough(), order[0] == "b");
-            best.compare(view(order[1], 7));
+            best.offer(view(order[1], 7));
             assert!(best.is_enough());
             assert_eq!(best.answer(), Ok(view("b", 7)));
         }
         let mut best = Best { known: &known, view: None, error: String::new() };
-        best.compare(view("b", 7));
-        best.compare(view("a", 8));
+        best.offer(view("b", 7));
+        best.offer(view("a", 8));
         assert!(best.is_enough());
-        best.compare(view("b", 7));
+        best.offer(view("b", 7));
         assert_eq!(best.answer(), Ok(view("a", 8)));
     }
 }

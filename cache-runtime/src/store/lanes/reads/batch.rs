@@ -13,18 +13,18 @@ use crate::store::lanes::{CommandError, bulk_string, pttl, unexpected_reply};
 
 /// Reads of several entries, each name once.
 pub(crate) struct Batch<'a> {
-    reads: SmallVec<[Places; 1]>,
+    reads: SmallVec<[Positions; 1]>,
     names: SmallVec<[&'a [u8]; 4]>,
     /// Places of the tokens among them.
     tokens: SmallVec<[usize; 2]>,
     /// Places of the names whose time is asked for.
     timed: SmallVec<[usize; 1]>,
     /// Some read the same entry.
-    shared: bool,
+    has_duplicates: bool,
 }
 
 /// Where what belongs to one entry is among the names.
-struct Places {
+struct Positions {
     hash: u64,
     entry: usize,
     tokens: SmallVec<[usize; 2]>,
@@ -39,16 +39,16 @@ impl<'a> Batch<'a> {
             names: SmallVec::with_capacity(reads * 2),
             tokens: SmallVec::new(),
             timed: SmallVec::new(),
-            shared: false,
+            has_duplicates: false,
         }
     }
 
     pub(crate) fn add(&mut self, key: &'a Key, timed: bool) {
         let mut names = key.bytes();
         let name = names.next().unwrap_or_default();
-        let same = |read: &&Places| read.hash == key.hash && self.names[read.entry] == name;
+        let same = |read: &&Positions| read.hash == key.hash && self.names[read.entry] == name;
         let same = self.reads.iter().find(same).map(|read| read.entry);
-        self.shared |= same.is_some();
+        self.has_duplicates |= same.is_some();
         let entry = same.unwrap_or_else(|| {
             self.names.push(name);
             self.names.len() - 1
@@ -58,7 +58,7 @@ impl<'a> Batch<'a> {
             self.timed.push(entry);
             self.timed.len() - 1
         });
-        self.reads.push(Places { hash: key.hash, entry, tokens, ttl_left });
+        self.reads.push(Positions { hash: key.hash, entry, tokens, ttl_left });
     }
 
     /// The place of a token: many depend on few.
@@ -80,8 +80,8 @@ impl<'a> Batch<'a> {
             return connection.send_packed_command(&self.mget()).await;
         }
         let mut all = Pipeline::with_capacity(self.timed.len() + 1);
-        for place in &self.timed {
-            all.cmd("PTTL").arg(self.names[*place]);
+        for position in &self.timed {
+            all.cmd("PTTL").arg(self.names[*position]);
         }
         all.add_command(self.mget());
         let replies = connection.send_packed_commands(&all, 0, all.len()).await?;
@@ -125,7 +125,11 @@ impl<'a> Batch<'a> {
             tokens[*at] = bytes[*at].as_ref().map(|bytes| Token::of(bytes));
         }
         let found = self.reads.iter().map(|read| Found {
-            bytes: if self.shared { bytes[read.entry].clone() } else { bytes[read.entry].take() },
+            bytes: if self.has_duplicates {
+                bytes[read.entry].clone()
+            } else {
+                bytes[read.entry].take()
+            },
             tokens: read.tokens.iter().map(|at| tokens[*at]).collect(),
             ttl_left: read.ttl_left.and_then(|at| ttls[at]),
         });

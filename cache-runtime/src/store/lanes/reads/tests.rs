@@ -4,18 +4,18 @@ use crate::deadline;
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn read(reads: &ReadQueue, limit: Duration) -> Answered {
+fn read(reads: &ReadQueue, limit: Duration) -> PendingRead {
     reads.enqueue(&Key::named("key"), false, Instant::now() + limit)
 }
 
-async fn told(answered: Answered) -> Result<Found, CommandError> {
-    deadline::timeout(LONG, pin!(answered)).await.expect("it is told in time")
+async fn answer(pending: PendingRead) -> Result<Found, CommandError> {
+    deadline::timeout(LONG, pin!(pending)).await.expect("it is told in time")
 }
 
 #[tokio::test]
 async fn the_first_to_tell_counts_and_whoever_waits_is_woken() {
     let reads = ReadQueue::new();
-    let waiting = tokio::spawn(told(read(&reads, LONG)));
+    let waiting = tokio::spawn(answer(read(&reads, LONG)));
     let together = loop {
         match reads.take() {
             Some(together) => break together,
@@ -23,8 +23,8 @@ async fn the_first_to_tell_counts_and_whoever_waits_is_woken() {
         }
     };
     tokio::task::yield_now().await;
-    together.reads[0].answer.tell(Ok(Found::default()));
-    together.reads[0].answer.tell(Err(CommandError::Down));
+    together.reads[0].answer.set(Ok(Found::default()));
+    together.reads[0].answer.set(Err(CommandError::Down));
     assert!(matches!(waiting.await, Ok(Ok(_))));
 }
 
@@ -33,7 +33,7 @@ async fn who_goes_away_is_not_awaited_any_more() {
     let reads = ReadQueue::new();
     drop(read(&reads, LONG));
     let taken = reads.take().unwrap();
-    assert_eq!((taken.reads.len(), taken.reading), (0, 1));
+    assert_eq!((taken.reads.len(), taken.counted), (0, 1));
 }
 
 #[test]
@@ -42,11 +42,11 @@ fn a_long_queue_is_taken_in_batches_and_leaves_no_room_behind() {
     let waiting: Vec<_> = (0..10_000).map(|_| read(&reads, LONG)).collect();
     let mut sizes = Vec::new();
     while let Some(taken) = reads.take() {
-        assert!(taken.reads.capacity() <= MOST);
+        assert!(taken.reads.capacity() <= MAX_BATCH);
         sizes.push(taken.reads.len());
     }
-    assert!(sizes.iter().all(|size| *size <= MOST) && sizes.iter().sum::<usize>() == 10_000);
-    assert!(lock(&reads.queue).reads.capacity() <= ROOM);
+    assert!(sizes.iter().all(|size| *size <= MAX_BATCH) && sizes.iter().sum::<usize>() == 10_000);
+    assert!(lock(&reads.queue).reads.capacity() <= KEPT_CAPACITY);
     drop(waiting);
 }
 
@@ -57,22 +57,22 @@ async fn a_lane_that_nothing_drives_keeps_nobody_beyond_his_time() {
     for _ in 0..2 {
         // One waits to be sent, and one for an answer.
         let sent = read(&reads, Duration::from_millis(100));
-        let place = reads.take().unwrap().place;
+        let slot = reads.take().unwrap().slot;
         let queued = read(&reads, Duration::from_millis(100));
         let patient = read(&reads, LONG);
-        assert!(matches!(told(sent).await, Err(CommandError::Timeout)));
-        assert!(matches!(told(queued).await, Err(CommandError::Timeout)));
-        let other = reads.take().unwrap().place;
+        assert!(matches!(answer(sent).await, Err(CommandError::Timeout)));
+        assert!(matches!(answer(queued).await, Err(CommandError::Timeout)));
+        let other = reads.take().unwrap().slot;
         drop(patient);
-        for place in [place, other] {
-            lock(&reads.queue).sent.remove(place);
+        for slot in [slot, other] {
+            lock(&reads.queue).sent.remove(slot);
         }
-        let rests = async {
+        let idle = async {
             while !lock(&reads.queue).idle {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(LONG, rests).await.expect("the watch rests");
+        tokio::time::timeout(LONG, idle).await.expect("the watch rests");
     }
 }
 
@@ -82,8 +82,8 @@ async fn once_closed_everybody_is_told() {
     let watching = background::spawn(watch(reads.clone())).unwrap();
     let before = read(&reads, LONG);
     reads.close();
-    assert!(matches!(told(before).await, Err(CommandError::Down)));
-    assert!(matches!(told(read(&reads, LONG)).await, Err(CommandError::Down)));
+    assert!(matches!(answer(before).await, Err(CommandError::Down)));
+    assert!(matches!(answer(read(&reads, LONG)).await, Err(CommandError::Down)));
     watching.await.unwrap();
 }
 
@@ -99,7 +99,7 @@ async fn what_drove_a_lane_tells_everybody_at_its_end() {
         } else {
             gathering.abort();
         }
-        assert!(matches!(told(before).await, Err(CommandError::Down)));
-        assert!(matches!(told(read(&reads, LONG)).await, Err(CommandError::Down)));
+        assert!(matches!(answer(before).await, Err(CommandError::Down)));
+        assert!(matches!(answer(read(&reads, LONG)).await, Err(CommandError::Down)));
     }
 }

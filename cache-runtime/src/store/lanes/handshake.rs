@@ -8,15 +8,15 @@ use deadpool::managed::PoolError;
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{self, ErrorKind, RedisError, Value};
 
-use super::connect::{Step, Undialled};
-use super::dial::{Connection, Undone};
+use super::connect::{ConnectError, Step};
+use super::dial::{Connection, DialError};
 use super::heartbeat::is_master;
 use super::{COMPARE_AND_SET, Lanes, server_message, write_pause};
 use crate::clock::Coarse;
 use crate::config::Part;
 
 /// For how long a step is left out at which a server has hung up. It may be another server then.
-const SPARED: Duration = Duration::from_secs(60);
+const SKIPPED_FOR: Duration = Duration::from_secs(60);
 
 /// Steps that a dial can do without, as bits.
 const HELLO: u8 = 1;
@@ -26,15 +26,15 @@ const SCRIPT: u8 = 4;
 const NEEDED: u8 = 0;
 
 /// What no entry begins with, and is longer than a token.
-const NOTHING_BEGINS_SO: &str = "no entry begins with this";
+const IMPOSSIBLE_PREFIX: &str = "no entry begins with this";
 
 /// The steps that dials leave out.
 #[derive(Default)]
-pub(super) struct Spared(Mutex<Option<(u8, Instant)>>);
+pub(super) struct SkippedSteps(Mutex<Option<(u8, Instant)>>);
 
-impl Spared {
+impl SkippedSteps {
     fn get(&self) -> u8 {
-        self.lock().filter(|(_, since)| since.elapsed() < SPARED).map_or(0, |(steps, _)| steps)
+        self.lock().filter(|(_, since)| since.elapsed() < SKIPPED_FOR).map_or(0, |(steps, _)| steps)
     }
 
     /// Without them a server was met.
@@ -50,160 +50,168 @@ impl Spared {
 }
 
 /// A connection on which everything that is needed has been answered.
-pub(super) struct Met {
+pub(super) struct Greeted {
     pub(super) object: Connection,
     pub(super) connection: MultiplexedConnection,
     /// When the first answer was asked for.
     pub(super) sent: Coarse,
-    pub(super) tells_role: bool,
+    pub(super) reports_role: bool,
 }
 
 /// Why a connection was not made.
-struct Ended {
+struct StepError {
     why: String,
     /// The step without which it may work.
     without: u8,
     /// See [`Undone::is_deaf`].
-    is_deaf: bool,
+    tracking_refused: bool,
 }
 
-impl Ended {
+impl StepError {
     fn at(step: &str, why: &str, without: u8) -> Self {
-        Self { why: format!("{step}: {why}"), without, is_deaf: false }
+        Self { why: format!("{step}: {why}"), without, tracking_refused: false }
     }
 
-    fn early(why: String) -> Self {
-        Self { why, without: NEEDED, is_deaf: false }
+    fn plain(why: String) -> Self {
+        Self { why, without: NEEDED, tracking_refused: false }
     }
 
-    fn deaf(mut self, is_deaf: bool) -> Self {
-        self.is_deaf = is_deaf;
+    fn tracking_refused(mut self, refused: bool) -> Self {
+        self.tracking_refused = refused;
         self
     }
 }
 
 impl Lanes {
     /// Makes a connection, without what the server refuses or hangs up on, where that is no need.
-    pub(super) async fn meet(&self, index: usize) -> Result<Met, Undone> {
+    pub(super) async fn handshake(&self, index: usize) -> Result<Greeted, DialError> {
         let mut refused_hello: Option<String> = None;
-        let mut hung_up_at_script = false;
-        let mut spared = self.spared.get();
+        let mut script_retried = false;
+        let mut skipped = self.skipped.get();
         if self.server.access.resp2 {
-            spared |= HELLO;
+            skipped |= HELLO;
         }
         loop {
-            match self.meet_without(index, spared).await {
-                Ok(met) => {
-                    self.spared.keep(spared);
+            match self.handshake_without(index, skipped).await {
+                Ok(greeted) => {
+                    self.skipped.keep(skipped);
                     // The node of a cluster is not tried: its writes find out.
-                    if spared & SCRIPT != 0 && self.server.part != Part::Node {
+                    if skipped & SCRIPT != 0 && self.server.part != Part::Node {
                         let why = format!(
                             "it {} at `EVAL`, and scripts are needed",
                             write_pause::HANGS_UP
                         );
-                        self.writes.pause_for(SPARED, &why);
+                        self.writes.pause_for(SKIPPED_FOR, &why);
                     }
-                    return Ok(met);
+                    return Ok(greeted);
                 }
                 // A connection may break at that very moment: a server that takes no scripts does it again.
-                Err(ended) if ended.without & !spared == SCRIPT && !hung_up_at_script => {
-                    hung_up_at_script = true;
+                Err(error) if error.without & !skipped == SCRIPT && !script_retried => {
+                    script_retried = true;
                 }
-                Err(ended) if ended.without & !spared != NEEDED => {
-                    if ended.without == HELLO {
-                        refused_hello = Some(ended.why);
+                Err(error) if error.without & !skipped != NEEDED => {
+                    if error.without == HELLO {
+                        refused_hello = Some(error.why);
                     }
-                    spared |= ended.without;
+                    skipped |= error.without;
                 }
-                Err(Ended { why, is_deaf, .. }) => {
+                Err(StepError { why, tracking_refused, .. }) => {
                     // The refusal of `HELLO` may be the reason, and the other one its consequence.
                     let why = match refused_hello {
                         Some(first) => format!("{why} (before that, {first})"),
                         None => why,
                     };
-                    return Err(Undone { why, is_deaf });
+                    return Err(DialError { why, tracking_refused });
                 }
             }
         }
     }
 
-    async fn meet_without(&self, index: usize, spared: u8) -> Result<Met, Ended> {
-        let listens = index == self.tracking_slot();
-        let object = self.connect(listens, spared).await?;
+    async fn handshake_without(&self, index: usize, skipped: u8) -> Result<Greeted, StepError> {
+        let is_tracking = index == self.tracking_slot();
+        let object = self.connect(is_tracking, skipped).await?;
         let connection = object.connection();
-        let mut steps = Steps { connection, began: Instant::now(), limit: self.connect_timeout };
+        let mut steps =
+            Handshake { connection, began: Instant::now(), limit: self.connect_timeout };
         let sent = Coarse::now();
-        match self.greet(&mut steps, listens, spared).await {
-            Ok(tells_role) => Ok(Met { object, connection: steps.connection, sent, tells_role }),
-            Err(ended) => {
+        match self.greet(&mut steps, is_tracking, skipped).await {
+            Ok(reports_role) => {
+                Ok(Greeted { object, connection: steps.connection, sent, reports_role })
+            }
+            Err(error) => {
                 // In the pool the next dial would find it, and not where the address leads to.
                 drop(Connection::take(object));
-                Err(ended)
+                Err(error)
             }
         }
     }
 
     /// Asks for everything that is needed; whether the server says if it is a master.
-    async fn greet(&self, steps: &mut Steps, listens: bool, spared: u8) -> Result<bool, Ended> {
+    async fn greet(
+        &self,
+        steps: &mut Handshake,
+        is_tracking: bool,
+        skipped: u8,
+    ) -> Result<bool, StepError> {
         let db = self.server.access.db;
         if db != 0 {
-            steps.need(&["SELECT", &db.to_string()]).await?;
+            steps.require(&["SELECT", &db.to_string()]).await?;
         }
         // It finds what connecting does not: a missing password, a loading server.
-        steps.need(&["PING"]).await?;
-        let asks_role = self.server.part != Part::Node && spared & ROLE == 0;
-        let role = if asks_role { steps.ask(&["ROLE"], ROLE).await?.ok() } else { None };
+        steps.require(&["PING"]).await?;
+        let wants_role = self.server.part != Part::Node && skipped & ROLE == 0;
+        let role = if wants_role { steps.send(&["ROLE"], ROLE).await?.ok() } else { None };
         if role.as_ref().is_some_and(|role| self.is_demoted(role)) {
             let why = "the server is a replica, and no master any more";
-            return Err(Ended::at("`ROLE`", why, NEEDED));
+            return Err(StepError::at("`ROLE`", why, NEEDED));
         }
-        if listens {
+        if is_tracking {
             // Not `NOLOOP`: it would silently untrack what this lane itself writes.
-            let tracks = steps.need(&["CLIENT", "TRACKING", "ON"]).await;
-            tracks.map_err(|ended| ended.deaf(!steps.is_late()))?;
-        } else if spared & SCRIPT == 0 {
+            let tracks = steps.require(&["CLIENT", "TRACKING", "ON"]).await;
+            tracks.map_err(|error| error.tracking_refused(!steps.is_late()))?;
+        } else if skipped & SCRIPT == 0 {
             self.try_script(steps).await?;
         }
         Ok(role.as_ref().and_then(is_master).is_some())
     }
 
-    async fn connect(&self, listens: bool, spared: u8) -> Result<Connection, Ended> {
-        let resp2 = spared & HELLO != 0;
-        let pool = if listens { &self.listening } else { &self.pools[usize::from(resp2)] };
-        let login = if resp2 && !listens { "`AUTH`" } else { "`HELLO`" };
+    async fn connect(&self, is_tracking: bool, skipped: u8) -> Result<Connection, StepError> {
+        let resp2 = skipped & HELLO != 0;
+        let pool = if is_tracking { &self.tracking_pool } else { &self.pools[usize::from(resp2)] };
+        let login = if resp2 && !is_tracking { "`AUTH`" } else { "`HELLO`" };
         let late = || format!("no connection, or no answer to {login}, in time");
-        let undialled = match pool.get().await {
+        let error = match pool.get().await {
             Ok(object) => return Ok(object),
-            Err(PoolError::Backend(undialled)) => undialled,
-            Err(PoolError::Timeout(_)) => return Err(Ended::early(late())),
-            Err(error) => return Err(Ended::early(error.to_string())),
+            Err(PoolError::Backend(error)) => error,
+            Err(PoolError::Timeout(_)) => return Err(StepError::plain(late())),
+            Err(error) => return Err(StepError::plain(error.to_string())),
         };
-        let (refuses_hello, is_hang_up) = (undialled.refuses_hello(), undialled.is_hang_up());
-        let Undialled { step, error } = undialled;
+        let (refuses_hello, is_hang_up) = (error.refuses_hello(), error.is_hang_up());
+        let ConnectError { step, error } = error;
         Err(match step {
-            _ if error.is_timeout() => Ended::early(late()),
-            Step::Connecting => Ended::at("connecting", &server_message(&error), NEEDED),
+            _ if error.is_timeout() => StepError::plain(late()),
+            Step::Connecting => StepError::at("connecting", &server_message(&error), NEEDED),
             #[cfg(feature = "tls-no-provider")]
-            Step::Tls => Ended::at("TLS", &server_message(&error), NEEDED),
+            Step::Tls => StepError::at("TLS", &server_message(&error), NEEDED),
             Step::Login => {
-                let without = if !listens && refuses_hello { HELLO } else { NEEDED };
+                let without = if !is_tracking && refuses_hello { HELLO } else { NEEDED };
                 let hung_up = is_hang_up.then(|| hung_up(&error));
-                Ended::at(login, &hung_up.unwrap_or_else(|| server_message(&error)), without)
-                    .deaf(listens && refuses_hello)
+                StepError::at(login, &hung_up.unwrap_or_else(|| server_message(&error)), without)
+                    .tracking_refused(is_tracking && refuses_hello)
             }
         })
     }
 
     /// Leaves the script with the server, and sees whether it takes scripts at all: without them nothing
     /// can be stored. In a cluster a key would have to be the node's, so the writes find out.
-    async fn try_script(&self, steps: &mut Steps) -> Result<(), Ended> {
+    async fn try_script(&self, steps: &mut Handshake) -> Result<(), StepError> {
         if self.server.part == Part::Node {
-            return steps.ask(&["SCRIPT", "LOAD", COMPARE_AND_SET], SCRIPT).await.map(drop);
+            return steps.send(&["SCRIPT", "LOAD", COMPARE_AND_SET], SCRIPT).await.map(drop);
         }
-        let trial =
-            ["EVAL", COMPARE_AND_SET, "1", &self.trial, NOTHING_BEGINS_SO, "delete", "", "0"];
-        if let Err(refusal) = steps.ask(&trial, SCRIPT).await?
-            && write_pause::concerns_all(&refusal)
+        let probe =
+            ["EVAL", COMPARE_AND_SET, "1", &self.probe_key, IMPOSSIBLE_PREFIX, "delete", "", "0"];
+        if let Err(refusal) = steps.send(&probe, SCRIPT).await?
+            && write_pause::refuses_all_writes(&refusal)
         {
             self.writes.pause(&refusal);
         }
@@ -212,27 +220,31 @@ impl Lanes {
 }
 
 /// Commands one after the other, on a connection that has just been made.
-struct Steps {
+struct Handshake {
     connection: MultiplexedConnection,
     began: Instant,
     /// For all of them together.
     limit: Duration,
 }
 
-impl Steps {
+impl Handshake {
     fn is_late(&self) -> bool {
         self.began.elapsed() >= self.limit
     }
 
-    async fn need(&mut self, words: &[&str]) -> Result<(), Ended> {
-        match self.ask(words, NEEDED).await? {
+    async fn require(&mut self, words: &[&str]) -> Result<(), StepError> {
+        match self.send(words, NEEDED).await? {
             Ok(_) => Ok(()),
-            Err(refusal) => Err(Ended::at(&step(words), &refusal, NEEDED)),
+            Err(refusal) => Err(StepError::at(&step(words), &refusal, NEEDED)),
         }
     }
 
     /// The answer, or the error that the server answers with.
-    async fn ask(&mut self, words: &[&str], without: u8) -> Result<Result<Value, String>, Ended> {
+    async fn send(
+        &mut self,
+        words: &[&str],
+        without: u8,
+    ) -> Result<Result<Value, String>, StepError> {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
         let left = self.limit.saturating_sub(self.began.elapsed());
@@ -240,12 +252,12 @@ impl Steps {
         match reply.map(|reply| reply.and_then(Value::extract_error)) {
             Ok(Ok(value)) => Ok(Ok(value)),
             Ok(Err(error)) if error.is_io_error() => {
-                Err(Ended::at(&step(words), &hung_up(&error), without))
+                Err(StepError::at(&step(words), &hung_up(&error), without))
             }
             Ok(Err(error)) => Ok(Err(server_message(&error))),
             Err(_) => {
                 let why = "the server accepts connections and does not answer in time";
-                Err(Ended::at(&step(words), why, NEEDED))
+                Err(StepError::at(&step(words), why, NEEDED))
             }
         }
     }
@@ -261,7 +273,7 @@ fn hung_up(error: &RedisError) -> String {
     format!("the server closed the connection ({})", server_message(error))
 }
 
-impl Undialled {
+impl ConnectError {
     /// Whether a connection that was there has come to an end.
     pub(super) fn is_hang_up(&self) -> bool {
         let error = &self.error;
