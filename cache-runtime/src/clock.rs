@@ -1,20 +1,21 @@
-//! Monotonic time for this process; never compared with another host's.
+//! Monotonic time of this process, never compared with another host's.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Milliseconds since the first use.
+/// Milliseconds since the first call of this function.
 pub(crate) fn millis() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_millis() as u64
 }
 
-/// A moment by the clock that the kernel keeps at hand: late by up to 10 ms, also right after the
-/// process was stopped, and a quarter of the cost of [`Instant::now`] (`benches/benches/near.rs`).
+/// A point in time by the kernel's coarse monotonic clock: late by up to 10 ms, also right after the process was
+/// stopped, and a quarter of the cost of [`Instant::now`] (`benches/benches/near.rs`). In milliseconds since
+/// [`Coarse::start`], or since the start that [`Coarse::since`] was given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
 pub(crate) struct Coarse(u64);
 
-/// Milliseconds in a tick, as a power of two: 32 bits of them last for eight years.
+/// A tick of 2⁶ ms, in which copies keep their times: 32 bits of them last for eight years.
 const TICK_SHIFT: u32 = 6;
 
 impl Coarse {
@@ -22,20 +23,22 @@ impl Coarse {
         Self::since(Self::start())
     }
 
-    /// The moment of the first use, in the clock's own ticks.
+    /// The first use of the clock, in the clock's raw ticks.
     pub(crate) fn start() -> u64 {
         static START: OnceLock<u64> = OnceLock::new();
         *START.get_or_init(Self::raw_ticks)
     }
 
-    /// Counted from a moment of one's own, which may lie before the first of the clock's: hence wrapping.
+    /// Now, counted from `start`. Wrapping, since [`Coarse::earlier`] may have moved `start` before the clock's
+    /// zero.
     #[inline]
     pub(crate) fn since(start: u64) -> Self {
         let ticks = Self::raw_ticks().wrapping_sub(start).cast_signed().max(0).cast_unsigned();
         Self(coarsetime::Duration::from_ticks(ticks).as_millis())
     }
 
-    /// `start` so much earlier, that what is counted from there comes so much later.
+    /// A start that is earlier by `by`, so that times counted from it are later by as much. At most `u32::MAX`
+    /// seconds.
     pub(crate) fn earlier(start: u64, by: Duration) -> u64 {
         let by =
             coarsetime::Duration::from(by.min(Duration::from_secs(u32::MAX.into()))).as_ticks();
@@ -53,7 +56,7 @@ impl Coarse {
         Self(millis)
     }
 
-    /// Since the first use.
+    /// Milliseconds since the start.
     pub(crate) fn millis(self) -> u64 {
         self.0
     }
@@ -62,7 +65,7 @@ impl Coarse {
         saturated(self.0 >> TICK_SHIFT)
     }
 
-    /// The last tick before `later` is over.
+    /// The tick at `later` after this moment, rounded down.
     pub(crate) fn after(self, later: Duration) -> u32 {
         let millis = u64::try_from(later.as_millis()).unwrap_or(u64::MAX);
         saturated(self.0.saturating_add(millis) >> TICK_SHIFT)

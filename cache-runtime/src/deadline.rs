@@ -1,9 +1,8 @@
-//! Deadlines, nearly all of which are never reached.
+//! Deadlines of commands, nearly all of which are never reached.
 //!
-//! A timer of the private runtime costs an allocation, two turns under the lock of its wheel, and a
-//! system call where it is sooner than all others. A deadline here is a place in a table, which a
-//! task looks through every [`BEAT`] while there is anything in it; so it may be late by as much.
-//! One that is too near for that is a timer, and so is one that is far off.
+//! A deadline of a usual length is a slot in one of a few tables, so that to register and to drop it takes no
+//! timer of the private runtime and does not wake its thread. A task scans the tables every [`TICK`] while they
+//! have entries, so such a deadline may fire late by that much. A shorter or a longer one is a tokio timer.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -19,27 +18,29 @@ use tokio::time::Sleep;
 use crate::background;
 use crate::contain::contained;
 
+/// Between two scans of the tables.
 const TICK: Duration = Duration::from_millis(2);
 
-/// What a table is for: the deadlines of commands.
+/// The limits that go into a table; the lower bound keeps a late tick within 1/30 of the limit.
 const TABLE_LIMITS: std::ops::Range<Duration> = Duration::from_millis(60)..Duration::from_secs(1);
 
-/// Threads that register at the same time seldom want the same table.
+/// Tables, each with its own lock; threads are spread over them to avoid contention.
 const TABLES: usize = 8;
 
 type Table = Slab<(Instant, Option<Waker>)>;
 
 static DEADLINES: [Mutex<Table>; TABLES] = [const { Mutex::new(Slab::new()) }; TABLES];
 
-/// Whether somebody looks through them.
+/// Whether the task that scans the tables is running.
 static WATCHING: AtomicBool = AtomicBool::new(false);
 
-/// Time ran out.
+/// The limit has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Elapsed;
 
-/// Bounds `work`, which the caller has pinned: an async function stores what it is given twice.
-/// Nothing is made for it where it is ready at once.
+/// Bounds `work`. Registers a deadline only if the first poll of `work` is pending.
+///
+/// Takes a pinned reference, since an async function's future would store an owned `work` twice.
 pub(crate) async fn timeout<F: Future>(
     limit: Duration,
     mut work: Pin<&mut F>,
@@ -54,21 +55,21 @@ pub(crate) async fn timeout<F: Future>(
         }
         match &mut deadline {
             Some(deadline) => deadline.poll(cx).map(|()| Err(Elapsed)),
-            // Without a clock nothing can be waited for.
+            // Without the private runtime there is no timer, and `work` must not wait without bound.
             None => Poll::Ready(Err(Elapsed)),
         }
     })
     .await
 }
 
-/// Something that ends at a given time, unless it is dropped before.
+/// A point in time that wakes its task, unless it is dropped before.
 pub(crate) enum Deadline {
     Table(TableEntry),
     Timer(Pin<Box<Sleep>>),
 }
 
 impl Deadline {
-    /// At `now` and `limit`; `None` where there is no clock.
+    /// The deadline at `now + limit`; `None` where there is no private runtime.
     pub(crate) fn after(now: Instant, limit: Duration) -> Option<Self> {
         if !TABLE_LIMITS.contains(&limit) {
             return background::sleep(limit).map(|timer| Self::Timer(Box::pin(timer)));
@@ -87,7 +88,7 @@ impl Deadline {
     }
 }
 
-/// One place in a table.
+/// A deadline in a table; it takes its slot at the first poll.
 pub(crate) struct TableEntry {
     until: Instant,
     slot: Option<(usize, usize)>,
@@ -105,7 +106,7 @@ impl TableEntry {
         let wakes = |waker: &Waker| waker.will_wake(cx.waker());
         let same = lock(table)[at].1.as_ref().is_some_and(wakes);
         if !same {
-            // Neither cloned nor dropped under the lock: it is the executor's.
+            // Cloned and dropped without the lock, since a waker is the executor's code.
             let fresh = cx.waker().clone();
             let before = lock(table)[at].1.replace(fresh);
             drop(before);
@@ -119,7 +120,7 @@ impl Drop for TableEntry {
     fn drop(&mut self) {
         if let Some((table, at)) = self.slot {
             let removed = lock(table).try_remove(at);
-            // Outside the lock: the last of a waker may be a task's end.
+            // Dropped without the lock: the last clone of a waker may drop a task.
             drop(removed);
         }
     }
@@ -150,7 +151,7 @@ fn own_table() -> usize {
     })
 }
 
-/// Wakes whoever is due; ends once there has been nobody for a second.
+/// Wakes the tasks whose deadlines have passed. Ends once the tables have been without a waker for a second.
 async fn watch() {
     let mut guard = WatchGuard(true);
     let mut idle = Duration::ZERO;
@@ -158,13 +159,14 @@ async fn watch() {
         tokio::time::sleep(TICK).await;
         let (due, any) = due(Instant::now());
         for waker in due {
-            // It is the executor's, and may do anything.
+            // A waker is the executor's code, and may panic.
             let _ = contained(|| waker.wake());
         }
         idle = if any { Duration::ZERO } else { idle + TICK };
         if idle >= Duration::from_secs(1) {
             WATCHING.store(false, Ordering::SeqCst);
-            // Somebody may have registered before that could be seen.
+            // An entry that was registered just before the store has seen `true`, and started no other watch. All
+            // accesses are `SeqCst`, so either that thread sees `false` or this one sees its entry.
             if !is_any() || WATCHING.swap(true, Ordering::SeqCst) {
                 guard.0 = false;
                 return;
@@ -174,7 +176,7 @@ async fn watch() {
     }
 }
 
-/// However the watcher ends, the next who registers begins another.
+/// Resets [`WATCHING`] if the watch is dropped or panics, so that the next registration starts another one.
 struct WatchGuard(bool);
 
 impl Drop for WatchGuard {
@@ -185,7 +187,7 @@ impl Drop for WatchGuard {
     }
 }
 
-/// Whoever is due, once; and whether there is anybody.
+/// Takes the wakers of deadlines that have passed; and whether any waker was in the tables.
 fn due(now: Instant) -> (Vec<Waker>, bool) {
     let (mut due, mut any) = (Vec::new(), false);
     for table in 0..TABLES {
@@ -226,7 +228,7 @@ mod tests {
             let took = wait(limit);
             assert!(took >= limit && took < limit + Duration::from_secs(5), "{limit:?}: {took:?}");
         }
-        // The watcher has gone to sleep by then.
+        // By then the watch has ended.
         std::thread::sleep(Duration::from_millis(1500));
         assert!(wait(Duration::from_millis(100)) < Duration::from_secs(5));
     }
@@ -237,7 +239,7 @@ mod tests {
         let Some(Deadline::Table(mut entry)) =
             Deadline::after(Instant::now(), Duration::from_millis(900))
         else {
-            panic!("it has a place in a table");
+            panic!("it has a slot in a table");
         };
         let until = entry.until;
         assert!(entry.poll(&mut cx).is_pending());

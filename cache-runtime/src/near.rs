@@ -1,9 +1,9 @@
-//! Copies of values in this process, decoded, for functions with `local`.
+//! The near cache: decoded copies of values in this process, for functions with `local`.
 //!
-//! A copy is made of what a tracked read has shown, never of what this process writes. It counts
-//! while nothing has touched what it depends on ([`Versions`]), the server has been heard, and the
-//! entry is fresh. So nothing has to be looked for when an entry or a whole prefix goes: a copy that
-//! does not count is overwritten by the next one, or evicted.
+//! A copy is made of a tracked read's result, never of a value that this process writes. It is served while
+//! its version is current ([`Versions`]), the tracking lane's heartbeat is recent, and the entry is fresh. So
+//! an invalidation of an entry or of a whole prefix searches for no copies: one that is no longer served is
+//! overwritten by the next copy, or evicted.
 
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,20 +24,20 @@ const OVERHEAD: usize = 120;
 
 /// The copies of one cache, bounded in bytes.
 pub(crate) struct Near {
-    /// Made with the first copy: most caches have none.
+    /// Allocated for the first copy: most caches have none.
     copies: OnceLock<Copies>,
     versions: Arc<Versions>,
-    /// From when time is counted, in ticks of the coarse clock: earlier where the cache was advanced.
+    /// From when time is counted, in raw ticks of the coarse clock; [`Near::advance`] moves it back.
     start: AtomicU64,
     bytes: usize,
-    /// The largest value that is stored.
+    /// The largest value that may be stored, in bytes.
     largest: usize,
 }
 
 type Copies = Cache<Name, LocalCopy, BySize, DefaultHashBuilder, DropUnlocked>;
 
-/// A call: its function's fingerprint, then its arguments. In place where they are few, which saves
-/// the look elsewhere.
+/// The name of a call: its function's fingerprint, then its encoded arguments. Up to [`INLINE`] bytes of both are
+/// kept in the table itself, so that a lookup follows no pointer (`benches/benches/near.rs`).
 enum Name {
     Inline(u8, [u8; INLINE]),
     Boxed(Box<[u8]>),
@@ -74,10 +74,10 @@ impl PartialEq for Name {
 
 impl Eq for Name {}
 
-/// The same, where it is only looked up.
+/// A borrowed [`Name`], for lookups.
 struct NameRef<'a>(&'a [u8]);
 
-/// Few bytes are hashed faster than a few more: the fingerprint goes apart.
+/// The fingerprint is one word, apart from the arguments.
 impl Hash for NameRef<'_> {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -100,7 +100,7 @@ impl Equivalent<Name> for NameRef<'_> {
     }
 }
 
-/// A decoded value, or none where the function returned `None`.
+/// A decoded value; `None` where the function has returned `None`.
 #[derive(Clone)]
 pub(crate) struct Value(Option<Handed>);
 
@@ -115,7 +115,7 @@ impl Value {
     }
 }
 
-/// What a user's `Drop` does must not fail the call that lets the last of a value go.
+/// Contains a panic of the value's `Drop`, which must not fail the call that drops the last reference.
 impl Drop for Value {
     #[inline]
     fn drop(&mut self) {
@@ -125,24 +125,24 @@ impl Drop for Value {
     }
 }
 
-/// What is to be copied, as it was read.
+/// A value to copy, as it was read.
 pub(crate) struct NewCopy {
     pub(crate) value: Value,
-    /// Bytes of the value as it is stored.
+    /// Bytes of the stored value.
     pub(crate) size: usize,
-    /// How long ago it was stored.
+    /// How long before the [`Version`] was taken the value was stored.
     pub(crate) age: Duration,
-    /// How much longer the copy may be used, from the moment of the [`Version`].
+    /// How long the copy may be served after the [`Version`] was taken.
     pub(crate) life: Duration,
 }
 
-/// When a read was sent, and what had been touched by then.
+/// When a read was sent, and the version of its names by then.
 pub(crate) struct ReadStart {
     version: Version,
     at: Coarse,
 }
 
-/// When an entry was stored, in ticks of the coarse clock: perhaps before its first.
+/// When an entry was stored, in ticks of the coarse clock; negative before its start.
 #[derive(Clone, Copy)]
 pub(crate) struct StoredAt(i32);
 
@@ -153,7 +153,7 @@ impl StoredAt {
     }
 }
 
-/// Small, since there are many: times in ticks of the coarse clock, sizes in 32 bits.
+/// One copy. Kept small, as there are many: times in ticks of the coarse clock, sizes in 32 bits.
 #[derive(Clone)]
 struct LocalCopy {
     value: Value,
@@ -172,7 +172,8 @@ impl Weighter<Name, LocalCopy> for BySize {
     }
 }
 
-/// Lets go of what was evicted outside the lock.
+/// Hands evicted copies to the inserting call, which drops them once the shard is unlocked: a value's `Drop` is
+/// the application's code, and may use the cache.
 #[derive(Clone)]
 struct DropUnlocked;
 
@@ -190,28 +191,29 @@ impl Near {
         Self { copies: OnceLock::new(), versions, start, bytes, largest }
     }
 
-    /// The clock of the copies.
+    /// The present by the clock of the copies.
     #[inline]
     pub(crate) fn now(&self) -> Coarse {
         Coarse::since(self.start.load(Ordering::Relaxed))
     }
 
-    /// Moves the clock of the copies.
+    /// Advances the clock of the copies (`Cache::advance`).
     pub(crate) fn advance(&self, by: Duration) {
         let earlier = |start| Some(Coarse::earlier(start, by));
         let _ = self.start.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earlier);
     }
 
-    /// To be taken before what is copied is asked for.
+    /// The start of a read that may be copied. To be taken before the read is sent, so that a change in between
+    /// voids the copy.
     pub(crate) fn sent(&self, key: &Key) -> ReadStart {
         ReadStart { at: self.now(), version: self.versions.version(key) }
     }
 
-    /// The value that counts, when it was stored, and its size in bytes.
+    /// The value of a copy that may be served, when it was stored, and its size in bytes.
     #[inline]
     pub(crate) fn get(&self, call: &[u8]) -> Option<(Value, StoredAt, u32)> {
         let now = self.now();
-        // Before the versions are looked at: what had been announced by then has touched them.
+        // Before the versions are compared: changes that were pushed before the last heartbeat are in them.
         if !self.versions.is_trusted(now) {
             return None;
         }
@@ -220,7 +222,7 @@ impl Near {
         counts.then_some((copy.value, copy.stored, copy.size))
     }
 
-    /// Keeps a copy, unless what was read has been touched since.
+    /// Keeps a copy, unless it is too old or one of its names has changed since the read was sent.
     pub(crate) fn keep(&self, call: &[u8], ReadStart { version, at }: ReadStart, new: NewCopy) {
         let ends = at.after(new.life);
         let stored = i64::from(at.ticks()) - i64::from(Coarse::in_ticks(new.age));
@@ -238,14 +240,14 @@ impl Near {
         self.copies().insert_with_lifecycle(Name::new(call), copy, &mut evicted);
     }
 
-    /// Nothing that was copied before counts any more.
+    /// Voids and drops all copies.
     pub(crate) fn clear(&self) {
         self.versions.bump_all();
-        // One by one: each is dropped outside the lock of its shard, and may ask for copies itself.
+        // One by one, so that each is dropped once its shard is unlocked: a value's `Drop` may use the cache.
         self.copies.get().into_iter().flat_map(Copies::drain).for_each(drop);
     }
 
-    /// How many copies there are, and their bytes.
+    /// The number of copies, also of those that are no longer served, and their bytes.
     pub(crate) fn size(&self) -> (u64, u64) {
         self.copies.get().map_or((0, 0), |copies| (copies.len() as u64, copies.weight()))
     }
@@ -253,11 +255,11 @@ impl Near {
     fn copies(&self) -> &Copies {
         self.copies.get_or_init(|| {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            // A shard has to hold a few of the largest values.
+            // Each shard must hold at least four of the largest values.
             let shards = (self.bytes / self.largest.saturating_mul(4).max(1)).clamp(1, cores * 4);
             let options = OptionsBuilder::new()
                 .shards(shards)
-                // Only sizes tables at the start.
+                // Sizes the tables at the start, and is no bound.
                 .estimated_items_capacity((self.bytes / 1024).clamp(16, 1 << 16))
                 .weight_capacity(self.bytes as u64)
                 .build();
@@ -276,7 +278,7 @@ mod tests {
 
     static DROPPED: AtomicUsize = AtomicUsize::new(0);
 
-    /// Has another thread look into the near cache while it is dropped.
+    /// A value whose `Drop` waits for another thread to use the near cache.
     struct Curious(Arc<Near>);
 
     impl Drop for Curious {

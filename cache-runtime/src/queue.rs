@@ -1,4 +1,4 @@
-//! What is being written behind the reply: bounded, and waited for by `flush`.
+//! The writes behind the reply: bounded in bytes, and awaited by `Cache::flush`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,10 +7,10 @@ use tokio::sync::Notify;
 
 use crate::background;
 
-/// Bytes that may wait to be written; past them values are given up, and counted.
+/// Bytes of values that may wait to be written. Beyond that a value is not stored, which is counted.
 const MAX_BYTES: usize = 64 << 20;
 
-/// What every write counts on top of its bytes, so that small ones are bounded in number too.
+/// Bytes that each write counts beyond its value: so at most 4096 writes wait.
 const OVERHEAD: usize = 16 << 10;
 
 #[derive(Default)]
@@ -27,10 +27,10 @@ struct State {
 }
 
 impl Queue {
-    /// A slot for a value that has still to be encoded, which [`QueueSlot::resize`] then makes as large as
-    /// the bytes are: a full queue refuses it before that work is done. The queue is full where `most`
-    /// bytes would not fit, or half of all, if they are more. They are not reserved: what is being
-    /// encoded elsewhere is small, as a rule, and must not keep anything out.
+    /// A slot for a value that is not encoded yet, for [`QueueSlot::resize`] to set its size afterwards; so a full
+    /// queue refuses a value before it is encoded. `None` where `most` bytes, or half of [`MAX_BYTES`] if that is
+    /// less, would not fit. These bytes are not reserved: most values are much smaller than `most`, and values
+    /// that are being encoded must not keep others out.
     pub(crate) fn enter_for(self: &Arc<Self>, most: usize) -> Option<QueueSlot> {
         if self.state().bytes + most.min(MAX_BYTES / 2) > MAX_BYTES {
             return None;
@@ -57,7 +57,7 @@ impl Queue {
         let last = self.state().next;
         loop {
             let mut released = std::pin::pin!(self.released.notified());
-            // Listens before it looks, so that no departure falls in between.
+            // Registers before it looks, so that it misses no release in between.
             released.as_mut().enable();
             if self.state().writing.first().is_none_or(|first| *first > last) {
                 return;
@@ -71,7 +71,7 @@ impl Queue {
     }
 }
 
-/// Left when it is dropped.
+/// The place of one write in the queue, released when it is dropped.
 pub(crate) struct QueueSlot {
     queue: Arc<Queue>,
     number: u64,
@@ -79,7 +79,7 @@ pub(crate) struct QueueSlot {
 }
 
 impl QueueSlot {
-    /// Keeps room for `bytes` instead; false where there is less.
+    /// Sets the size of the write; `false`, and nothing changes, where that does not fit.
     pub(crate) fn resize(&mut self, bytes: usize) -> bool {
         let bytes = bytes + OVERHEAD;
         let mut state = self.queue.state();
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flush_waits_for_what_was_there_and_for_nothing_later() {
+    fn flush_waits_for_earlier_writes_and_for_no_later_one() {
         let queue = Arc::new(Queue::default());
         let before = queue.enter(1).unwrap();
         let mut flush = std::pin::pin!(queue.flush());
@@ -124,12 +124,12 @@ mod tests {
         drop(later);
     }
 
-    /// Panics when it is used, or counts.
+    /// A waker that counts, or panics where it has no counter.
     struct Uses(Option<AtomicUsize>);
 
     impl Wake for Uses {
         fn wake(self: Arc<Self>) {
-            self.0.as_ref().expect("as asked").fetch_add(1, Ordering::SeqCst);
+            self.0.as_ref().expect("a waker that counts").fetch_add(1, Ordering::SeqCst);
         }
     }
 
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_cut_to_what_it_is_for() {
+    fn a_slot_is_resized_to_its_value() {
         let queue = Arc::new(Queue::default());
         let mut first = queue.enter_for(usize::MAX).unwrap();
         let others: Vec<_> = (0..100).filter_map(|_| queue.enter_for(usize::MAX)).collect();

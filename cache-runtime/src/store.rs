@@ -1,11 +1,12 @@
-//! Where entries live. Both stores honour one contract, so everything above them is shared.
+//! The store of entries and tokens: in this process, or in Redis. Both honour one contract ([`contract`]), so that
+//! the layers above do not tell them apart.
 
 mod breaker;
 mod contract;
 mod lanes;
 mod memory;
 mod redis;
-// Without the features there is always the one that the URL names.
+// Without the features `Servers` has one variant: the server that the URL names.
 #[cfg_attr(
     not(any(feature = "cluster", feature = "sentinel")),
     allow(unused_imports, irrefutable_let_patterns, clippy::unnecessary_wraps)
@@ -30,7 +31,8 @@ pub(crate) enum Store {
 }
 
 impl Store {
-    /// Waits for the end of the first dial, so that the first calls of a process are not lost.
+    /// Waits until the first dial of the key's lane has ended, so that the first calls of a process are cached
+    /// too.
     pub(crate) async fn ready(&self, key: &Key) {
         if let Self::Redis(redis) = self {
             background::guarded(redis.ready(key)).await;
@@ -46,7 +48,7 @@ impl Store {
     }
 
     /// Reads an entry and its tokens within `limit`.
-    // Not an `async fn`: that would keep what it is given twice.
+    // Not an `async fn`: its future would store the arguments twice, and every call carries it.
     pub(crate) fn read<'a>(&'a self, key: &'a Key, mode: Read, limit: Duration) -> Reading<'a> {
         match self {
             Self::Off => Reading::Ready(Some(Err(Fault::Down))),
@@ -55,7 +57,7 @@ impl Store {
         }
     }
 
-    /// Whether the key holds a type that is not ours, which a read shows as nothing.
+    /// Whether the key holds another Redis type than a string: a read shows such a key as absent.
     pub(crate) async fn is_of_another_type(&self, key: &Key, limit: Duration) -> bool {
         match self {
             Self::Off | Self::Memory(_) => false,
@@ -63,7 +65,7 @@ impl Store {
         }
     }
 
-    /// Makes the tokens that are missing, unless others were faster, and returns all of them.
+    /// Makes the missing tokens of a key, unless another process has done so meanwhile, and returns all of them.
     pub(crate) async fn seed(
         &self,
         key: &Key,
@@ -78,7 +80,7 @@ impl Store {
         }
     }
 
-    /// Writes where the key still begins with what was seen; `false` where it does not.
+    /// Writes if the key still begins with the bytes of `seen`; returns whether it did.
     pub(crate) async fn compare_and_set(
         &self,
         key: &Key,
@@ -93,8 +95,8 @@ impl Store {
         }
     }
 
-    /// As [`Store::compare_and_set`]; also sees to it that the entry's tokens live for `tokens_for`,
-    /// for without them it is dead.
+    /// As [`Store::compare_and_set`]; also extends tokens that would expire within `tokens_for`, since an entry
+    /// is dead without its tokens.
     pub(crate) async fn populate(
         &self,
         key: &Key,
@@ -113,14 +115,14 @@ impl Store {
         }
     }
 
-    /// As the tokens of [`Store::populate`], where that takes no command.
+    /// Extends the tokens as [`Store::populate`] does, for the in-process store alone.
     pub(crate) fn renew_in_process(&self, key: &Key, tokens_for: Duration) {
         if let Self::Memory(memory) = self {
             memory.renew(key, tokens_for);
         }
     }
 
-    /// Removes entries and tokens together.
+    /// Removes entries and tokens: at once, or in a cluster in rounds.
     pub(crate) async fn unlink(&self, names: &[String], limit: Duration) -> Result<(), Fault> {
         match self {
             Self::Off => Ok(()),
@@ -132,7 +134,8 @@ impl Store {
         }
     }
 
-    /// Removes everything whose name begins with `start`; told how much after each batch.
+    /// Removes every name that begins with `start`, and returns how many; `progress` gets the number so far
+    /// after each batch.
     pub(crate) async fn clear(
         &self,
         start: &str,
@@ -149,7 +152,7 @@ impl Store {
         }
     }
 
-    /// Whether a change of what is read [`Read::Tracked`] touches its versions.
+    /// Whether the store reports changes of keys that are read with [`Read::Tracked`], so that copies may be kept.
     pub(crate) fn tracks_changes(&self) -> bool {
         match self {
             Self::Off => false,
@@ -158,7 +161,8 @@ impl Store {
         }
     }
 
-    /// Begins to hear of changes of what is then read [`Read::Tracked`], where that can be had.
+    /// Subscribes to changes of a key that is read with [`Read::Tracked`] afterwards; `None` where the store
+    /// reports none.
     pub(crate) fn subscribe(&self, key: &Key) -> Option<Subscription> {
         match self {
             Self::Off | Self::Memory(_) => None,
@@ -166,7 +170,7 @@ impl Store {
         }
     }
 
-    /// How long a command off the caller's path may take.
+    /// How long a command off the caller's path may take (`Config::timeout`).
     pub(crate) fn patience(&self) -> Duration {
         match self {
             Self::Redis(redis) => redis.timeout(),
@@ -181,12 +185,12 @@ impl Store {
         }
     }
 
-    /// Whether it was closed.
+    /// Whether [`Store::close`] was called.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self, Self::Redis(redis) if redis.is_closed())
     }
 
-    /// Whether any number of names is removed by one command, and thereby at once.
+    /// Whether one command removes any number of names, and thereby all of them at once.
     pub(crate) fn unlinks_together(&self) -> bool {
         match self {
             Self::Off | Self::Memory(_) => true,
@@ -194,7 +198,8 @@ impl Store {
         }
     }
 
-    /// How long the removal of so many names may take, if that of a few may take `few`.
+    /// How long the removal of `names` names may take, if that of few may take `few`: in a cluster, once more for
+    /// every 64 names.
     pub(crate) fn patience_for(&self, names: usize, few: Duration) -> Duration {
         let many = if self.unlinks_together() { 1 } else { names.div_ceil(64).max(1) };
         few.saturating_mul(u32::try_from(many).unwrap_or(u32::MAX))
@@ -205,7 +210,7 @@ impl Store {
         matches!(self, Self::Redis(_))
     }
 
-    /// Whether such writes were refused a moment ago, and are not tried.
+    /// Whether writes to the key are paused, after a refusal.
     pub(crate) fn is_write_paused(&self, key: &Key) -> bool {
         match self {
             Self::Off | Self::Memory(_) => false,
@@ -213,7 +218,8 @@ impl Store {
         }
     }
 
-    /// The moment by the clock that entries here age by; of Redis's own, only differences are known.
+    /// The present by the clock by which entries age; the in-process one can be advanced. Redis's own clock is
+    /// never read: only its TTLs are.
     pub(crate) fn now(&self) -> Instant {
         match self {
             Self::Memory(memory) => memory.now(),

@@ -1,9 +1,11 @@
-//! What has been touched: striped counters, as the versioned locks of Transactional Locking II
-//! (Dice, Shalev, Shavit, 2006) are striped.
+//! Versions of names: striped counters, as the versioned locks of Transactional Locking II (Dice, Shalev,
+//! Shavit, 2006) are striped.
 //!
-//! Every name in the store has a stripe, found by its hash; whatever changes a name adds one to its
-//! stripe. A version is the sum over what an entry depends on, and as counters only grow, an equal sum
-//! says that nothing has been touched. Two names with one stripe cost a needless miss, no more.
+//! The hash of a name selects its stripe, and each change of the name adds one to the stripe's counter. The
+//! version of an entry is the sum over the stripes of the entry and its tokens, and over the counter of changes
+//! of everything. Counters only grow, so an equal sum means that none of these names has changed. Two names
+//! that share a stripe cost a needless miss, no more. (A counter has 32 bits and wraps: a copy would have to
+//! see 2³² changes between two looks.)
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -15,26 +17,26 @@ use quick_cache::DefaultHashBuilder;
 use crate::clock::Coarse;
 use crate::key::Key;
 
-/// What has been touched in one cache, and until when it is known.
+/// The versions of one cache's names, and until when they may be trusted.
 pub(crate) struct Versions {
-    /// Made with the first version.
+    /// Allocated for the first version that is taken: a cache without copies has none.
     stripes: OnceLock<Box<[AtomicU32]>>,
     count: usize,
     hashing: DefaultHashBuilder,
-    /// Times that everything was touched.
+    /// Counts changes of everything, such as a flush or the loss of the tracking lane.
     all: AtomicU32,
-    /// Until when copies count, in milliseconds of the coarse clock.
+    /// Until when every change is known to have arrived here, in milliseconds of the coarse clock.
     trusted_until: AtomicU64,
 }
 
-/// What was known of an entry and its tokens at one moment.
+/// The version of an entry and its tokens at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Version {
     stripes: Stripes,
     sum: u32,
 }
 
-/// Of the entry and its tokens; most have one token, that of the prefix.
+/// The stripes of an entry and its tokens. Most entries have one token, that of the prefix.
 #[derive(Clone, Debug)]
 enum Stripes {
     Two([u32; 2]),
@@ -51,7 +53,7 @@ impl Stripes {
 }
 
 impl Versions {
-    /// For copies of so many bytes together.
+    /// For copies of `bytes` bytes together: one stripe for each 256 of them, from 4096 to 2²⁰.
     pub(crate) fn new(bytes: usize) -> Self {
         Self {
             stripes: OnceLock::new(),
@@ -62,6 +64,7 @@ impl Versions {
         }
     }
 
+    /// Takes the version of an entry and its tokens.
     pub(crate) fn version(&self, key: &Key) -> Version {
         let mut names = key.all().map(|name| self.stripe_of(name.as_bytes()) as u32);
         let stripes = match (names.len(), names.next(), names.next()) {
@@ -74,6 +77,7 @@ impl Versions {
         Version { stripes, sum }
     }
 
+    /// Whether none of the version's names has changed since it was taken.
     #[inline]
     pub(crate) fn is_current(&self, version: &Version) -> bool {
         self.sum(&version.stripes) == version.sum
@@ -87,25 +91,27 @@ impl Versions {
         each.fold(all, u32::wrapping_add)
     }
 
-    /// Something under this name has changed.
+    /// Records a change of a name.
     pub(crate) fn bump(&self, name: &[u8]) {
-        // Without stripes nothing has been marked yet.
+        // Without stripes no version was taken that the change could void.
         if let Some(stripes) = self.stripes.get() {
             stripes[self.stripe_of(name)].fetch_add(1, Ordering::Release);
         }
     }
 
+    /// Records a change of everything.
     pub(crate) fn bump_all(&self) {
         self.all.fetch_add(1, Ordering::Release);
     }
 
-    /// All that changed before `at` has touched its versions.
+    /// Records that every change before `at` was bumped; versions are trusted for `lasts` after it.
     pub(crate) fn trust(&self, at: Coarse, lasts: Duration) {
         let lasts = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
         let until = at.millis().saturating_add(lasts);
         self.trusted_until.fetch_max(until, Ordering::Release);
     }
 
+    /// Whether versions may be compared at `now`.
     #[inline]
     pub(crate) fn is_trusted(&self, now: Coarse) -> bool {
         now.millis() < self.trusted_until.load(Ordering::Acquire)

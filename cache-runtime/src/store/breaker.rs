@@ -1,8 +1,8 @@
-//! Stops asking a server that does not answer.
+//! A circuit breaker: sends no commands to a server that does not answer.
 //!
-//! Opens after 5 failures in a row, or 10 among the last 20 commands of 10 seconds. While it is
-//! open a call costs one atomic load; probes close it again. The first failure after that opens it
-//! anew: a server may answer probes and nothing else.
+//! It opens after 5 failures in a row, or 10 among the last 20 outcomes if those are of the last 10 seconds.
+//! While it is open, calls run uncached after one atomic load, and a probe closes it. The first failure after
+//! that opens it again, since a server may answer probes and nothing else.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +13,14 @@ const MAX_IN_A_ROW: u32 = 5;
 const WINDOW: usize = 20;
 const SPAN: Duration = Duration::from_secs(10);
 
-/// For so long no call has failed where probes may be believed.
+/// Time without a failure after which an answered heartbeat may end the loss of a server.
 const QUIET: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub(crate) struct Breaker {
     open: AtomicBool,
-    /// Whether a failure was seen lately; while it is false a success costs one load.
+    /// Whether a failure may be among the remembered outcomes. While it is false, a success takes no lock and is
+    /// not remembered.
     failed_recently: AtomicBool,
     recent: Mutex<Recent>,
 }
@@ -36,7 +37,7 @@ impl Breaker {
         self.open.load(Ordering::Acquire)
     }
 
-    /// Counts a success; whether there was a failure lately.
+    /// Counts a success; returns whether there was a failure among the remembered outcomes.
     pub(crate) fn success(&self) -> bool {
         let failed_recently = self.failed_recently.load(Ordering::Relaxed);
         if failed_recently && self.with(|recent| recent.push(true, Instant::now())) {
@@ -45,24 +46,23 @@ impl Breaker {
         failed_recently
     }
 
-    /// Has the next success tell.
+    /// Makes the next [`Breaker::success`] return true.
     pub(crate) fn report_next_success(&self) {
         self.failed_recently.store(true, Ordering::Relaxed);
     }
 
-    /// Whether fewer than a quarter of the remembered outcomes are failures. Half of them open it: what
-    /// lies in between changes nothing, so that a server that fails every second command does not open
-    /// and close it all the time.
+    /// Whether fewer than a quarter of the remembered outcomes are failures. Half of them open it; the gap is
+    /// hysteresis, so that a server that fails every second command does not make it flap.
     pub(crate) fn is_recovered(&self) -> bool {
         self.with(|recent| recent.failures() * 4 < recent.outcomes.len())
     }
 
-    /// Whether nothing has failed for a moment.
+    /// Whether no command has failed for [`QUIET`].
     pub(crate) fn is_quiet(&self) -> bool {
         self.with(|recent| recent.last_failure.is_none_or(|at| at.elapsed() >= QUIET))
     }
 
-    /// Counts a failure; true where it opens the breaker.
+    /// Counts a failure; returns whether it opened the breaker.
     pub(crate) fn failure(&self) -> bool {
         self.failed_recently.store(true, Ordering::Relaxed);
         let tripped = self.with(|recent| {
@@ -72,12 +72,12 @@ impl Breaker {
         tripped && !self.open.swap(true, Ordering::AcqRel)
     }
 
-    /// Closes it on the word of a probe: the next failure opens it again.
+    /// Closes it after a successful probe: the next failure opens it again.
     pub(crate) fn close(&self) {
         self.close_after(MAX_IN_A_ROW - 1);
     }
 
-    /// Closes it on the word of many calls: it takes as many failures as at first to open it again.
+    /// Closes it after many served calls: it takes as many failures as at first to open it again.
     pub(crate) fn reset(&self) {
         self.close_after(0);
     }
@@ -96,7 +96,7 @@ impl Breaker {
 }
 
 impl Recent {
-    /// Notes an outcome; true where no failure is left to remember.
+    /// Remembers an outcome; returns whether all remembered ones are successes.
     fn push(&mut self, ok: bool, now: Instant) -> bool {
         self.in_a_row = if ok { 0 } else { self.in_a_row + 1 };
         if !ok {
@@ -152,13 +152,13 @@ mod tests {
         breaker.close();
         assert!(breaker.failure() && !breaker.is_quiet());
         breaker.close();
-        assert!(breaker.success(), "it tells of the trouble before it");
+        assert!(breaker.success(), "it reports the failure before it");
         assert!(!breaker.success());
         assert!(!breaker.failure());
     }
 
     #[test]
-    fn few_failures_among_many_successes_mend_it_and_after_that_it_takes_five_again() {
+    fn few_failures_among_many_successes_count_as_recovered_and_after_that_it_takes_five_again() {
         let breaker = Breaker::default();
         for _ in 0..5 {
             breaker.failure();

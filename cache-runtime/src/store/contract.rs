@@ -1,5 +1,4 @@
-//! What both stores promise to their callers: how a key is read, what is found, how it is written, and why
-//! there may be no answer.
+//! The contract of both stores: how a key is read, the result of a read, conditional writes, and faults.
 
 use std::time::Duration;
 
@@ -10,35 +9,31 @@ use crate::entry::Token;
 use crate::error::{Error, ErrorKind};
 use crate::outcome::Reason;
 
-/// What compare-and-set leaves in place of what was seen.
+/// What compare-and-set does with a key that still holds the expected bytes.
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
-    /// A whole entry that expires after `life`.
-    Whole {
-        bytes: Bytes,
-        life: Duration,
-    },
-    /// A new header over the same body, and a new lifetime where one is given.
-    Header {
-        bytes: Bytes,
-        life: Option<Duration>,
-    },
+    /// Replaces the entry with one that expires after `life`.
+    Whole { bytes: Bytes, life: Duration },
+    /// Overwrites the header and keeps the body; sets a new lifetime if one is given.
+    Header { bytes: Bytes, life: Option<Duration> },
+    /// Removes the entry.
     Delete,
 }
 
-/// Why the store gave no answer.
+/// Why the store has not done what it was asked to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// No connection, or the breaker is open.
     Down,
+    /// No answer within the limit: a write may have been carried out.
     Timeout,
     /// The bound on commands in flight was reached.
     Busy,
-    /// The key holds a type that is not ours.
+    /// The key holds another Redis type than a string.
     WrongType,
-    /// Redis refuses writes for now, and answers reads.
+    /// Redis refuses this write, or writes are paused after such a refusal; reads are answered.
     ReadOnly,
-    /// Redis answered with an error.
+    /// Redis answered with another error.
     Refused(String),
 }
 
@@ -69,12 +64,12 @@ impl From<Fault> for Error {
     }
 }
 
-/// What lies under a key and the keys of its tokens, and for how much longer where that was asked.
+/// The result of a read: the bytes of an entry, its tokens, and its remaining TTL if that was asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Found {
     pub(crate) bytes: Option<Bytes>,
     pub(crate) tokens: SmallVec<[Option<Token>; 2]>,
-    /// `None` also for an entry that came while it was asked.
+    /// `None` also for an entry that was stored between `PTTL` and the read.
     pub(crate) ttl_left: Option<Duration>,
 }
 
@@ -82,8 +77,8 @@ pub(crate) struct Found {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Read {
     Plain,
-    /// With the time that the entry has left.
+    /// With the entry's remaining TTL.
     Timed,
-    /// Timed, and so that a change of what was read is heard.
+    /// Timed, and on the tracking lane, so that the next change is reported.
     Tracked,
 }

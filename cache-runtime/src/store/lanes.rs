@@ -1,12 +1,13 @@
-//! Lanes: a few connections that every call shares, and their redialling.
+//! Lanes: the few multiplexed connections to one server that all calls share.
 //!
-//! A lane is one object of a `deadpool` pool of our own, held for as long as it works; all calls share
-//! its multiplexed connection. Checking an object out for each call would cost a second round trip
-//! and forbid pipelining. A key always uses the same lane, so what is sent for it arrives in order;
-//! where that lane is missing another stands in for it, and the order across the two is no more relied
-//! on than that across a redial. A lane that fails, or times out three times in a row, is taken out and
-//! redialled by its keeper.
-//! One more lane listens: whatever must hear of changes reads through it, and nothing else does.
+//! A lane holds one object of a `deadpool` pool for as long as its connection works. Checking a connection
+//! out for each call would forbid pipelining across calls. A key hashes to one lane, so Redis receives the
+//! commands about that key in order; while that lane is down another lane serves the key, and no rule of
+//! coherence relies on the order across the two, or across a redial. A lane whose connection fails, or that
+//! times out three times in a row, is evicted, and its slot's task ([`reconnect`]) redials it.
+//!
+//! One more lane has client tracking on (`CLIENT TRACKING`). Reads whose invalidation pushes are needed go
+//! through that lane, and no other command does.
 
 mod affinity;
 mod connect;
@@ -59,17 +60,17 @@ use reconnect::Backoff;
 pub(crate) use tracking::{Subscription, Tracking};
 use write_pause::WritePause;
 
-/// Timeouts in a row after which a lane is taken out: it may be a black hole.
+/// Timeouts in a row after which a lane is evicted: the network may drop its packets without a reset.
 const MAX_TIMEOUTS: u32 = 3;
 
-/// For how long calls wait for a lane whose runtime has ended, within their budgets.
+/// For how long after the end of a lane's runtime calls wait for the redial, each within its budget.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Reads of a lane that wait for an answer, past which calls run plainly. They go out many in a
-/// command, and a queue that is longer is an outage.
+/// Reads in flight on one lane past which further calls run uncached. Up to 64 reads share a command, so a
+/// longer queue means that the server does not keep up.
 const MAX_READS: usize = 1 << 16;
 
-/// The script behind every conditional write; a dial makes sure that the server runs it.
+/// The script behind every conditional write; the handshake of a lane checks that the server runs it.
 pub(crate) const COMPARE_AND_SET: &str = include_str!("compare_and_set.lua");
 
 const TIMED_OUT: &str = "commands time out";
@@ -77,30 +78,31 @@ const TIMED_OUT: &str = "commands time out";
 pub(crate) const WRONG_TYPE: &str = "WRONGTYPE";
 const READ_ONLY: &str = "READONLY";
 
-/// The server cannot serve anybody at the moment.
+/// Error codes of a server that serves no client at the moment.
 const OUTAGE: [&str; 6] = ["LOADING", "MASTERDOWN", CLUSTER_DOWN, "NOAUTH", "BUSY", "TRYAGAIN"];
 const CLUSTER_DOWN: &str = "CLUSTERDOWN";
 
-/// One shared connection.
+/// One shared connection to the server.
 pub(crate) struct Lane {
     index: usize,
-    /// Of all lanes that there have been.
+    /// Unique in the process, so that [`LaneId`] tells this lane from its successor in the slot.
     number: u64,
     born: Instant,
     connection: MultiplexedConnection,
-    /// Keeps the connection driven for as long as somebody uses the lane.
+    /// The connection's driver task is aborted when the last `Link` is dropped.
     _link: connect::Link,
     timeouts: AtomicU32,
+    /// Notified when the lane is evicted or its runtime ends; its slot's task waits for it.
     gone: Arc<Notify>,
-    /// Why its connection came to an end, where it did.
+    /// Why the connection ended; unset where the lane was taken out for another reason.
     close_reason: OnceLock<String>,
-    /// The server says whether it is a master.
+    /// Whether the server answers `ROLE`.
     reports_role: bool,
-    /// What is to be read together.
+    /// Reads that wait to be sent in one batch.
     pub(crate) reads: Arc<ReadQueue>,
-    /// Reads that wait for an answer.
+    /// Reads that are queued or sent, and not answered.
     reads_in_flight: AtomicUsize,
-    /// The caller's runtime, where that drives it.
+    /// Lives as long as the caller's runtime that drives the connection; `None` on the private runtime.
     anchor: Option<Anchor>,
 }
 
@@ -109,17 +111,18 @@ impl Lane {
         self.connection.clone()
     }
 
-    /// Whether the private runtime drives it.
+    /// Whether the private runtime drives the connection.
     fn is_private(&self) -> bool {
         self.anchor.is_none()
     }
 
-    /// Whether whatever drives it is there.
+    /// Whether the runtime that drives the connection still exists.
     fn is_driven(&self) -> bool {
         self.anchor.as_ref().is_none_or(Anchor::is_alive)
     }
 
-    /// Whether others are reading already; `None` where they are too many.
+    /// Counts one more read in flight. Returns whether there were others; `None`, and nothing is counted, past
+    /// [`MAX_READS`].
     pub(crate) fn begin_to_read(&self) -> Option<bool> {
         let others = self.reads_in_flight.fetch_add(1, Ordering::Relaxed);
         if others >= MAX_READS {
@@ -140,7 +143,7 @@ impl Drop for Lane {
     }
 }
 
-/// Tells a lane from the one that took its place, without keeping it.
+/// Identifies a lane without keeping it alive, and tells it from its successor in the slot.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LaneId {
     index: usize,
@@ -154,7 +157,7 @@ impl LaneId {
     }
 }
 
-/// One read that waits for an answer, and is sent alone.
+/// A read that is sent on its own, counted among the lane's reads until this guard is dropped.
 pub(crate) struct SingleRead(pub(crate) Arc<Lane>);
 
 impl Drop for SingleRead {
@@ -163,52 +166,53 @@ impl Drop for SingleRead {
     }
 }
 
-/// All lanes of a cache; the last but one is for bulk work, the last one listens.
+/// All lanes to one server. The last slot but one is for bulk work (large values, `SCAN`), the last one for
+/// the lane with client tracking.
 pub(crate) struct Lanes {
     server: Server,
     slots: Box<[Slot]>,
-    /// Pools that speak RESP3 and RESP2; the second serves proxies that refuse `HELLO`.
+    /// RESP3 and RESP2 pools; the second one is for proxies that refuse `HELLO`.
     pools: [Pool; 2],
     tracking_pool: Pool,
-    /// What dials do without.
+    /// Optional handshake steps at which the server has failed a dial lately.
     skipped: SkippedSteps,
-    /// A key of ours on which scripts are tried.
+    /// A key in the cache's namespace on which a handshake tries the script.
     probe_key: String,
-    /// It has been a master: as a replica it is not what its address is meant for.
+    /// Whether the server was a master once, or is meant to be one. Then it counts as down while it is a replica.
     was_master: AtomicBool,
     affinity: Affinity,
     tracking: Arc<Tracking>,
-    /// When it was last asked what the lane that listens has answered, in milliseconds of [`Coarse`].
+    /// When the last answered heartbeat of the tracking lane was sent, in milliseconds of [`Coarse`].
     last_heartbeat: AtomicU64,
     cluster: Arc<Epoch>,
-    /// The server does not announce changes: listeners ask again and again instead.
+    /// The server sends no invalidation pushes: subscribers poll instead.
     tracking_unsupported: AtomicBool,
     connect_timeout: Duration,
     pub(crate) timeout: Duration,
-    /// What a call gives to a command at most: its own timeout, or the budget.
+    /// The most time that a call gives a command: the shorter one of `Config::timeout` and `Config::budget`.
     call_limit: Duration,
     pub(crate) breaker: Breaker,
-    /// Between probes; it grows until a call is served.
+    /// The pause between probes; it grows until a call is served.
     probe_backoff: Mutex<Backoff>,
     health: Health,
     pub(crate) writes: WritePause,
-    /// A lane was taken out: the others may be dead as well, and not know it while nobody calls.
+    /// Notified when a lane is evicted: every other lane then sends a heartbeat, since an unused connection
+    /// does not notice its own end.
     check_requested: Arc<Notify>,
-    /// Nobody is to use it any more.
+    /// Set once the cache is closed or the server is no longer part of the deployment.
     retired: AtomicBool,
 }
 
 struct Slot {
     lane: ArcSwapOption<Lane>,
     started: AtomicBool,
-    /// Whether a dial has ended, well or badly, since the lane was last needed.
+    /// Whether a dial has succeeded or failed since a call last needed one.
     dialled: watch::Sender<bool>,
-    /// Until when calls wait for the dial after the end of a runtime, in milliseconds of
-    /// [`clock::millis`].
+    /// Until when calls wait for the redial after a runtime has ended, in milliseconds of [`clock::millis`].
     grace_until: AtomicU64,
-    /// Somebody waits for a lane whose runtime has ended.
+    /// Notified when a call needs the lane, for a redial that was put off after its runtime had ended.
     needed: Arc<Notify>,
-    /// Dialled on the private runtime next time: where it was driven before, it did not get on.
+    /// Whether the next dial is made on the private runtime: commands kept timing out on the caller's.
     dial_privately: AtomicBool,
 }
 
@@ -221,7 +225,7 @@ impl Lanes {
         Self::with(server, config, Arc::new(Tracking::new(versions)), Arc::default())
     }
 
-    /// The lanes of a node, which shares its tracking with the others.
+    /// The lanes of one server; the nodes of a cluster share `tracking` and `cluster`.
     pub(crate) fn with(
         server: &Server,
         config: &Config,
@@ -268,19 +272,19 @@ impl Lanes {
         })
     }
 
-    /// The slot of a key: always the same one, so that its commands stay in order.
+    /// The slot of a key: always the same one, so that Redis receives the key's commands in order.
     pub(crate) fn slot_of(&self, hash: u64, bulk: bool) -> usize {
         let shared = self.slots.len() - 2;
         if bulk { shared } else { (hash % shared as u64) as usize }
     }
 
-    /// The lane of a slot if it is up, or one that stands in for it: the server may allow no more
-    /// connections. For the one that listens there is no other.
+    /// The lane of a slot, or any other one while that lane is down (the server may allow no more
+    /// connections). No other lane replaces the tracking lane.
     pub(crate) fn lane(&self, slot: usize) -> Option<Arc<Lane>> {
         Guard::into_inner(self.peek(slot))
     }
 
-    /// As [`Lanes::lane`], for a moment only.
+    /// As [`Lanes::lane`], without a count on the `Arc`: the guard is to be dropped before the next `await`.
     pub(crate) fn peek(&self, slot: usize) -> Guard<Option<Arc<Lane>>> {
         if self.breaker.is_open() {
             return Guard::from_inner(None);
@@ -301,21 +305,21 @@ impl Lanes {
     fn any(&self) -> Option<Arc<Lane>> {
         let mut lanes =
             self.slots[..self.tracking_slot()].iter().filter_map(|slot| slot.lane.load_full());
-        // One whose runtime has ended is taken out by the next who uses it, and serves nobody.
+        // A lane whose runtime has ended answers no command; its own slot's next call takes it out.
         lanes.find(|lane| lane.is_driven())
     }
 
-    /// The slot of the lane that listens.
+    /// The slot of the lane with client tracking.
     pub(crate) fn tracking_slot(&self) -> usize {
         self.slots.len() - 1
     }
 
-    /// Begins to subscribe for changes; `None` where the lane is not up, or never will be.
+    /// Subscribes to invalidations of a key; `None` while the tracking lane is down or unsupported.
     pub(crate) fn subscribe(self: &Arc<Self>, key: &Key) -> Option<Subscription> {
         self.tracks_changes().then(|| self.tracking.subscribe(key))
     }
 
-    /// Whether the lane that listens is up; it is dialled when this is first asked.
+    /// Whether the tracking lane is up. The first call starts its dial.
     pub(crate) fn tracks_changes(self: &Arc<Self>) -> bool {
         if self.tracking_unsupported.load(Ordering::Relaxed) {
             return false;
@@ -324,7 +328,7 @@ impl Lanes {
         self.peek(self.tracking_slot()).is_some()
     }
 
-    /// Starts a slot's keeper, the first time that it is used.
+    /// Spawns the task that dials a slot, at the slot's first use.
     pub(crate) fn start(self: &Arc<Self>, slot: usize) {
         if !self.slots[slot].started.swap(true, Ordering::AcqRel)
             && background::spawn(reconnect::keep_dialled(Arc::downgrade(self), slot)).is_none()
@@ -334,7 +338,7 @@ impl Lanes {
         }
     }
 
-    /// Waits for the end of a slot's first dial, or of the first after its runtime has ended.
+    /// Waits until a slot's first dial has succeeded or failed, or the first one after its runtime has ended.
     pub(crate) async fn dialled(self: &Arc<Self>, slot: usize) {
         self.affinity.note();
         self.start(slot);
@@ -343,7 +347,7 @@ impl Lanes {
         }
         self.slots[slot].needed.notify_one();
         let mut dialled = self.slots[slot].dialled.subscribe();
-        // The sender lives as long as `self`.
+        // `wait_for` fails only once the sender is dropped, and the sender lives in `self`.
         let _ = dialled.wait_for(|dialled| *dialled).await;
     }
 
@@ -357,8 +361,7 @@ impl Lanes {
         }
     }
 
-    /// Takes a lane out whose runtime has ended: whoever needs it next waits for another, but not
-    /// for long.
+    /// Takes out a lane whose runtime has ended. Calls that need it within [`GRACE`] wait for the redial.
     fn take_out_undriven(&self, lane: &Arc<Lane>) {
         if self.take_out(lane) {
             self.expect_dial(lane.index);
@@ -369,6 +372,7 @@ impl Lanes {
         let until = clock::millis() + GRACE.as_millis() as u64;
         self.slots[slot].grace_until.store(until, Ordering::Relaxed);
         self.slots[slot].dialled.send_replace(false);
+        // `retire` may have run just before: nothing is dialled after it, so no call may wait for it.
         if self.is_retired() {
             self.slots[slot].dialled.send_replace(true);
         }
@@ -380,7 +384,7 @@ impl Lanes {
             || (self.health.is_lost() && self.any().is_none())
     }
 
-    /// Notes whether the lane that listens can do so.
+    /// Records whether the server supports client tracking, and warns when it turns out not to.
     fn note_tracking(&self, slot: usize, outcome: Result<(), &str>) {
         if slot != self.tracking_slot() {
             return;
@@ -395,12 +399,14 @@ impl Lanes {
         }
     }
 
-    /// Whether a command with so much time says something about the server when it has run out.
+    /// Whether a timeout after `limit` counts against the server: a call that had little of its budget left is
+    /// no measure of it.
     pub(crate) fn is_ample(&self, limit: Duration) -> bool {
         limit.saturating_mul(2) >= self.call_limit
     }
 
-    /// Sends to a lane what `calls` calls wait for, and learns from what comes back.
+    /// Awaits `reply` from a lane within `limit`, on behalf of `calls` calls, and feeds the outcome to the
+    /// breaker, the health of the server and the lane's count of timeouts.
     pub(crate) async fn send<F>(
         self: &Arc<Self>,
         lane: &Arc<Lane>,
@@ -432,7 +438,7 @@ impl Lanes {
         }
     }
 
-    /// A call has had no answer in time from a lane, which may be gone by now.
+    /// Counts a timeout of a batched read against its lane, which may have been replaced since.
     pub(crate) fn read_timed_out(self: &Arc<Self>, id: LaneId) {
         if let Some(lane) = self.current(id) {
             self.count_timeouts(&lane, 1);
@@ -442,19 +448,20 @@ impl Lanes {
         }
     }
 
-    /// Whatever was to answer went away: with the caller's runtime that drove the lane, if one did.
+    /// A task that served the lane was dropped. On a caller's runtime that is the end of the runtime, and the
+    /// lane is taken out.
     pub(crate) fn driver_dropped(&self, lane: &Arc<Lane>) {
         if !lane.is_private() {
             self.take_out_undriven(lane);
         }
     }
 
-    /// The lane, unless there is another in its place by now.
+    /// The lane of that id, unless its slot holds another one by now.
     fn current(&self, id: LaneId) -> Option<Arc<Lane>> {
         self.slots[id.index].lane.load_full().filter(|lane| LaneId::of(lane) == id)
     }
 
-    /// So many calls have had no answer in time.
+    /// Counts a command's timeout against the lane and the server, once for each of its `calls`.
     fn timed_out(self: &Arc<Self>, lane: &Arc<Lane>, calls: u32) {
         self.count_timeouts(lane, calls);
         // The caller's runtime may be busy: that says nothing about the server.
@@ -469,7 +476,8 @@ impl Lanes {
         }
     }
 
-    /// It may be a black hole, or whatever drives it may be: next time that is another.
+    /// Evicts a lane that keeps timing out. The network may drop its packets, or the runtime that drives it may
+    /// be too busy: the slot's next dial is made on the other one, the private runtime or the caller's.
     fn evict_after_timeouts(&self, lane: &Arc<Lane>) {
         self.slots[lane.index].dial_privately.store(lane.anchor.is_some(), Ordering::Relaxed);
         if lane.is_private() {
@@ -489,17 +497,17 @@ impl Lanes {
         let code = code(error, &text);
         let lost = error.is_unrecoverable_error() || error.is_io_error();
         if lost && !lane.is_private() {
-            // Perhaps the end of its runtime and not of the server, which its keeper finds out.
+            // The runtime may have ended, and not the server's connection: the slot's task finds out which.
             let _ = lane.close_reason.set(text);
             self.take_out_undriven(lane);
             return CommandError::Down;
         }
-        // The master has moved, and its name may already lead to the next one. Where a replica was
-        // meant, the pause of all writes bounds the redials: also those of what is tried again and
-        // again although writes are paused.
+        // The server was demoted, and its host name may resolve to the new master already: redial all
+        // lanes. Where the address is that of a replica every write ends here: one redial for each pause
+        // bounds that, also for deletions, which are sent during a pause too.
         if code == READ_ONLY && !self.writes.are_paused() {
             self.writes.pause(&text);
-            // An answer that comes late says nothing of where the others lead.
+            // A reply through a replaced lane says nothing about where the current ones lead.
             if self.current(LaneId::of(lane)).is_some() {
                 self.evict_all();
             }
@@ -508,8 +516,8 @@ impl Lanes {
             self.evict_because(lane, &text);
         }
         if code == CLUSTER_DOWN && self.server.part == Part::Node {
-            // The node answers, and a probe would find nothing wrong: it counts as a refusal, except
-            // where only writes are refused (`cluster-allow-reads-when-down`).
+            // A probe's `PING` would succeed and close the breaker, so this counts as a refused read, unless
+            // the node refuses writes alone (`cluster-allow-reads-when-down yes`).
             if !text.contains("only accepts read") {
                 self.read_refused(&text);
             }
@@ -519,7 +527,7 @@ impl Lanes {
             self.count_failures(calls, &text);
             return CommandError::Down;
         }
-        // The server answered; whether it likes the command is another matter.
+        // The server answered, though with an error: for the breaker that is a success.
         self.breaker.success();
         #[cfg(feature = "cluster")]
         if let Some((to, _)) = error.redirect_node().filter(|_| self.server.part == Part::Node) {
@@ -532,7 +540,7 @@ impl Lanes {
     }
 
     fn count_failures(self: &Arc<Self>, calls: u32, why: &str) {
-        // Each of the calls has had its failure.
+        // A command of several calls has failed each of them.
         if (0..calls).any(|_| self.breaker.failure()) {
             self.tracking.wake_all();
             self.mark_lost(why);
@@ -540,14 +548,14 @@ impl Lanes {
         }
     }
 
-    /// Takes a lane out whose connection has come to an end.
+    /// Evicts a lane whose connection has ended, and records why.
     fn evict_because(&self, lane: &Arc<Lane>, why: &str) {
         let _ = lane.close_reason.set(why.to_owned());
         self.evict(lane);
     }
 
-    /// The server is not the one that its address is meant for, though it answers: none of its
-    /// connections is used any more, that which listens least of all.
+    /// Evicts every lane: the server answers, but it is no longer the one that the address is meant for. Its
+    /// invalidation pushes would miss what the new master changes.
     fn evict_all(&self) {
         for lane in self.slots.iter().filter_map(|slot| slot.lane.load_full()) {
             self.evict(&lane);
@@ -563,7 +571,7 @@ impl Lanes {
         }
     }
 
-    /// False where somebody else has done it.
+    /// Empties the lane's slot; `false` where another task has done so already.
     fn take_out(&self, lane: &Arc<Lane>) -> bool {
         let slot = &self.slots[lane.index].lane;
         let expected = Some(lane.clone());
@@ -575,7 +583,8 @@ impl Lanes {
         taken
     }
 
-    /// The lane has answered the heartbeat of `sent`: announcements come before replies.
+    /// A lane has answered the heartbeat of `sent`. Redis sends invalidation pushes ahead of later replies, so
+    /// on the tracking lane every change before `sent` has arrived.
     fn heartbeat_answered(&self, slot: usize, sent: Coarse, answer: &Value) {
         let counts = self.server.part != Part::Node || self.cluster.matches(answer);
         if slot == self.tracking_slot() && counts {
@@ -597,15 +606,15 @@ impl Lanes {
     }
 }
 
-/// How a command fared.
+/// Why a command has no usable reply.
 #[derive(Clone, Debug)]
 pub(crate) enum CommandError {
     Timeout,
     Down,
     /// The bound on commands in flight was reached; nothing was sent.
     Busy,
+    /// Another node serves the key: from now on (`MOVED`), or for this command alone (`ASK`).
     #[cfg(feature = "cluster")]
-    /// Another node of the cluster has the key: for good, or, where it is asked so, this time.
     Redirected {
         to: String,
         is_ask: bool,
@@ -623,7 +632,7 @@ impl Drop for Lanes {
 }
 
 impl Lanes {
-    /// A connection that is up, for questions beside the calls: where it only listens, that one.
+    /// A connection that is up, for `CLUSTER SLOTS`; the tracking lane's if there is no other.
     #[cfg(feature = "cluster")]
     pub(crate) fn connection(&self) -> Option<MultiplexedConnection> {
         let listener = || self.lane(self.tracking_slot());
@@ -634,7 +643,7 @@ impl Lanes {
         self.retired.load(Ordering::Acquire)
     }
 
-    /// Lets all connections go. Whoever still has some of them in hand ends what it has begun.
+    /// Closes all connections. Commands in flight may finish.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
         for slot in &self.slots {
@@ -642,19 +651,19 @@ impl Lanes {
             slot.dialled.send_replace(true);
             slot.needed.notify_one();
             if let Some(lane) = slot.lane.swap(None) {
-                // Wakes the keeper, which finds that it is of no use any more.
+                // Wakes the slot's task, which ends.
                 lane.gone.notify_one();
             }
         }
         for pool in self.pools.iter().chain([&self.tracking_pool]) {
             pool.close();
         }
-        // Whoever waits for a change there looks for it elsewhere.
+        // Wakes subscribers, which then read from the server that has taken over.
         self.tracking.invalidate_all();
     }
 }
 
-/// Describes a reply by its type, never by its content, which may be a user's.
+/// Describes a reply by its type, never by its content, which may be a user's data.
 pub(crate) fn unexpected_reply(reply: &Value) -> CommandError {
     let kind = match reply {
         Value::Int(_) => "an integer",
@@ -683,12 +692,13 @@ pub(crate) fn pttl(reply: &Value) -> Result<Option<Duration>, CommandError> {
     }
 }
 
-/// Whether the server has said so itself.
+/// Whether the error is a reply of the server, and not of the connection.
 fn is_answer(error: &redis::RedisError) -> bool {
     !error.is_unrecoverable_error() && !error.is_io_error()
 }
 
-/// The code of an error, among those that matter here. Redis 6 wraps what a script ran into.
+/// The code of an error, among those that change what is done here. Redis 6 wraps the errors of commands in
+/// a script in an `ERR`, so the text is searched too.
 fn code(error: &redis::RedisError, text: &str) -> &'static str {
     let code = error.code().unwrap_or_default();
     let wrapped = code == "ERR" || code.is_empty();
@@ -697,7 +707,7 @@ fn code(error: &redis::RedisError, text: &str) -> &'static str {
     matching.next().unwrap_or_default()
 }
 
-/// What a server has said, in its own words, for logs and errors.
+/// The text of an error, in the server's words, for logs and errors.
 pub(crate) fn server_message(error: &redis::RedisError) -> String {
     let text = match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
@@ -706,7 +716,7 @@ pub(crate) fn server_message(error: &redis::RedisError) -> String {
     without_arguments(text)
 }
 
-/// An unknown command is quoted back with its arguments, and those are keys.
+/// Cuts the arguments off, which Redis quotes after the name of an unknown command: they are keys.
 fn without_arguments(mut text: String) -> String {
     if let Some(at) = text.find(", with args") {
         text.truncate(at);

@@ -1,4 +1,4 @@
-//! The in-process store: the same contract as Redis, under one lock, bounded in bytes.
+//! The in-process store: the contract of Redis, under one lock, bounded in bytes by eviction.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,13 +14,13 @@ use crate::entry::{EntryId, Seen, Token, Tokens};
 use crate::key::Key;
 use crate::versions::Versions;
 
-/// What an entry costs beyond its key and its bytes; measured roughly, to keep the bound honest.
+/// Estimated bytes of an entry beyond its key and its value, counted towards the bound.
 const OVERHEAD: usize = 128;
 
 pub(crate) struct Memory {
-    /// Copies of what is written here count no longer.
+    /// Bumped at each write, which voids copies of the key.
     versions: Arc<Versions>,
-    /// How far the clock has been advanced, in nanoseconds.
+    /// How far [`Memory::advance`] has moved the clock, in nanoseconds.
     advanced: AtomicU64,
     entries: Mutex<Cache<Box<str>, Slot, ByBytes>>,
 }
@@ -42,20 +42,20 @@ impl Weighter<Box<str>, Slot> for ByBytes {
 
 impl Memory {
     pub(crate) fn new(bytes: usize, versions: Arc<Versions>) -> Self {
-        // There is nobody else to hear of.
+        // Only this process writes here, so copies never lack a heartbeat.
         versions.trust(Coarse::now(), Duration::MAX);
-        // The estimate only sizes tables at the start.
+        // The estimate sizes the table at the start, and is no bound.
         let items = (bytes / 1024).clamp(16, 1 << 16);
         let entries = Mutex::new(Cache::with_weighter(items, bytes as u64, ByBytes));
         Self { versions, advanced: AtomicU64::new(0), entries }
     }
 
-    /// The clock of the store.
+    /// The present by the store's clock.
     pub(crate) fn now(&self) -> Instant {
         expiry(Instant::now(), Duration::from_nanos(self.advanced.load(Ordering::Relaxed)))
     }
 
-    /// Moves the clock of the store.
+    /// Advances the store's clock (`Cache::advance`).
     pub(crate) fn advance(&self, by: Duration) {
         let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         let more = |advanced: u64| Some(advanced.saturating_add(by));
@@ -76,7 +76,7 @@ impl Memory {
         Found { bytes: slot.map(|slot| slot.bytes), tokens, ttl_left }
     }
 
-    /// Makes the tokens that are missing.
+    /// Makes the missing tokens of a key, and returns all of them.
     pub(crate) fn seed(&self, key: &Key, life: Duration) -> Result<Tokens, Fault> {
         let now = self.now();
         let mut entries = self.entries();
@@ -92,7 +92,7 @@ impl Memory {
         seeded.collect()
     }
 
-    /// Doubles the time of tokens that would not live as long as `life`.
+    /// Extends tokens that would expire within `life`, to twice that.
     pub(crate) fn renew(&self, key: &Key, life: Duration) {
         let now = self.now();
         let mut entries = self.entries();
@@ -134,7 +134,7 @@ impl Memory {
         true
     }
 
-    /// Removes several names at once: nobody sees some of them gone and others not.
+    /// Removes several names under one lock, so that no reader sees a part of them removed.
     pub(crate) fn unlink(&self, names: &[String]) {
         let mut entries = self.entries();
         for name in names {
@@ -152,11 +152,12 @@ impl Memory {
     }
 }
 
-/// A time that no clock reaches stands in for those past the end of time.
+/// When a lifetime ends. One past what an `Instant` can hold is cut to 2³⁰ s (34 years).
 fn expiry(now: Instant, life: Duration) -> Instant {
     now.checked_add(life).unwrap_or_else(|| now + Duration::from_secs(1 << 30))
 }
 
+/// The slot of a name, unless it has expired: then it is removed.
 fn live(entries: &mut Cache<Box<str>, Slot, ByBytes>, key: &str, now: Instant) -> Option<Slot> {
     let slot = entries.get(key)?.clone();
     if slot.expires > now {
@@ -166,6 +167,7 @@ fn live(entries: &mut Cache<Box<str>, Slot, ByBytes>, key: &str, now: Instant) -
     None
 }
 
+/// The current bytes with their first ones replaced.
 fn with_header(current: &Bytes, header: &Bytes) -> Bytes {
     let mut bytes = current.to_vec();
     bytes.splice(..header.len().min(current.len()), header.iter().copied());
@@ -191,7 +193,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn only_who_saw_an_entry_replaces_it() {
+    fn an_entry_is_replaced_only_by_a_writer_that_has_read_it() {
         let memory = memory(1 << 20);
         assert!(memory.compare_and_set("k", &Seen::absent(), whole("one", LONG)));
         assert!(!memory.compare_and_set("k", &Seen::absent(), whole("two", LONG)));

@@ -1,9 +1,9 @@
-//! Where a lane's connection is driven: on the runtime of those who call, if it has several threads.
+//! Which runtime drives a lane's connection: the caller's, if it has several worker threads.
 //!
-//! There the tasks that write a command, read its reply and go on with it are neighbours, and none
-//! has to wake another thread (`benches/benches/hop.rs`). A runtime of one thread is no home: it
-//! does nothing while nobody waits on it. Timers, keepers and the lane that listens are always on
-//! the private runtime.
+//! There the tasks that write a command, read its reply and await it share a scheduler, so that none has to
+//! wake another thread (`benches/benches/hop.rs`). A `current_thread` runtime drives no lane: it polls its
+//! tasks only inside `block_on`. Timers, the tasks that redial, and the tracking lane are always on the
+//! private runtime.
 
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,19 +13,19 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-/// The runtime of whoever last waited for a lane.
+/// The runtime of the caller that last waited for a dial.
 #[derive(Default)]
 pub(super) struct Affinity {
     handle: Mutex<Option<Handle>>,
-    /// Something there has panicked: it has no timers or no I/O.
+    /// A dial on a caller's runtime has panicked: that runtime was built without timers or I/O.
     unusable: AtomicBool,
 }
 
 impl Affinity {
-    /// Notes the runtime of whoever calls this.
+    /// Remembers the caller's runtime for the next dials.
     pub(super) fn note(&self) {
-        // A runtime without timers or I/O panics when it is asked for some, which must not end the
-        // process.
+        // tokio panics where a runtime was built without timers or I/O, and nothing tells beforehand. With
+        // `panic = "abort"` a dial there would end the process.
         if cfg!(panic = "abort") || self.unusable.load(Ordering::Relaxed) {
             return;
         }
@@ -41,7 +41,7 @@ impl Affinity {
         self.handle().clone()
     }
 
-    /// The runtime has ended, or is too busy; `useless` where it cannot do it.
+    /// Forgets the runtime, which has ended or is too busy; with `unusable`, no other is remembered either.
     pub(super) fn forget(&self, unusable: bool) {
         self.handle().take();
         self.unusable.fetch_or(unusable, Ordering::Relaxed);
@@ -52,14 +52,15 @@ impl Affinity {
     }
 }
 
-/// A task that ends when its runtime does, and not before.
+/// Shows when a runtime ends: a task on it that never completes, so that only the runtime's end, or the
+/// drop of the anchor, drops its future.
 pub(super) struct Anchor {
     task: JoinHandle<()>,
     alive: Weak<()>,
 }
 
 impl Anchor {
-    /// `gone` is told when it ends.
+    /// Spawns the task on `handle`; notifies `gone` when it ends.
     pub(super) fn at(handle: &Handle, gone: Arc<Notify>) -> Self {
         let held = Arc::new(());
         let alive = Arc::downgrade(&held);
@@ -71,12 +72,13 @@ impl Anchor {
         Self { task, alive }
     }
 
-    /// Whether the runtime is there.
+    /// Whether the runtime still exists.
     pub(super) fn is_alive(&self) -> bool {
         self.alive.strong_count() > 0
     }
 }
 
+/// What the anchor's task owns.
 struct Held {
     held: Option<Arc<()>>,
     gone: Arc<Notify>,
@@ -84,6 +86,7 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        // Before the notification: the task that it wakes looks at [`Anchor::is_alive`].
         self.held = None;
         self.gone.notify_one();
     }

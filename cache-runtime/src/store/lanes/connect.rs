@@ -1,8 +1,8 @@
-//! Making one connection: where the server is, by the certificates and with the login of the moment.
+//! Makes one connection, with the addresses, certificates and credentials of that moment.
 //!
-//! What blocks (the resolver of the system, files, the application's callback for credentials) has a
-//! thread of its own, one for each server: a resolver that hangs may neither keep the thread that drives
-//! everything, nor fill up a pool of threads while dials are tried again and again.
+//! The system's resolver, reading files, and the application's callback for credentials may block. They run
+//! on a blocking thread, one at a time for each server: a resolver that hangs must neither stop the private
+//! runtime, nor take one thread more for every dial that is retried.
 
 use std::fmt;
 use std::io;
@@ -31,24 +31,25 @@ use super::tls;
 use crate::background;
 use crate::config::{Access, Address, Config, Server, Source};
 
-/// After so much silence the kernel asks whether a connection is there. Lanes are asked sooner; what
-/// asks sentinels and nodes where the data is may be silent for longer.
+/// Idle time before the kernel's first TCP keepalive probe. Lanes send heartbeats sooner; the connections
+/// to sentinels and for `CLUSTER SLOTS` send none.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
-/// The way to one server.
+/// Makes connections to one server.
 pub(crate) struct Connector {
     server: Server,
-    /// How long the credentials may take, and after them the dial.
+    /// `Config::connect_timeout`: for the credentials, and once more for the dial after them.
     limit: Duration,
-    /// Spoken where connections beside the lanes are made; those that refuse `HELLO` are not asked twice.
+    /// Whether connections beside the lanes start with RESP2: set by the URL, or once the server has refused
+    /// `HELLO`.
     #[cfg(any(feature = "cluster", feature = "sentinel"))]
     pub(super) resp2: AtomicBool,
-    /// Whether it has to be looked for again at each dial.
+    /// Whether each dial resolves anew: for a host name, or for credentials or certificates that may change.
     resolves_anew: bool,
     params: Arc<Mutex<Option<DialParams>>>,
 }
 
-/// What a dial needs.
+/// What a dial needs, and when it was resolved.
 #[derive(Clone)]
 struct DialParams {
     resolved: Instant,
@@ -59,7 +60,7 @@ struct DialParams {
     tls: Option<tls::Client>,
 }
 
-/// A connection, and the task that drives it: it ends with the last clone.
+/// A connection, and the task that drives it, which is aborted when the last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct Link {
     connection: MultiplexedConnection,
@@ -68,14 +69,14 @@ pub(crate) struct Link {
 
 struct Driver(AbortHandle);
 
-/// Where the making of a connection came to an end.
+/// The step at which a connection failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The name, the files and the credentials, or the connection itself.
+    /// Resolving the name, reading files, the credentials, or the TCP or Unix connection.
     Connecting,
     #[cfg(feature = "tls-no-provider")]
     Tls,
-    /// `HELLO` or `AUTH`.
+    /// `HELLO`, or `AUTH` with RESP2.
     Login,
 }
 
@@ -102,7 +103,7 @@ trait Stream: AsyncRead + AsyncWrite + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Send> Stream for S {}
 
-/// Says what is wrong with the certificates by which a server is met. Blocks: it reads their files.
+/// Checks the certificates that a server's URL names. Blocks: it reads their files.
 #[cfg_attr(not(feature = "tls-no-provider"), expect(clippy::unnecessary_wraps, unused_variables))]
 pub(crate) fn check(server: &Server) -> Result<(), String> {
     #[cfg(feature = "tls-no-provider")]
@@ -129,7 +130,7 @@ impl Connector {
         &self.server
     }
 
-    /// Dials on the runtime of whoever calls this.
+    /// Dials on the current runtime, which then drives the connection.
     pub(crate) async fn connect(
         &self,
         protocol: ProtocolVersion,
@@ -137,7 +138,7 @@ impl Connector {
     ) -> Result<Link, ConnectError> {
         let slow =
             || io::Error::other("the name, the files or the credentials were not there in time");
-        // A little longer than the credentials have: their own reason says more.
+        // A quarter longer than the credentials have, since their own error says more.
         let patience = self.limit.saturating_add(self.limit / 4);
         let params = tokio::time::timeout(patience, self.params()).await;
         let params =
@@ -155,7 +156,8 @@ impl Connector {
         dialled.unwrap_or_else(|_| Err(ConnectError::at(Step::Connecting)(late())))
     }
 
-    /// Whoever waits while somebody else looks takes what that has found.
+    /// What a dial needs: the kept result where nothing can change, or else resolved anew. Dials that wait while
+    /// another one resolves take its result.
     async fn params(&self) -> io::Result<DialParams> {
         let requested = Instant::now();
         let mut cached = self.params.clone().lock_owned().await;
@@ -189,7 +191,7 @@ impl Connector {
                 Err(ConnectError::at(Step::Connecting)(unsupported))
             }
             Address::Tcp(host, _) => {
-                // A name may have addresses of which some do not answer.
+                // All addresses at once, since some may not answer: the first connection wins.
                 let dials =
                     params.addresses.iter().map(|at| Box::pin(params.connect_to(host, *at)));
                 select_ok(dials).await.map(|(stream, _)| stream)
@@ -199,7 +201,7 @@ impl Connector {
 }
 
 impl DialParams {
-    /// Looks, and blocks.
+    /// Resolves the address, the credentials and the certificates. Blocks.
     fn resolve(server: &Server, limit: Duration, previous: Option<&Self>) -> io::Result<Self> {
         #[cfg(not(feature = "tls-no-provider"))]
         let _ = previous;
@@ -225,8 +227,8 @@ impl DialParams {
         })
     }
 
-    /// The database is chosen later, so that it is known which step has failed; and without
-    /// `CLIENT SETINFO`, at which some proxies hang up.
+    /// The login. The handshake selects the database, so that an error names that step. `CLIENT SETINFO` is
+    /// left out: some proxies hang up at it.
     fn info(&self, protocol: ProtocolVersion) -> RedisConnectionInfo {
         let info = RedisConnectionInfo::default().set_protocol(protocol);
         let mut info = info.set_skip_set_lib_name();
@@ -259,7 +261,8 @@ impl DialParams {
     }
 }
 
-/// The user and the password of the moment. Blocks.
+/// The current user and password. Blocks: the password may be in a file, or come from the application's
+/// callback.
 fn login(access: &Access, limit: Duration) -> Result<(Option<String>, Option<String>), String> {
     let Some(provider) = &access.provider else {
         let password = access.password.as_ref().map(Source::password);
@@ -313,14 +316,14 @@ mod tests {
     use crate::config::{Backend, Credentials};
 
     #[tokio::test]
-    async fn one_looks_at_a_time_however_often_it_is_dialled_and_whoever_waits_takes_the_answer() {
+    async fn dials_resolve_one_at_a_time_and_those_that_wait_take_the_result() {
         let counts = [0; 3].map(|zero| Arc::new(AtomicUsize::new(zero)));
         let [looking, most, looks] = counts.clone();
         let config = Config::redis("redis://127.0.0.1:1").expect("a well-formed URL");
         let config = config.credentials(move || {
             most.fetch_max(looking.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             looks.fetch_add(1, Ordering::SeqCst);
-            // As a resolver that hangs.
+            // Blocks as a resolver that hangs does.
             std::thread::sleep(Duration::from_millis(300));
             looking.fetch_sub(1, Ordering::SeqCst);
             async { Ok::<_, Infallible>(Credentials::password("any")) }

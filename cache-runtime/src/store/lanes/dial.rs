@@ -1,4 +1,4 @@
-//! Making one lane.
+//! Dials one lane, and builds the pools that dials take connections from.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -17,25 +17,25 @@ use super::{Anchor, Lane, Lanes, Tracking};
 use crate::background;
 use crate::config::{Config, Part};
 
-/// How many lanes there have been.
+/// The number of the next lane.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 pub(super) type Pool = managed::Pool<Dialler>;
 
-/// One of a pool, for a lane.
+/// A connection as the pool hands it out; a lane's is held until the lane has ended.
 pub(super) type Connection = managed::Object<Dialler>;
 
 pub(super) type Dialled = Result<(Connection, Arc<Lane>), DialError>;
 
-/// Why a lane was not made.
+/// Why a dial failed.
 pub(super) struct DialError {
     pub(super) why: String,
-    /// The server was reached, and refused or hung up at what only the lane that listens reads for.
+    /// The server was reached, and refused or hung up at a step that only the tracking lane needs.
     pub(super) tracking_refused: bool,
 }
 
 impl Lanes {
-    /// Dials on the runtime that is to drive the connection.
+    /// Dials a slot's lane on the runtime that is to drive it: the caller's, or else the private one.
     pub(super) async fn dial(self: &Arc<Self>, index: usize) -> Dialled {
         let private = index == self.tracking_slot()
             || self.slots[index].dial_privately.load(Ordering::Relaxed);
@@ -44,7 +44,8 @@ impl Lanes {
         };
         let dial = self.clone().dial_on(index, Some(handle.clone()));
         let mut dial = handle.spawn(dial);
-        // Its own timers are those of a runtime that may be too busy for them.
+        // This timer is the private runtime's: those of a busy runtime may not fire. Credentials, connecting and
+        // the handshake take one `connect_timeout` each.
         let patience = self.connect_timeout.saturating_mul(4);
         match tokio::time::timeout(patience, &mut dial).await {
             Ok(Ok(dialled)) => return dialled,
@@ -60,7 +61,7 @@ impl Lanes {
     async fn dial_on(self: Arc<Self>, index: usize, handle: Option<Handle>) -> Dialled {
         let greeted = self.handshake(index).await?;
         if index == self.tracking_slot() {
-            // Whoever takes a lane out does this too, but may be late with it.
+            // Eviction also invalidates everything, but may not have run yet.
             self.tracking.invalidate_all();
         }
         if self.server.part != Part::Node {
@@ -104,18 +105,18 @@ pub(super) fn pool(
     };
     let timeouts = Timeouts {
         wait: Some(config.connect_timeout),
-        // A dial has limits of its own.
+        // [`Connector::connect`] has limits of its own.
         create: None,
         recycle: Some(config.timeout),
     };
-    // One more than the lanes: bulk work has a connection of its own.
+    // One more than the lanes for keys: bulk work has a lane of its own.
     let sizes = PoolConfig { max_size: config.pool_size + 1, timeouts, ..PoolConfig::default() };
     let dialler = Dialler { connector: connector.clone(), protocol, options };
     let builder = Pool::builder(dialler).config(sizes).runtime(Runtime::Tokio1);
     builder.build().map_err(|error| error.to_string())
 }
 
-/// Makes the connections of a pool.
+/// Makes the connections of one pool: one protocol, with or without client tracking.
 pub(super) struct Dialler {
     connector: Arc<Connector>,
     protocol: ProtocolVersion,
@@ -131,17 +132,18 @@ impl managed::Manager for Dialler {
     }
 
     async fn recycle(&self, _: &mut Link, _: &Metrics) -> RecycleResult<ConnectError> {
+        // Never reached: an object is taken from the pool when its lane has ended.
         Err(RecycleError::message("a lane that was left is not used again"))
     }
 }
 
-/// Deadlines are ours: they differ from call to call, and run on the private clock.
+/// No response timeout of the library: deadlines differ from call to call, and run on the private runtime.
 fn options() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(1024)
 }
 
-/// A connection outside the lanes, to ask where the data is; `pushed` is called for each push. In RESP2
-/// there are none.
+/// Makes a connection beside the lanes, to a sentinel or for `CLUSTER SLOTS`; whether it speaks RESP3. If so,
+/// `on_push` is called for each push. RESP2 has no pushes.
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(crate) async fn connect_aside(
     connector: &Connector,
@@ -162,7 +164,7 @@ pub(crate) async fn connect_aside(
     let resp2 = connector.resp2.load(Ordering::Relaxed);
     let first = dial(!resp2).await;
     let refused = first.as_ref().err().filter(|error| !resp2 && error.refuses_hello());
-    // A hang-up may be the end of a server, and the next one there takes `HELLO`.
+    // Only a reply is remembered. A hang-up may be a server's shutdown, and its successor may take `HELLO`.
     let refused_by_reply = refused.is_some_and(|error| !error.is_hang_up());
     let (dialled, resp3) =
         if refused.is_some() { (dial(false).await, false) } else { (first, !resp2) };

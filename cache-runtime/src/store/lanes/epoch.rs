@@ -1,26 +1,26 @@
-//! Whether the nodes of a cluster still share its slots as it is thought.
+//! Whether the nodes of a cluster still serve the slots that our slot map gives them.
 //!
-//! The epoch of a cluster grows with every failover, and with most moves of slots. While a node that
-//! is listened to is in the epoch of the map, it is taken to have what the map says, and to announce
-//! all changes of that; before a replica takes over from a node that is cut off, that node has noticed
-//! it and does not call the cluster sound any more. A slot that moves within an epoch leaves no keys
-//! behind, which is announced too; and the map is asked for again every second while copies are kept.
+//! The epoch of a cluster grows with every failover, and with most moves of slots. A node that reports the
+//! epoch of our map is taken to serve the slots that the map gives it, and to push the invalidations of all
+//! keys in them. Before a replica takes over from a partitioned master, that master has noticed and reports
+//! `cluster_state:fail`. A slot that moves within an epoch leaves no keys behind, and their removal is pushed
+//! too; besides, the map is read again every second while copies are kept.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use deadpool_redis::redis::{self, Value};
 use tokio::sync::Notify;
 
-/// The epoch of the map by which commands go.
+/// The epoch of the slot map in use.
 #[derive(Default)]
 pub(crate) struct Epoch {
     number: AtomicU64,
-    /// A node is in another one.
+    /// Notified when a node reports another epoch, or a command shows that the map may be outdated.
     pub(crate) survey_requested: Notify,
 }
 
 impl Epoch {
-    /// Whether it was this one already.
+    /// Sets the epoch; whether it was the same before.
     #[cfg(feature = "cluster")]
     pub(crate) fn set(&self, number: u64) -> bool {
         self.number.swap(number, Ordering::AcqRel) == number
@@ -31,7 +31,8 @@ impl Epoch {
         self.number.load(Ordering::Acquire)
     }
 
-    /// Whether the node that has answered `CLUSTER INFO` so is in this epoch, and sound.
+    /// Whether a node's answer to `CLUSTER INFO` has this epoch and `cluster_state:ok`. Another epoch requests a
+    /// survey of the nodes.
     pub(super) fn matches(&self, info: &Value) -> bool {
         let info: String = redis::from_redis_value_ref(info).unwrap_or_default();
         let epoch = number(&info);
@@ -43,7 +44,7 @@ impl Epoch {
     }
 }
 
-/// The epoch in an answer to `CLUSTER INFO`; zero where it does not say, as behind some proxies.
+/// The epoch in an answer to `CLUSTER INFO`; zero where the field is missing, as behind some proxies.
 pub(crate) fn number(info: &str) -> u64 {
     let number = |line: &str| line.strip_prefix("cluster_current_epoch:")?.trim().parse().ok();
     info.lines().find_map(number).unwrap_or(0)

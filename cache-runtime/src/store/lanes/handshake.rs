@@ -1,5 +1,5 @@
-//! The first words on a connection: what has to work, what a lane does without, and at which step it
-//! came to an end.
+//! The handshake of a lane: required steps, optional steps that a dial leaves out where a server or proxy
+//! fails at them, and the step at which a dial has failed.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,20 +15,21 @@ use super::{COMPARE_AND_SET, Lanes, server_message, write_pause};
 use crate::clock::Coarse;
 use crate::config::Part;
 
-/// For how long a step is left out at which a server has hung up. It may be another server then.
+/// For how long dials leave out a step at which the server has failed one. Later the address may lead to
+/// another server.
 const SKIPPED_FOR: Duration = Duration::from_secs(60);
 
-/// Steps that a dial can do without, as bits.
+/// Optional steps, as bits.
 const HELLO: u8 = 1;
 const ROLE: u8 = 2;
 const SCRIPT: u8 = 4;
-/// One that it cannot do without.
+/// No bit: a required step.
 const NEEDED: u8 = 0;
 
-/// What no entry begins with, and is longer than a token.
+/// No entry begins with this, and no token is as long, so that the trial of the script deletes nothing.
 const IMPOSSIBLE_PREFIX: &str = "no entry begins with this";
 
-/// The steps that dials leave out.
+/// The optional steps that dials leave out, and since when.
 #[derive(Default)]
 pub(super) struct SkippedSteps(Mutex<Option<(u8, Instant)>>);
 
@@ -37,7 +38,7 @@ impl SkippedSteps {
         self.lock().filter(|(_, since)| since.elapsed() < SKIPPED_FOR).map_or(0, |(steps, _)| steps)
     }
 
-    /// Without them a server was met.
+    /// A handshake has succeeded without these steps.
     fn keep(&self, steps: u8) {
         if steps != self.get() {
             *self.lock() = Some((steps, Instant::now()));
@@ -49,19 +50,19 @@ impl SkippedSteps {
     }
 }
 
-/// A connection on which everything that is needed has been answered.
+/// A connection whose handshake has succeeded.
 pub(super) struct Greeted {
     pub(super) object: Connection,
     pub(super) connection: MultiplexedConnection,
-    /// When the first answer was asked for.
+    /// When the first command was sent: the tracking lane's first heartbeat.
     pub(super) sent: Coarse,
     pub(super) reports_role: bool,
 }
 
-/// Why a connection was not made.
+/// Why a step failed.
 struct StepError {
     why: String,
-    /// The step without which it may work.
+    /// The optional step without which the next attempt may succeed, or [`NEEDED`].
     without: u8,
     /// See [`Undone::is_deaf`].
     tracking_refused: bool,
@@ -83,7 +84,8 @@ impl StepError {
 }
 
 impl Lanes {
-    /// Makes a connection, without what the server refuses or hangs up on, where that is no need.
+    /// Connects and greets the server, and repeats that without the optional step that has failed, until it
+    /// succeeds or a required step fails.
     pub(super) async fn handshake(&self, index: usize) -> Result<Greeted, DialError> {
         let mut refused_hello: Option<String> = None;
         let mut script_retried = false;
@@ -95,7 +97,7 @@ impl Lanes {
             match self.handshake_without(index, skipped).await {
                 Ok(greeted) => {
                     self.skipped.keep(skipped);
-                    // The node of a cluster is not tried: its writes find out.
+                    // A node of a cluster is only sent `SCRIPT LOAD`; its first writes show whether it runs it.
                     if skipped & SCRIPT != 0 && self.server.part != Part::Node {
                         let why = format!(
                             "it {} at `EVAL`, and scripts are needed",
@@ -105,7 +107,7 @@ impl Lanes {
                     }
                     return Ok(greeted);
                 }
-                // A connection may break at that very moment: a server that takes no scripts does it again.
+                // Try the script twice: the connection may have broken by coincidence.
                 Err(error) if error.without & !skipped == SCRIPT && !script_retried => {
                     script_retried = true;
                 }
@@ -116,7 +118,7 @@ impl Lanes {
                     skipped |= error.without;
                 }
                 Err(StepError { why, tracking_refused, .. }) => {
-                    // The refusal of `HELLO` may be the reason, and the other one its consequence.
+                    // The refusal of `HELLO` may be the cause of the later error.
                     let why = match refused_hello {
                         Some(first) => format!("{why} (before that, {first})"),
                         None => why,
@@ -139,14 +141,14 @@ impl Lanes {
                 Ok(Greeted { object, connection: steps.connection, sent, reports_role })
             }
             Err(error) => {
-                // In the pool the next dial would find it, and not where the address leads to.
+                // Not back to the pool, whose next dial would reuse it instead of resolving the address.
                 drop(Connection::take(object));
                 Err(error)
             }
         }
     }
 
-    /// Asks for everything that is needed; whether the server says if it is a master.
+    /// Sends the steps; whether the server answers `ROLE`.
     async fn greet(
         &self,
         steps: &mut Handshake,
@@ -157,7 +159,7 @@ impl Lanes {
         if db != 0 {
             steps.require(&["SELECT", &db.to_string()]).await?;
         }
-        // It finds what connecting does not: a missing password, a loading server.
+        // Connecting and RESP2 succeed without a password that is needed, and while a server loads its data.
         steps.require(&["PING"]).await?;
         let wants_role = self.server.part != Part::Node && skipped & ROLE == 0;
         let role = if wants_role { steps.send(&["ROLE"], ROLE).await?.ok() } else { None };
@@ -166,7 +168,7 @@ impl Lanes {
             return Err(StepError::at("`ROLE`", why, NEEDED));
         }
         if is_tracking {
-            // Not `NOLOOP`: it would silently untrack what this lane itself writes.
+            // Without `NOLOOP`, with which Redis would untrack keys that this lane writes and push nothing.
             let tracks = steps.require(&["CLIENT", "TRACKING", "ON"]).await;
             tracks.map_err(|error| error.tracking_refused(!steps.is_late()))?;
         } else if skipped & SCRIPT == 0 {
@@ -202,8 +204,8 @@ impl Lanes {
         })
     }
 
-    /// Leaves the script with the server, and sees whether it takes scripts at all: without them nothing
-    /// can be stored. In a cluster a key would have to be the node's, so the writes find out.
+    /// Loads the script into the server's cache of scripts, and checks that the server runs it: without it
+    /// nothing can be stored. In a cluster only loads it, since to run it takes a key in the node's slots.
     async fn try_script(&self, steps: &mut Handshake) -> Result<(), StepError> {
         if self.server.part == Part::Node {
             return steps.send(&["SCRIPT", "LOAD", COMPARE_AND_SET], SCRIPT).await.map(drop);
@@ -219,11 +221,11 @@ impl Lanes {
     }
 }
 
-/// Commands one after the other, on a connection that has just been made.
+/// The commands of one handshake, sent one after the other.
 struct Handshake {
     connection: MultiplexedConnection,
     began: Instant,
-    /// For all of them together.
+    /// For all commands together.
     limit: Duration,
 }
 
@@ -239,7 +241,7 @@ impl Handshake {
         }
     }
 
-    /// The answer, or the error that the server answers with.
+    /// Sends a command. The inner `Err` is the server's error reply; the outer one a hang-up or a timeout.
     async fn send(
         &mut self,
         words: &[&str],
@@ -263,7 +265,7 @@ impl Handshake {
     }
 }
 
-/// The name of a step, without what it is about.
+/// The name of a command, without its arguments, for errors.
 fn step(words: &[&str]) -> String {
     let long = ["CLIENT", "SCRIPT"].contains(&words[0]);
     format!("`{}`", words[..=usize::from(long)].join(" "))
@@ -274,14 +276,14 @@ fn hung_up(error: &RedisError) -> String {
 }
 
 impl ConnectError {
-    /// Whether a connection that was there has come to an end.
+    /// Whether the server closed a connection that had been established.
     pub(super) fn is_hang_up(&self) -> bool {
         let error = &self.error;
         error.is_io_error() && error.is_connection_dropped() && !error.is_connection_refusal()
     }
 
-    /// Whether the protocol that has no `HELLO` may do. A server that asks for the password first may
-    /// take it by `AUTH`; one that takes no more clients refuses any command.
+    /// Whether RESP2, which has no `HELLO`, may succeed. A wrong password, a server that loads its data and one
+    /// with too many clients fail there too.
     pub(super) fn refuses_hello(&self) -> bool {
         let error = &self.error;
         let wrong = matches!(error.code(), Some("WRONGPASS" | "LOADING"))

@@ -1,4 +1,4 @@
-//! Whether calls are served: what lanes, probes and commands have shown of one server.
+//! The health of one server, from the outcomes of dials, heartbeats, probes and commands.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,24 +7,26 @@ use super::write_pause::{concerns_one_key, with_hint};
 use super::{CommandError, Lanes, WRONG_TYPE};
 use crate::store::breaker::Breaker;
 
-/// How one server, or all of them together, do.
+/// The state of one server, or of a whole deployment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
     Untried = 0,
     Up = 1,
     Lost = 2,
-    /// It answers, and refuses what calls ask for, or a part of it.
+    /// It answers, and refuses all or a part of the commands of calls.
     Degraded = 3,
 }
 
-/// What is known of one server.
+/// The recorded health of one server.
 #[derive(Default)]
 pub(super) struct Health {
-    /// Untried, up or lost.
+    /// [`State`] as a number, never `Degraded`: that is computed when the state is read.
     state: AtomicU8,
+    /// Why the server is lost, if it is.
     lost: Mutex<Option<String>>,
-    /// Reads that the server has answered with an error: open where most of them are.
+    /// Counts reads that the server answers with an error; open while it refuses most of them.
     reads: Breaker,
+    /// The last refusal of a read.
     refused: Mutex<Option<String>>,
 }
 
@@ -41,7 +43,7 @@ impl Health {
 impl Lanes {
     pub(crate) fn state(&self) -> State {
         match self.health.state.load(Ordering::Relaxed) {
-            // It opens a moment before the loss is noted, and a lane may come up in between.
+            // The breaker opens before the loss is recorded, and a dial may succeed in between.
             _ if self.breaker.is_open() => State::Lost,
             1 if self.health.reads.is_open() || self.writes.are_refused() => State::Degraded,
             1 => State::Up,
@@ -50,15 +52,15 @@ impl Lanes {
         }
     }
 
-    /// Why the server is lost, or what it refuses.
+    /// Why the server is lost, or which refusal degrades it.
     pub(crate) fn last_error(&self) -> Option<String> {
         let lost = || lock(&self.health.lost).clone();
         let reads = || self.health.reads.is_open().then(|| lock(&self.health.refused).clone())?;
         lost().or_else(reads).or_else(|| self.writes.refusal())
     }
 
-    /// A lane is up, or has answered while nobody called. Calls may know better: a server that was
-    /// lost is up again once a call is served, or none has failed for a moment.
+    /// A dial or a heartbeat has succeeded. That ends a loss only if no command has failed for 2 s, since a
+    /// server may answer `PING` and nothing else; otherwise the next served call ends it.
     pub(super) fn lane_answered(&self) {
         let believed = !self.health.is_lost() || self.breaker.is_quiet();
         if !self.health.is_up() && believed && !self.breaker.is_open() && self.any().is_some() {
@@ -66,7 +68,7 @@ impl Lanes {
         }
     }
 
-    /// A command of a call was answered.
+    /// A command of a call has succeeded.
     pub(super) fn call_served(&self) {
         if !self.breaker.success() || !self.health.is_lost() {
             return;
@@ -74,7 +76,7 @@ impl Lanes {
         if self.any_lane().is_some() {
             self.set_state(State::Up, "");
         } else {
-            // It was on its way before the loss, and the next one counts.
+            // The reply belongs to a command from before the loss; the next success counts.
             self.breaker.report_next_success();
         }
     }
@@ -83,7 +85,7 @@ impl Lanes {
         self.set_state(State::Lost, why);
     }
 
-    /// One line for each change of state, none for its repetition.
+    /// Records a state, and logs it if it is not the one before.
     fn set_state(&self, state: State, why: &str) {
         *lock(&self.health.lost) = (state == State::Lost).then(|| why.to_owned());
         let before = self.health.state.swap(state as u8, Ordering::Relaxed);
@@ -93,7 +95,7 @@ impl Lanes {
         let server = &self.server;
         match state {
             State::Lost => {
-                // The next answer is looked at.
+                // So that `call_served` sees the next success, though no command may have failed.
                 self.breaker.report_next_success();
                 tracing::warn!(
                     %server,
@@ -109,7 +111,8 @@ impl Lanes {
         }
     }
 
-    /// Learns from how a read fared: a server that refuses most of them serves nobody.
+    /// Counts a read's outcome, unless the error is about its key alone. A server that refuses most reads is
+    /// [`State::Degraded`].
     pub(crate) fn record_read<T>(&self, read: Result<T, CommandError>) -> Result<T, CommandError> {
         match &read {
             Ok(_) => self.read_served(),

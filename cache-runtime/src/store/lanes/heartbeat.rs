@@ -1,4 +1,4 @@
-//! Asking a lane whether it is there, and whether its server is what it was.
+//! Heartbeats: whether a lane's connection works, and whether its server is still a master.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,19 +10,20 @@ use super::{Lane, Lanes, MAX_TIMEOUTS, is_answer, server_message};
 use crate::clock::Coarse;
 use crate::config::Part;
 
-/// For how long a lane that nobody waits for may be silent, at most.
+/// The longest wait for the heartbeat of an idle lane.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
 
-/// What came of asking.
+/// The outcome of a heartbeat.
 enum Beat {
     Answered,
     Silent,
-    /// The lane has been taken out.
+    /// The heartbeat has failed or shown a demotion, and the lane was evicted.
     Evicted,
 }
 
 impl Lanes {
-    /// Asks a lane, and takes it out where it does not answer three times in a row.
+    /// Sends a heartbeat within the timeout of a command; evicts the lane at the third timeout in a row.
+    /// Returns whether the lane has answered.
     pub(super) async fn check(&self, lane: &Arc<Lane>) -> bool {
         match self.send_heartbeat(lane, self.timeout).await {
             Beat::Answered => return true,
@@ -36,15 +37,15 @@ impl Lanes {
         false
     }
 
-    /// Asks a lane that perhaps nobody uses, as patiently as a dial, since what drives it may be busy.
-    /// A NAT may have forgotten the connection without a word.
+    /// Sends a heartbeat on a lane that may be idle, and evicts it at the first timeout: a NAT may have dropped
+    /// the connection without a reset. It may take as long as a dial, since the caller's runtime may be busy.
     pub(super) async fn check_idle(&self, lane: &Arc<Lane>) {
         if let Beat::Silent = self.send_heartbeat(lane, self.connect_timeout.min(MAX_SILENCE)).await
         {
             if lane.is_private() {
                 self.evict_because(lane, "the connection is silent");
             } else {
-                // Perhaps its runtime is busy, which is no failure of the server.
+                // The caller's runtime may be busy, which is no failure of the server.
                 self.evict_after_timeouts(lane);
             }
         }
@@ -67,7 +68,7 @@ impl Lanes {
                 self.note_tracking(lane.index, Ok(()));
                 self.heartbeat_answered(lane.index, sent, &answer);
             }
-            // An ACL or a proxy that tells nobody of the cluster: all but the copies can do without.
+            // An ACL or a proxy refuses `CLUSTER INFO`: only copies need it, so the lane stays.
             Err(error) if self.sends_cluster_info(lane.index) && is_answer(&error) => {
                 self.note_tracking(lane.index, Err(&server_message(&error)));
             }
@@ -77,7 +78,7 @@ impl Lanes {
             }
         }
         if role.is_some_and(|role| self.is_demoted(&role)) {
-            // The dials that follow find where its address leads to, and say what is wrong.
+            // The redials resolve the address anew, and report a server that still is a replica.
             self.evict_all();
             return Beat::Evicted;
         }
@@ -85,16 +86,16 @@ impl Lanes {
         Beat::Answered
     }
 
-    /// What a lane is asked to see whether it is there. A node that listens also says whether it still
-    /// has what it is thought to have; a server without others, whether it is still the master: a
-    /// replica answers all the same, with what may be out of date.
+    /// The commands of a heartbeat. On the tracking lane of a cluster's node, `CLUSTER INFO`: it has the epoch
+    /// in which the node serves its slots. On any other lane, `PING`, and `ROLE` where the server answers it: a
+    /// demoted master serves reads too, of values that may be out of date.
     fn heartbeat_commands(&self, lane: &Lane) -> Pipeline {
         let mut commands = redis::pipe();
         if self.sends_cluster_info(lane.index) {
             commands.cmd("CLUSTER").arg("INFO");
             return commands;
         }
-        // A server that loads its data tells its role, and answers nothing else.
+        // A server that loads its data set answers `ROLE`, but refuses `PING`.
         commands.cmd("PING");
         if lane.reports_role {
             commands.cmd("ROLE");
@@ -106,7 +107,7 @@ impl Lanes {
         slot == self.tracking_slot() && self.server.part == Part::Node
     }
 
-    /// Learns the server's role; whether it is a replica although it has been a master, or is called one.
+    /// Records a server's role; whether it is a replica although it was a master or sentinels named it as one.
     pub(super) fn is_demoted(&self, role: &Value) -> bool {
         match is_master(role) {
             Some(true) => {
@@ -119,7 +120,7 @@ impl Lanes {
     }
 }
 
-/// What a server says to `ROLE`; `None` where it does not say it.
+/// Whether an answer to `ROLE` is that of a master; `None` for an error or another reply.
 pub(super) fn is_master(role: &Value) -> Option<bool> {
     let Value::Array(role) = role else { return None };
     match role.first()? {

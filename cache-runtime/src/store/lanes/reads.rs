@@ -1,9 +1,9 @@
-//! Reads that go out together.
+//! Batches of reads.
 //!
-//! Where a lane is waiting for an answer already, what is to be read next is gathered and sent as
-//! one `MGET`: of each entry, and once of each token that several of them depend on. A token is
-//! thereby read in the same moment as the entry, and what a command costs is shared. A lane that
-//! waits for nothing sends at once.
+//! While a lane has a read in flight, further reads queue here, and its gathering task sends them as one
+//! `MGET` of the entries and of each token that they depend on, once. A token is thereby read at the same
+//! moment as the entry, and the reads share the cost of a command (`peers hit` in `benches/`).
+//! A read on a lane with none in flight is sent at once, without this queue.
 
 mod batch;
 #[cfg(test)]
@@ -25,34 +25,35 @@ use crate::key::Key;
 use crate::store::contract::Found;
 pub(crate) use batch::Batch;
 
-/// Reads that go out in one command at most: the answer to all of them has to come at once.
+/// Reads in one batch, at most: they are all answered by one reply, the smallest with the largest.
 const MAX_BATCH: usize = 64;
 
-/// Reads for which a queue keeps room while it is empty.
+/// Reads for which an empty queue keeps its allocation.
 const KEPT_CAPACITY: usize = 1024;
 
-/// Reads with less time than this have a timer each, so that whoever looks after the others may sleep
-/// for as long.
+/// The shortest time limit that a queue's watch enforces, and the longest sleep of the watch; a shorter read
+/// has a timer of its own.
 pub(crate) const SHORTEST_WATCHED: Duration = Duration::from_millis(60);
 
-/// A lane on which nothing is waited for so long is not looked after until something is.
+/// After so long without a read the watch waits for the next one instead of polling.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// One read that waits for an answer.
+/// A read that is not answered yet.
 struct QueuedRead {
     key: Key,
-    /// With the time that the entry has left.
+    /// Whether the entry's remaining TTL is read too.
     timed: bool,
-    until: Instant,
+    deadline: Instant,
     answer: Arc<Answer>,
 }
 
-/// What a read comes to: told once, by whoever is first.
+/// The result of a read, shared by its caller and its batch. The first of reply, timeout and close sets it.
 struct Answer(Mutex<AnswerState>);
 
 enum AnswerState {
     Pending(Option<Waker>),
     Ready(Result<Found, CommandError>),
+    /// The caller has the result, or has dropped its future.
     Taken,
 }
 
@@ -64,7 +65,7 @@ impl Answer {
         *state = AnswerState::Ready(result);
         drop(state);
         if let Some(waker) = waker {
-            // It is the executor's, and may do anything.
+            // The waker is the executor's code, and may panic.
             let _ = contained(|| waker.wake());
         }
     }
@@ -74,7 +75,7 @@ impl Answer {
     }
 }
 
-/// Waits for the answer to a read.
+/// The caller's future of a queued read.
 pub(crate) struct PendingRead(Option<Arc<Answer>>);
 
 impl Future for PendingRead {
@@ -94,7 +95,7 @@ impl Future for PendingRead {
                 drop(before);
                 return Poll::Pending;
             }
-            // Not under the lock: it is the executor's.
+            // Cloned and dropped without the lock, since a waker is the executor's code.
             drop(state);
             fresh = Some(cx.waker().clone());
             state = lock(&answer.0);
@@ -118,12 +119,12 @@ impl Drop for PendingRead {
     }
 }
 
-/// The reads of one lane that wait to be sent or answered.
+/// The queued and sent reads of one lane.
 pub(crate) struct ReadQueue {
     queue: Mutex<Queue>,
-    /// There is something to be sent, or never will be again.
+    /// Wakes the gathering task: the queue is no longer empty, or closed.
     to_send: Notify,
-    /// There is something to be looked after, or never will be again.
+    /// Wakes the watch: the queue is no longer idle, or closed.
     to_watch: Notify,
 }
 
@@ -131,7 +132,7 @@ pub(crate) struct ReadQueue {
 struct Queue {
     reads: VecDeque<QueuedRead>,
     sent: Slab<Arc<Vec<QueuedRead>>>,
-    /// Nobody looks after them.
+    /// The watch waits for [`ReadQueue::to_watch`].
     idle: bool,
     closed: bool,
 }
@@ -142,11 +143,11 @@ impl ReadQueue {
         Arc::new(Self { queue, to_send: Notify::new(), to_watch: Notify::new() })
     }
 
-    /// Has `key` read with whatever else is waiting. It is told in time whatever becomes of the lane,
-    /// and of what drives it.
-    pub(crate) fn enqueue(&self, key: &Key, timed: bool, until: Instant) -> PendingRead {
+    /// Queues a read for the next batch. The future has a result by `deadline` even if the lane ends, or the runtime
+    /// that drives it is busy: the watch is on the private runtime.
+    pub(crate) fn enqueue(&self, key: &Key, timed: bool, deadline: Instant) -> PendingRead {
         let answer = Arc::new(Answer(Mutex::new(AnswerState::Pending(None))));
-        let read = QueuedRead { key: key.clone(), timed, until, answer: answer.clone() };
+        let read = QueuedRead { key: key.clone(), timed, deadline, answer: answer.clone() };
         let pending = PendingRead(Some(answer));
         let mut queue = lock(&self.queue);
         if queue.closed {
@@ -167,7 +168,7 @@ impl ReadQueue {
         pending
     }
 
-    /// Nothing is sent any more: its connection, or what drives that, has gone.
+    /// Fails all queued and future reads: the lane, or the task that sends its batches, has ended.
     pub(crate) fn close(&self) {
         let mut queue = lock(&self.queue);
         queue.closed = true;
@@ -178,8 +179,8 @@ impl ReadQueue {
         fail_all(&reads, &CommandError::Down);
     }
 
-    /// What is to be sent together, and is looked after from now on as sent; `None` where nothing
-    /// waits. Whoever went away is left out.
+    /// Moves the next batch from the queue to the sent ones; `None` if the queue is empty. Reads that have their
+    /// result, or whose caller has dropped its future, are left out of the batch.
     fn take(&self) -> Option<TakenReads> {
         let mut queue = lock(&self.queue);
         let all = queue.reads.len().min(MAX_BATCH);
@@ -196,16 +197,15 @@ impl ReadQueue {
         Some(TakenReads { reads, slot, counted: all })
     }
 
-    /// Tells those whose time is over; whether there is anybody to look after, and until when the next
-    /// of them waits.
+    /// Fails the reads whose deadline has passed. Returns whether there are any reads, and the next deadline.
     fn expire(&self, now: Instant) -> (bool, Option<Instant>) {
         let (mut late, mut next) = (Vec::new(), None::<Instant>);
         let queue = lock(&self.queue);
-        // Of those that were sent too: their lane may never answer.
+        // Sent reads too, since the server may never answer.
         let sent = queue.sent.iter().flat_map(|(_, reads)| reads.iter());
         for read in queue.reads.iter().chain(sent) {
-            if read.until > now {
-                next = Some(next.map_or(read.until, |next| next.min(read.until)));
+            if read.deadline > now {
+                next = Some(next.map_or(read.deadline, |next| next.min(read.deadline)));
             } else if read.answer.is_pending() {
                 late.push(read.answer.clone());
             }
@@ -225,8 +225,8 @@ fn fail_all<'a>(reads: impl IntoIterator<Item = &'a QueuedRead>, error: &Command
     }
 }
 
-/// Tells the reads of a lane when their time is over. On the private runtime: what drives the lane may
-/// be busy with something else.
+/// Times out the reads of one lane. Runs on the private runtime, since the one that drives the lane may be
+/// busy. Ends once the queue is closed and nothing sent is unanswered.
 pub(crate) async fn watch(reads: Arc<ReadQueue>) {
     let mut busy = Instant::now();
     loop {
@@ -249,15 +249,16 @@ pub(crate) async fn watch(reads: Arc<ReadQueue>) {
             busy = Instant::now();
             continue;
         }
-        // What is asked for meanwhile has as much time at least.
+        // A read that is queued meanwhile has `SHORTEST_WATCHED` at least.
         let later = now + SHORTEST_WATCHED;
         let until = next.map_or(later, |next| next.min(later));
         tokio::time::sleep_until(until.into()).await;
     }
 }
 
-/// Sends what is asked for, until nobody can read any more.
-// Not an `async fn`: what is told at its end is told also where it has not begun.
+/// Sends the batches of one lane, until the lane is dropped.
+// Not an `async fn`, whose body would create the task's guard at the first poll: an unpolled task that a
+// runtime drops must fail the queued reads too.
 pub(crate) fn gather(
     lanes: Weak<Lanes>,
     lane: Weak<Lane>,
@@ -269,7 +270,7 @@ pub(crate) fn gather(
 async fn drive(task: GatherTask) {
     loop {
         task.reads.to_send.notified().await;
-        // Whoever is about to run may read as well.
+        // Tasks that are about to run may queue reads for the same batch.
         tokio::task::yield_now().await;
         let (Some(lanes), Some(lane)) = (task.lanes.upgrade(), task.lane.upgrade()) else {
             return;
@@ -281,7 +282,7 @@ async fn drive(task: GatherTask) {
     }
 }
 
-/// What drives a lane: with it ends what waits to be sent.
+/// The gathering task's state, whose drop closes the queue.
 struct GatherTask {
     lanes: Weak<Lanes>,
     lane: Weak<Lane>,
@@ -297,16 +298,16 @@ impl Drop for GatherTask {
     }
 }
 
-/// Reads that are sent together.
+/// One batch, taken from the queue.
 struct TakenReads {
     reads: Arc<Vec<QueuedRead>>,
-    /// Among what has been sent.
+    /// Its index in [`Queue::sent`].
     slot: usize,
-    /// For how many they count among those that the lane reads.
+    /// How many of the lane's reads in flight they are; more than `reads` where some were left out.
     counted: usize,
 }
 
-/// Told even if whatever drives the lane ends.
+/// A batch in flight, whose drop fails its reads if they have no answer: its runtime has ended then.
 struct SentReads {
     lanes: Arc<Lanes>,
     lane: Arc<Lane>,
@@ -339,10 +340,10 @@ async fn send(mut sent: SentReads) {
         return;
     }
     let answers = read_all(&sent.lanes, &sent.lane, &reads).await;
-    // Before anybody is told, who may be about to read again.
+    // Before any caller wakes, so that its next read does not count these as in flight.
     sent.end_reading();
     match answers {
-        // One of the keys may be refused to us, and the others not.
+        // An ACL may forbid one of the keys and refuse the whole `MGET`: send each read alone.
         Err(CommandError::Error { .. }) if reads.len() > 1 => {
             for read in reads.iter() {
                 let answer = read_all(&sent.lanes, &sent.lane, std::slice::from_ref(read)).await;
@@ -373,12 +374,12 @@ async fn read_all(
         batch.add(&read.key, read.timed);
     }
     let now = Instant::now();
-    let limits = reads.iter().map(|read| read.until.saturating_duration_since(now));
-    // Each has a deadline of its own, and counts it where it is missed.
+    let limits = reads.iter().map(|read| read.deadline.saturating_duration_since(now));
+    // Zero calls: each caller has a deadline of its own, and counts its own timeout.
     let limit = limits.max().unwrap_or_default();
     let mut connection = lane.connection();
     let reply = lanes.send(lane, limit, 0, pin!(batch.send(&mut connection))).await;
-    // Of several that are refused together each is asked for again.
+    // A refused batch is not counted: its reads are sent again one by one, and each of those is.
     let reply = if reads.len() == 1 || reply.is_ok() { lanes.record_read(reply)? } else { reply? };
     batch.answers(reply)
 }

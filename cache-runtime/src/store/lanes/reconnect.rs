@@ -1,4 +1,5 @@
-//! Background tasks: redialling lanes, and probing while the breaker is open.
+//! Background tasks of the lanes: one for each slot, which dials and monitors its lane, and the probe, which runs
+//! while the breaker is open.
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -14,23 +15,24 @@ use crate::entry::EntryId;
 const BACKOFF_MIN: Duration = Duration::from_millis(25);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// How often the lane that listens is asked whether it still does: whoever waits for a push asks
-/// nothing.
+/// Between heartbeats on the tracking lane: copies count for a second after the last answered one, and
+/// subscribers send nothing that would show the lane's end.
 const HEARTBEAT: Duration = Duration::from_millis(250);
 
-/// For how long a lane whose runtime has ended is not dialled, unless somebody calls.
+/// Pause before the redial of a lane whose runtime has ended, unless a call needs the lane sooner: the dial is
+/// then made on that call's runtime.
 const REDIAL_AFTER: Duration = Duration::from_millis(250);
 
-/// How often a server that does not announce changes is asked to.
+/// Between attempts to turn on client tracking at a server that does not support it.
 const TRACKING_RETRY: Duration = Duration::from_secs(60);
 
-/// How often a lane that does not subscribe is asked whether it is there: nobody may use it for long.
+/// Between heartbeats on the other lanes, which may be idle.
 const IDLE_CHECK: Duration = Duration::from_secs(2);
 
-/// For how long a dial may take, after which calls have lost the server if they have no other lane.
+/// Time after which a dial counts as slow: with no other lane up, the server is then recorded as lost.
 const SLOW_DIAL: Duration = Duration::from_millis(250);
 
-/// Dials a slot's lane, for ever anew, until the cache is gone.
+/// Dials a slot's lane again and again, until the lanes are retired or dropped.
 pub(super) async fn keep_dialled(lanes: Weak<Lanes>, index: usize) {
     let mut backoff = Backoff::new();
     loop {
@@ -47,7 +49,7 @@ pub(super) async fn keep_dialled(lanes: Weak<Lanes>, index: usize) {
                 here.note_tracking(index, Ok(()));
                 drop(here);
                 monitor(&lanes, &lane).await;
-                // A dead connection must not go back to the pool.
+                // Out of the pool, which must not hand the dead connection to the next dial.
                 drop(Connection::take(object));
                 after_eviction(&lanes, lane, &mut backoff).await
             }
@@ -64,7 +66,7 @@ pub(super) async fn keep_dialled(lanes: Weak<Lanes>, index: usize) {
     }
 }
 
-/// Dials, and says in time where calls have nothing else meanwhile.
+/// Dials; if that is slow and no other lane is up, records the server as lost meanwhile.
 async fn dial_or_report(here: &Arc<Lanes>, index: usize) -> Dialled {
     let mut dial = pin!(here.dial(index));
     if let Ok(dialled) = tokio::time::timeout(SLOW_DIAL, dial.as_mut()).await {
@@ -85,28 +87,29 @@ impl Lanes {
         backoff: &mut Backoff,
     ) -> Duration {
         if self.any().is_none() {
-            // A proxy may refuse only what the lane that listens needs: those being dialled find out.
+            // A proxy may refuse client tracking alone. While other lanes are being dialled for the first time,
+            // their dials decide.
             if index != self.tracking_slot() || !self.is_dialling() {
                 self.mark_lost(&error.why);
             }
         } else if error.tracking_refused && backoff.is_at_max() && self.any_answers().await {
-            // The server answers others: it is not down, it does not do this.
+            // The server answers on another lane: it is up, and refuses client tracking.
             self.note_tracking(index, Err(&error.why));
             return TRACKING_RETRY;
         } else {
-            // The others may be dead as well, and not know it.
+            // The other lanes may be dead too: an unused connection does not notice its end.
             self.check_requested.notify_waiters();
         }
         backoff.next()
     }
 
-    /// Whether a lane that does not subscribe answers, and is not only thought to be up.
+    /// Whether any lane but the tracking one answers a heartbeat.
     async fn any_answers(&self) -> bool {
         let Some(lane) = self.any() else { return false };
         self.check(&lane).await
     }
 
-    /// Whether the first dial of a lane that does not subscribe is still under way.
+    /// Whether a first dial is under way, the tracking lane's apart.
     fn is_dialling(&self) -> bool {
         self.slots[..self.tracking_slot()]
             .iter()
@@ -114,8 +117,8 @@ impl Lanes {
     }
 }
 
-/// How long to wait before the next dial of a lane that has been taken out. One that has not lived for
-/// long counts as a dial that has failed.
+/// How long to wait before the redial of a lane that was taken out. A lane that ended within
+/// [`BACKOFF_MAX`] counts as a failed dial.
 async fn after_eviction(lanes: &Weak<Lanes>, lane: Arc<Lane>, backoff: &mut Backoff) -> Duration {
     if !lane.is_driven() {
         wait_until_needed(lanes, lane).await;
@@ -125,7 +128,7 @@ async fn after_eviction(lanes: &Weak<Lanes>, lane: Arc<Lane>, backoff: &mut Back
         return Duration::ZERO;
     };
     if !lane.is_private() {
-        // Its runtime is there, so it was the server's doing.
+        // The runtime still exists, so the connection has failed.
         here.count_failures(1, reason);
     }
     if lane.born.elapsed() >= BACKOFF_MAX {
@@ -135,30 +138,31 @@ async fn after_eviction(lanes: &Weak<Lanes>, lane: Arc<Lane>, backoff: &mut Back
     if here.any().is_none() {
         here.mark_lost(reason);
     }
-    // Nobody is to wait for the pause.
+    // Calls must not wait for the back-off.
     here.slots[lane.index].dialled.send_replace(true);
     backoff.next()
 }
 
-/// Waits until somebody needs the lane, whose runtime is to drive it then; but not for long: what
-/// is done behind the calls needs it too.
+/// Waits until a call needs the lane, so that the caller's runtime drives it; for [`REDIAL_AFTER`] at most,
+/// since writes behind the reply use the lane without asking for a dial.
 async fn wait_until_needed(lanes: &Weak<Lanes>, lane: Arc<Lane>) {
     let Some(here) = in_use(lanes) else { return };
     here.take_out_undriven(&lane);
     here.expect_dial(lane.index);
     let needed = here.slots[lane.index].needed.clone();
     drop((here, lane));
-    // What was wanted before that has been had.
+    // Discards the permit of an earlier call, which the ended lane has served.
     let _ = needed.notified().now_or_never();
     let _ = tokio::time::timeout(REDIAL_AFTER, needed.notified()).await;
 }
 
-/// The lanes, unless they are of no use any more.
+/// The lanes, unless they are retired or dropped.
 fn in_use(lanes: &Weak<Lanes>) -> Option<Arc<Lanes>> {
     lanes.upgrade().filter(|lanes| !lanes.is_retired())
 }
 
-/// Returns once the lane has been taken out.
+/// Sends heartbeats on a lane: at intervals, when another lane is evicted, and again at once after one that was
+/// not answered. Returns once the lane was taken out, or its runtime has ended.
 async fn monitor(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
     let mut gone = pin!(lane.gone.notified());
     let mut unanswered = false;
@@ -169,7 +173,8 @@ async fn monitor(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
         drop(here);
         let recheck = unanswered;
         let heartbeat = async {
-            // Whoever calls may use another lane: one in doubt is taken out or cleared now.
+            // No pause after a missed answer: calls may use other lanes, and this one is to be evicted or
+            // cleared soon.
             if !recheck {
                 tokio::time::sleep(if is_tracking { HEARTBEAT } else { IDLE_CHECK }).await;
             }
@@ -189,11 +194,11 @@ async fn monitor(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
     }
 }
 
-/// Pings while the breaker is open, and closes it at the first answer.
+/// Sends heartbeats while the breaker is open, and closes it at the first answer.
 pub(super) async fn probe(lanes: Weak<Lanes>) {
     loop {
         let Some(here) = in_use(&lanes) else { return };
-        // It goes on where the last one ended, unless a call has been served since.
+        // The back-off continues where the last probe left it, unless the server has recovered since.
         let pause = here.probe_backoff().next();
         drop(here);
         tokio::time::sleep(pause).await;
@@ -207,7 +212,8 @@ pub(super) async fn probe(lanes: Weak<Lanes>) {
     }
 }
 
-/// Doubles from 25 ms to 1 s, each time shortened by up to half so that processes spread out.
+/// Exponential back-off from 25 ms to 1 s, each pause shortened at random by up to half, so that processes do not
+/// redial at the same time.
 pub(super) struct Backoff(Duration);
 
 impl Backoff {

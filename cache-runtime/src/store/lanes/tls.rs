@@ -1,7 +1,7 @@
-//! TLS with a configuration of our own.
+//! TLS with a rustls configuration of our own.
 //!
-//! The provider of cryptography is handed to each configuration. The default of the process belongs to
-//! the application: whoever sets one first keeps others from it.
+//! Each configuration names its `CryptoProvider`. The process's default provider is left alone: it can be
+//! installed once, and that is for the application to do.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -17,14 +17,14 @@ use tokio_rustls::client::TlsStream;
 
 use crate::config::{Source, Tls};
 
-/// How servers are met, by the certificates of the moment.
+/// A TLS client configuration, and the certificates that it was built from.
 #[derive(Clone)]
 pub(super) struct Client {
     pems: Pems,
     config: Arc<ClientConfig>,
 }
 
-/// What was given as PEM.
+/// The contents of the PEM sources: authorities, and the client's certificate and key.
 #[derive(Clone, PartialEq, Eq)]
 struct Pems {
     ca: Option<Arc<[u8]>>,
@@ -32,16 +32,15 @@ struct Pems {
 }
 
 impl Client {
-    /// Says what is wrong with the certificates; asks neither for the system's nor for a provider that
-    /// is still to be installed.
+    /// Checks the certificates. Reads no roots of the system, and passes where no provider is installed yet.
     pub(super) fn check(tls: &Tls) -> Result<(), String> {
         let pems = Pems::read(tls)?;
         let Some(provider) = provider() else { return Ok(()) };
         build_config(tls, &pems, &provider, || Ok(Arc::new(RootCertStore::empty()))).map(drop)
     }
 
-    /// Reads files of certificates, and the system's the first time: blocks. Where nothing has changed
-    /// the configuration stays the same one, and resumes sessions.
+    /// Reads the certificates' files, and the system's roots the first time. Blocks. Unchanged certificates keep
+    /// the previous configuration, and with it the sessions that can be resumed.
     pub(super) fn current(tls: &Tls, previous: Option<&Self>) -> Result<Self, String> {
         let pems = Pems::read(tls)?;
         if let Some(previous) = previous.filter(|previous| previous.pems == pems) {
@@ -76,7 +75,7 @@ impl Pems {
     }
 }
 
-/// Ours where one is built in, or else the one that the application has installed.
+/// ring with the feature `tls`, or else the provider that the application has installed.
 #[cfg_attr(feature = "tls", expect(clippy::unnecessary_wraps))]
 fn provider() -> Option<Arc<CryptoProvider>> {
     #[cfg(feature = "tls")]
@@ -116,7 +115,7 @@ fn roots_from_pem(pem: &[u8]) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// Read once in a process. A file among them that cannot be read is no reason to do without the rest.
+/// The system's roots, read once in a process. Certificates that cannot be read are left out.
 fn system_roots() -> Result<Arc<RootCertStore>, String> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     if let Some(roots) = ROOTS.get() {
@@ -166,7 +165,7 @@ mod insecure {
         ClientConfig, ConfigBuilder, DigitallySignedStruct, SignatureScheme, WantsVerifier,
     };
 
-    /// Takes anybody for the server.
+    /// A builder that accepts any certificate, for `ssl_cert_reqs=none`.
     pub(super) fn without_verification(
         builder: ConfigBuilder<ClientConfig, WantsVerifier>,
         provider: &CryptoProvider,

@@ -1,9 +1,9 @@
-//! Hearing of changes: who waits for a push about which key.
+//! Client tracking: which subscribers an invalidation push wakes, and until when copies may be trusted.
 //!
-//! The listening lane tracks in Redis's default mode: what is read through it is announced once,
-//! at its next change, and pushes come before the replies of later commands. Whoever listens does
-//! so before it reads, so that no change falls in between; a lost lane counts as a change of
-//! everything.
+//! The tracking lane uses the default mode of `CLIENT TRACKING`: Redis pushes one invalidation for each key
+//! that was read through the lane, at the key's next change, and sends pushes ahead of later replies. A
+//! subscriber registers before it reads, so that it misses no change in between. The loss of the lane counts
+//! as a change of every key.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -17,15 +17,15 @@ use crate::clock::Coarse;
 use crate::key::Key;
 use crate::versions::Versions;
 
-/// For how long copies count after the sending of the last answered PING: a second, less what the
-/// coarse clock may be late.
+/// For how long copies count after the last answered heartbeat was sent: a second, less 20 ms for the coarse
+/// clock, which may be late by 10 ms.
 const VALID_FOR: Duration = Duration::from_millis(980);
 
-/// All who subscribe on one lane, or on one of each node of a cluster.
+/// The subscribers of one tracking lane, or of one on each node of a cluster.
 pub(crate) struct Tracking {
     versions: Arc<Versions>,
     subscribers: Mutex<HashMap<Box<str>, Vec<Arc<Notify>>>>,
-    /// The nodes of a cluster, of all of which one has to hear; none where there is one server.
+    /// The nodes of a cluster, each of which must answer heartbeats; empty for a single server.
     nodes: Mutex<Vec<Weak<Lanes>>>,
 }
 
@@ -34,7 +34,8 @@ impl Tracking {
         Self { versions, subscribers: Mutex::default(), nodes: Mutex::default() }
     }
 
-    /// All that was announced before the reply to what was sent at `sent` has been dealt with.
+    /// A heartbeat that was sent at `sent` is answered: all earlier pushes were handled. In a cluster the node
+    /// whose last heartbeat is the oldest decides.
     pub(super) fn heartbeat_answered(&self, sent: Coarse) {
         let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         let last = |node: &Weak<Lanes>| {
@@ -44,7 +45,7 @@ impl Tracking {
         self.versions.trust(all, VALID_FOR);
     }
 
-    /// From now on these are the nodes, and nothing is known of what they have.
+    /// Replaces the cluster's nodes, and invalidates everything.
     #[cfg(feature = "cluster")]
     pub(crate) fn set_nodes(&self, nodes: Vec<Weak<Lanes>>) {
         *self.nodes.lock().unwrap_or_else(PoisonError::into_inner) = nodes;
@@ -61,7 +62,7 @@ impl Tracking {
         Subscription { tracking: self.clone(), key: key.clone(), change }
     }
 
-    /// Called by the driver of the connection: must not block.
+    /// Handles a push. Runs in the connection's driver task, so it must not block.
     pub(crate) fn push(&self, push: &PushInfo) {
         match (&push.kind, &push.data[..]) {
             (PushKind::Invalidate, [Value::Array(names)]) => {
@@ -73,19 +74,19 @@ impl Tracking {
                     }
                 }
             }
-            // Everything was flushed, or the connection is gone.
+            // `FLUSHALL` or `FLUSHDB` (no names), or the connection has ended.
             (PushKind::Invalidate | PushKind::Disconnection, _) => self.invalidate_all(),
             _ => {}
         }
     }
 
-    /// Nothing is known any more.
+    /// Voids all copies and wakes all subscribers.
     pub(crate) fn invalidate_all(&self) {
         self.versions.bump_all();
         self.wake_all();
     }
 
-    /// Has all who subscribe look for themselves.
+    /// Wakes all subscribers, which then read.
     pub(crate) fn wake_all(&self) {
         let changes: Vec<_> = self.subscribers().values().flatten().cloned().collect();
         for change in &changes {
@@ -93,7 +94,7 @@ impl Tracking {
         }
     }
 
-    /// Wakers are the executor's code, which must not be run under the lock.
+    /// Wakes the subscribers of a name. Outside the lock, since wakers are the executor's code.
     fn wake(&self, name: &str) {
         let changes = self.subscribers().get(name).cloned();
         for change in changes.iter().flatten() {
@@ -106,7 +107,7 @@ impl Tracking {
     }
 }
 
-/// One listener, for an entry and its tokens.
+/// One subscriber to changes of an entry and its tokens.
 pub(crate) struct Subscription {
     tracking: Arc<Tracking>,
     key: Key,
@@ -114,7 +115,7 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    /// Returns once something may have changed since the last return.
+    /// Waits for a change since the last return, or since the subscription. May wake without one.
     pub(crate) async fn changed(&self) {
         self.change.notified().await;
     }
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_hears_what_concerns_it_and_forgets_what_it_heard() {
+    fn a_push_wakes_its_subscribers_once_and_a_flush_wakes_all() {
         let tracking = Arc::new(Tracking::new(Arc::new(Versions::new(0))));
         let one = tracking.subscribe(&Key::named("one"));
         let other = tracking.subscribe(&Key::named("other"));
@@ -164,7 +165,7 @@ mod tests {
         assert!(was_woken(&one) && was_woken(&other));
     }
 
-    /// Wakes nobody, and listens itself.
+    /// A waker that subscribes.
     struct Subscribes(Arc<Tracking>);
 
     impl std::task::Wake for Subscribes {
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn wakers_may_listen_themselves() {
+    fn wakers_may_subscribe() {
         let tracking = Arc::new(Tracking::new(Arc::new(Versions::new(0))));
         let (done, is_done) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_concerns_the_entries_that_depend_on_it_and_nobody_stays_behind() {
+    fn a_token_wakes_the_entries_that_depend_on_it_and_no_subscriber_stays_behind() {
         let tracking = Arc::new(Tracking::new(Arc::new(Versions::new(0))));
         let subscription = tracking.subscribe(&Key::named("one"));
         let names = Value::Array(vec![Value::BulkString(b"~one".to_vec())]);

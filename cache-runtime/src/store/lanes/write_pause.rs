@@ -1,4 +1,4 @@
-//! Writes that a server refuses, while it answers reads.
+//! Pauses writes that a server refuses while it answers reads.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,39 +8,41 @@ use std::time::Duration;
 
 use crate::clock;
 
-/// For how long a refused write keeps others from trying.
+/// For how long no further write is sent after a refused one.
 const PAUSED: Duration = Duration::from_secs(1);
 
-/// Of a server that closes the connection at a command.
+/// In the reason for a pause: the server closes the connection at a command.
 pub(super) const HANGS_UP: &str = "hangs up";
 
-/// What a server says that takes no writes at all, whatever they are about. Scripts wrap it.
+/// Parts of errors that concern every write, whatever its key. Searched for anywhere in the text, since scripts
+/// wrap errors.
 const REFUSES_ALL: [&str; 8] = [
     "READONLY",
     "OOM",
     "MISCONF",
     "NOREPLICAS",
     "unknown command",
-    // An ACL that forbids the command, as redis and its scripts say it.
+    // An ACL forbids the command: the texts of Redis, and of its scripts.
     "permissions to run",
     "can't run this command",
     HANGS_UP,
 ];
 
-/// Where the data lies elsewhere, which concerns all writes too.
+/// Codes of a cluster's node that was configured as a single server; they concern every write too.
 const WRONG_NODE: [&str; 2] = ["MOVED", "CROSSSLOT"];
 
-/// Whether one server takes writes.
+/// Which writes to one server are paused.
 #[derive(Default)]
 pub(crate) struct WritePause {
-    /// Until when none is tried, in milliseconds of [`clock::millis`].
+    /// Until when no write is sent, in milliseconds of [`clock::millis`].
     paused: AtomicU64,
+    /// Whether the last write was refused for a reason that concerns every write.
     refused: AtomicBool,
     why: Mutex<String>,
-    /// Whether any function is among those below.
+    /// Whether `functions` has any, so that most writes do not lock it.
     any_function: AtomicBool,
-    /// Functions of which a write was refused for what it was about, by the token of their prefix,
-    /// and until when no other is tried.
+    /// Functions of which a write was refused for its key or value, by the token of their prefix, and until when
+    /// no other write of theirs is sent.
     functions: Mutex<HashMap<Box<str>, u64>>,
 }
 
@@ -49,7 +51,7 @@ impl WritePause {
         clock::millis() < self.paused.load(Ordering::Relaxed)
     }
 
-    /// Whether no write of a function is tried.
+    /// Whether writes of a function are paused.
     pub(crate) fn are_paused_for(&self, function: &str) -> bool {
         self.are_paused()
             || (self.any_function.load(Ordering::Relaxed)
@@ -58,8 +60,7 @@ impl WritePause {
                     .is_some_and(|until| clock::millis() < *until))
     }
 
-    /// A write of a function was refused: no other of the function is tried for a moment, or no other
-    /// at all.
+    /// Pauses the writes of one function after a refusal, or all writes if the refusal concerns them all.
     pub(crate) fn refuse(&self, function: &str, why: &str) {
         if refuses_all_writes(why) {
             self.pause(why);
@@ -69,7 +70,7 @@ impl WritePause {
         let first = lock(&self.functions).insert(function.into(), until).is_none();
         self.any_function.store(true, Ordering::Relaxed);
         if first {
-            // The token is the namespace and the prefix, neither of which a user has typed.
+            // The token is namespace and prefix: from the source and the settings, so it may be logged.
             let prefix = function.split_once(":~").map_or(function, |(_, prefix)| prefix);
             tracing::warn!(
                 prefix,
@@ -93,7 +94,7 @@ impl WritePause {
         }
     }
 
-    /// A write of a function was carried out.
+    /// A write of a function has succeeded: ends the pauses that it disproves.
     pub(crate) fn write_succeeded(&self, function: &str) {
         if self.refused.load(Ordering::Relaxed) && self.refused.swap(false, Ordering::Relaxed) {
             tracing::info!("redis takes writes again");
@@ -105,28 +106,28 @@ impl WritePause {
         }
     }
 
-    /// Whether the last write was refused, whatever it was about.
+    /// Whether the last write was refused for a reason that concerns every write.
     pub(super) fn are_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Why, where they are.
+    /// The reason, if writes are refused.
     pub(super) fn refusal(&self) -> Option<String> {
         self.are_refused().then(|| lock(&self.why).clone())
     }
 }
 
-/// Whether a refusal says something of all writes, and not of one key or one value.
+/// Whether a refusal concerns every write, and not just one key or one value.
 pub(super) fn refuses_all_writes(why: &str) -> bool {
     REFUSES_ALL.iter().chain(&WRONG_NODE).any(|word| why.contains(word))
 }
 
-/// Whether a refusal says something of one key or one command only: other functions are served.
+/// Whether a refusal of a read concerns its keys or its size alone, so that other functions are served.
 pub(super) fn concerns_one_key(why: &str) -> bool {
     (why.starts_with("NOPERM") || why.contains("max request size")) && !refuses_all_writes(why)
 }
 
-/// The same, with what to do about it where that is known.
+/// A refusal, with advice where the cause is known.
 pub(super) fn with_hint(why: &str) -> Cow<'_, str> {
     if WRONG_NODE.iter().any(|code| why.contains(code)) {
         Cow::Owned(format!("{why} (it is a node of a cluster: use `redis+cluster://`)"))

@@ -1,4 +1,4 @@
-//! What several reads ask for in one command, and what each of them gets of the reply.
+//! The command for a batch of reads, and each read's part of the reply.
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use crate::key::Key;
 use crate::store::contract::Found;
 use crate::store::lanes::{CommandError, bulk_string, pttl, unexpected_reply};
 
-/// Reads of several entries, each name once.
+/// The reads of a batch, and the names of their `MGET`, each of them once.
 pub(crate) struct Batch<'a> {
     reads: SmallVec<[Positions; 1]>,
     names: SmallVec<[&'a [u8]; 4]>,
-    /// Places of the tokens among them.
+    /// Indices of the tokens among the names.
     tokens: SmallVec<[usize; 2]>,
-    /// Places of the names whose time is asked for.
+    /// Indices of the names whose `PTTL` is read.
     timed: SmallVec<[usize; 1]>,
-    /// Some read the same entry.
+    /// Two reads have the same entry, so that its bytes must be cloned.
     has_duplicates: bool,
 }
 
-/// Where what belongs to one entry is among the names.
+/// Where the parts of one read are among the names.
 struct Positions {
     hash: u64,
     entry: usize,
     tokens: SmallVec<[usize; 2]>,
-    /// Among the timed.
+    /// Index among the `PTTL`s.
     ttl_left: Option<usize>,
 }
 
@@ -61,7 +61,7 @@ impl<'a> Batch<'a> {
         self.reads.push(Positions { hash: key.hash, entry, tokens, ttl_left });
     }
 
-    /// The place of a token: many depend on few.
+    /// The index of a token. A linear search: the reads of a batch share few tokens.
     fn token(&mut self, name: &'a [u8]) -> usize {
         let known = self.tokens.iter().copied().find(|at| self.names[*at] == name);
         known.unwrap_or_else(|| {
@@ -71,7 +71,8 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// `MGET`, and before it `PTTL` where that is asked for: then the age can only be overestimated.
+    /// Sends `MGET`, after a `PTTL` for each timed read: in that order an entry that is stored in between cannot
+    /// look younger than it is.
     pub(crate) async fn send(
         &self,
         connection: &mut redis::aio::MultiplexedConnection,
@@ -98,7 +99,7 @@ impl<'a> Batch<'a> {
         mget
     }
 
-    /// What was found, in the order of the reads.
+    /// Splits the reply, in the order of the reads.
     pub(crate) fn answers(&self, reply: Value) -> Result<Vec<Found>, CommandError> {
         let Value::Array(mut values) = reply else { return Err(unexpected_reply(&reply)) };
         let mut ttls = SmallVec::<[Option<Duration>; 1]>::new();
@@ -119,7 +120,7 @@ impl<'a> Batch<'a> {
         for value in values {
             bytes.push(bulk_string(value)?.map(Bytes::from));
         }
-        // Of the tokens alone: of anything long it is a digest.
+        // Not of entries: `Token::of` digests long bytes.
         let mut tokens: SmallVec<[Option<Token>; 4]> = SmallVec::from_elem(None, bytes.len());
         for at in &self.tokens {
             tokens[*at] = bytes[*at].as_ref().map(|bytes| Token::of(bytes));

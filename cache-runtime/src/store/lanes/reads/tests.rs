@@ -9,27 +9,27 @@ fn read(reads: &ReadQueue, limit: Duration) -> PendingRead {
 }
 
 async fn answer(pending: PendingRead) -> Result<Found, CommandError> {
-    deadline::timeout(LONG, pin!(pending)).await.expect("it is told in time")
+    deadline::timeout(LONG, pin!(pending)).await.expect("a result in time")
 }
 
 #[tokio::test]
-async fn the_first_to_tell_counts_and_whoever_waits_is_woken() {
+async fn the_first_result_counts_and_wakes_the_caller() {
     let reads = ReadQueue::new();
     let waiting = tokio::spawn(answer(read(&reads, LONG)));
-    let together = loop {
+    let batch = loop {
         match reads.take() {
-            Some(together) => break together,
+            Some(batch) => break batch,
             None => tokio::task::yield_now().await,
         }
     };
     tokio::task::yield_now().await;
-    together.reads[0].answer.set(Ok(Found::default()));
-    together.reads[0].answer.set(Err(CommandError::Down));
+    batch.reads[0].answer.set(Ok(Found::default()));
+    batch.reads[0].answer.set(Err(CommandError::Down));
     assert!(matches!(waiting.await, Ok(Ok(_))));
 }
 
 #[tokio::test]
-async fn who_goes_away_is_not_awaited_any_more() {
+async fn a_dropped_read_is_left_out_of_the_batch_and_still_counted() {
     let reads = ReadQueue::new();
     drop(read(&reads, LONG));
     let taken = reads.take().unwrap();
@@ -51,11 +51,11 @@ fn a_long_queue_is_taken_in_batches_and_leaves_no_room_behind() {
 }
 
 #[tokio::test]
-async fn a_lane_that_nothing_drives_keeps_nobody_beyond_his_time() {
+async fn on_a_lane_that_nothing_drives_reads_time_out() {
     let reads = ReadQueue::new();
     background::spawn(watch(reads.clone()));
     for _ in 0..2 {
-        // One waits to be sent, and one for an answer.
+        // One read is sent and unanswered, one is still queued.
         let sent = read(&reads, Duration::from_millis(100));
         let slot = reads.take().unwrap().slot;
         let queued = read(&reads, Duration::from_millis(100));
@@ -77,7 +77,7 @@ async fn a_lane_that_nothing_drives_keeps_nobody_beyond_his_time() {
 }
 
 #[tokio::test]
-async fn once_closed_everybody_is_told() {
+async fn closing_fails_queued_and_later_reads() {
     let reads = ReadQueue::new();
     let watching = background::spawn(watch(reads.clone())).unwrap();
     let before = read(&reads, LONG);
@@ -88,13 +88,13 @@ async fn once_closed_everybody_is_told() {
 }
 
 #[tokio::test]
-async fn what_drove_a_lane_tells_everybody_at_its_end() {
+async fn the_end_of_the_gathering_task_fails_queued_and_later_reads() {
     for begins in [true, false] {
         let reads = ReadQueue::new();
         let before = read(&reads, LONG);
         let gathering = tokio::spawn(gather(Weak::new(), Weak::new(), reads.clone()));
         if begins {
-            // The lane is gone: it ends by itself.
+            // The lane is gone, so the task ends by itself.
             gathering.await.unwrap();
         } else {
             gathering.abort();
