@@ -1,4 +1,4 @@
-//! Entries in Redis: a few commands over the lanes of whichever server has them.
+//! The store in Redis: the commands of the contract, sent over the lanes of the server that has each name.
 
 mod clear;
 #[cfg(feature = "cluster")]
@@ -28,23 +28,23 @@ use crate::key::Key;
 use crate::versions::Versions;
 use keyed_commands::KeyedCommands;
 
-/// Commands in flight past which calls run plainly: a queue that long is an outage.
+/// Commands in flight past which further calls run uncached: a longer queue means that Redis does not keep up.
 const IN_FLIGHT: usize = 4096;
 
-/// The same where reads are commands of their own for each name.
+/// The same for a cluster, where reads count too: each name is read by a command of its own.
 const IN_FLIGHT_APART: usize = 1 << 16;
 
-/// Nobody waits longer for an answer, whatever the settings say: a moment has to have a name.
+/// Upper bound of a read's limit, so that `Instant + limit` cannot overflow.
 const MAX_WAIT: Duration = Duration::from_secs(60 * 60 * 24);
 
-/// The longest lifetime that is asked for: Redis refuses dates that overflow. An entry lives for a ttl
-/// and a window, and its tokens for twice as long and the longest run: all of them get what they ask
-/// for, or an entry would seem as old as what it was not given.
+/// The longest lifetime that is sent, since Redis refuses an expiry that overflows. An entry lives for its TTL and
+/// its stale window, and tokens for twice as long and the longest run, all below this bound: an entry whose life
+/// was cut would be taken for older than it is, since its age is computed from the remaining TTL.
 const MAX_LIFE: Duration = LONGEST_TTL.saturating_mul(8);
 
 pub(crate) struct Redis {
     servers: Servers,
-    /// Touched by this process's own writes at once, rather than when they are announced.
+    /// Bumped by this process's own writes at once, before Redis pushes their invalidations.
     versions: Arc<Versions>,
     in_flight: AtomicUsize,
     /// Commands in flight past which calls run plainly.
@@ -93,7 +93,7 @@ impl Redis {
         self.servers.last_error()
     }
 
-    /// How long a command may take.
+    /// `Config::timeout`.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
     }
@@ -113,7 +113,7 @@ impl Redis {
         self.servers.ready(key).await;
     }
 
-    /// Whether changes of what a tracked read shows are heard; asks for it where not.
+    /// Whether the tracking lanes are up; starts their dials at the first call.
     pub(crate) fn tracks_changes(&self) -> bool {
         match &self.servers {
             #[cfg(feature = "cluster")]
@@ -122,7 +122,7 @@ impl Redis {
         }
     }
 
-    /// Listens for changes of what a tracked read shows; `None` where that cannot be had now.
+    /// Subscribes to changes of a key; `None` while a tracking lane is down or unsupported.
     pub(crate) fn subscribe(&self, key: &Key) -> Option<Subscription> {
         match &self.servers {
             #[cfg(feature = "cluster")]
@@ -131,8 +131,7 @@ impl Redis {
         }
     }
 
-    /// Reads an entry and its tokens: at once where the lane waits for nothing, and otherwise together
-    /// with whatever else is to be read.
+    /// Reads an entry and its tokens: at once if the lane has no read in flight, or else in the lane's next batch.
     pub(crate) fn read<'a>(&'a self, key: &'a Key, mode: Read, limit: Duration) -> Reading<'a> {
         #[cfg(feature = "cluster")]
         if let Servers::Cluster(cluster) = &self.servers {
@@ -170,8 +169,7 @@ impl Redis {
         }
     }
 
-    /// Whether something is under the key that no command of ours takes for an entry: `MGET` shows
-    /// nothing there.
+    /// Whether the key holds another Redis type than a string, which `MGET` shows as absent.
     pub(crate) async fn is_of_another_type(&self, key: &Key, limit: Duration) -> bool {
         let mut query = KeyedCommands::of_entry(key);
         query.commands.cmd("TYPE").arg(key.entry());
@@ -180,7 +178,7 @@ impl Redis {
         kind != "none" && kind != "string"
     }
 
-    /// `SET NX` and `GET` of each missing token: whoever was first made it.
+    /// `SET NX` and `GET` of each missing token: the first process that sets a token makes it for all.
     pub(crate) async fn seed(
         &self,
         key: &Key,
@@ -219,7 +217,7 @@ impl Redis {
         match replies {
             Ok(mut replies) => match replies.pop() {
                 Some(Value::BulkString(bytes)) => Ok(Token::of(&bytes)),
-                // Invalidated in between: whoever comes next makes another.
+                // An invalidation came between `SET` and `GET`. The next call makes another token.
                 Some(Value::Nil) => Err(Fault::Refused("a token went away".to_owned())),
                 other => Err(unexpected(&other.unwrap_or(Value::Nil))),
             },
@@ -231,10 +229,11 @@ impl Redis {
         }
     }
 
-    /// Removes entries and tokens: in one command, or, in a cluster, in rounds. Tried even while writes are refused: it frees memory.
+    /// Removes entries and tokens: in one command, or, in a cluster, in rounds. Sent even while writes are paused,
+    /// since it frees memory.
     pub(crate) async fn unlink(&self, names: &[String], limit: Duration) -> Result<(), Fault> {
         let reply = self.unlink_all(names, limit).await;
-        // After the reply: before, what is about to go could still be copied.
+        // After the reply. A version that is taken earlier could be that of a read of the old entry.
         for name in names {
             self.versions.bump(name.as_bytes());
         }
@@ -252,14 +251,14 @@ impl Redis {
             let lanes = self.servers.one().ok_or(CommandError::Down)?;
             let left = limit.saturating_sub(began.elapsed());
             self.send(&lanes, lanes.any_lane(), left, &unlink).await?;
-            // By a server that is the master no more it may have been carried out in vain.
+            // A server that has been replaced as the master loses the removal: repeat it at the new master.
             if self.servers.one().is_some_and(|now| Arc::ptr_eq(&now, &lanes)) {
                 return Ok(());
             }
         }
     }
 
-    /// Whether removing takes one command however many names there are.
+    /// Whether one `UNLINK` removes any number of names: not in a cluster.
     pub(crate) fn unlinks_together(&self) -> bool {
         !self.servers.is_cluster()
     }
@@ -277,7 +276,7 @@ impl Redis {
         lanes.send(&lane, limit, 1, reply).await
     }
 
-    /// One round trip for several commands; the first error among the replies is the whole's.
+    /// Sends several commands in one round trip. The first error among the replies fails them all.
     async fn pipeline(
         &self,
         lanes: &Arc<Lanes>,
@@ -302,13 +301,13 @@ impl Redis {
         Ok((lane, InFlight::enter(&self.in_flight, self.max_in_flight).ok_or(CommandError::Busy)?))
     }
 
-    /// Whether no write to a key would be tried.
+    /// Whether writes to a key are paused.
     pub(crate) fn is_write_paused(&self, key: &Key) -> bool {
         self.servers.are_writes_paused(key.function(), key.entry())
     }
 }
 
-/// The slot of the lane that a key always uses.
+/// The slot of a key's lane.
 fn slot(lanes: &Lanes, key: &Key) -> usize {
     lanes.slot_of(key.hash, key.bulk)
 }
@@ -323,8 +322,8 @@ fn start_read(
     let lane = lanes.peek(slot);
     let lane = lane.as_ref().ok_or(CommandError::Down)?;
     let others = lane.begin_to_read().ok_or(CommandError::Busy)?;
-    // What is large would hold the others up, and what has little time left is no measure of the
-    // lane.
+    // A bulk read would delay its batch, and a timeout of a read with little time left must not count against
+    // the lane.
     Ok(if others && !key.bulk && lanes.is_ample(limit) {
         let pending = lane.reads.enqueue(key, timed, Instant::now() + limit.min(MAX_WAIT));
         StartedRead::Batched(LaneId::of(lane), pending)
@@ -349,18 +348,17 @@ async fn read_alone(
     Ok(found.into_iter().next().unwrap_or_default())
 }
 
-/// A read on its way.
+/// A read that was queued, or is to be sent alone.
 enum StartedRead {
     Batched(LaneId, PendingRead),
     Alone(SingleRead),
 }
 
-/// A read on its way, and no larger than it has to be: every call carries it.
+/// A read's future. The rare cases are boxed, since every call's future has room for this one.
 pub(crate) enum Reading<'a> {
-    /// Known at once.
+    /// The result, which was known at once; `None` once it was taken.
     Ready(Option<Result<Found, Fault>>),
     Batched(BatchedRead<'a>),
-    /// The rest is boxed.
     Boxed(Pin<Box<dyn Future<Output = Result<Found, Fault>> + Send + 'a>>),
 }
 
@@ -376,7 +374,7 @@ impl Future for Reading<'_> {
     }
 }
 
-/// A read that goes out with others.
+/// A read in a lane's batch.
 pub(crate) struct BatchedRead<'a> {
     lanes: LanesRef<'a>,
     id: LaneId,
@@ -384,7 +382,7 @@ pub(crate) struct BatchedRead<'a> {
 }
 
 impl BatchedRead<'_> {
-    /// No answer in time.
+    /// Counts the timeout against the lane.
     fn read_timed_out(&self) -> CommandError {
         self.lanes.read_timed_out(self.id);
         CommandError::Timeout
@@ -404,7 +402,7 @@ impl Future for BatchedRead<'_> {
     }
 }
 
-/// One place among the commands in flight.
+/// A permit for one command in flight.
 struct InFlight<'a>(&'a AtomicUsize);
 
 impl<'a> InFlight<'a> {
@@ -424,7 +422,7 @@ fn fault(error: CommandError) -> Fault {
     match error {
         CommandError::Timeout => Fault::Timeout,
         CommandError::Down => Fault::Down,
-        // Sent from one node to the next for too long: nobody knows who has it.
+        // Redirected too often: the nodes do not agree on which of them has the name.
         #[cfg(feature = "cluster")]
         CommandError::Redirected { .. } => Fault::Down,
         CommandError::Busy => Fault::Busy,
@@ -433,7 +431,7 @@ fn fault(error: CommandError) -> Fault {
     }
 }
 
-/// Milliseconds that Redis takes for a lifetime.
+/// A lifetime in milliseconds, within what Redis accepts: at least 1, and [`MAX_LIFE`] at most.
 fn to_millis(life: Duration) -> u64 {
     life.min(MAX_LIFE).as_millis().max(1) as u64
 }

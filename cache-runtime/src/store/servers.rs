@@ -1,8 +1,8 @@
-//! Which servers there are, and which of them has what.
+//! The servers of a deployment, and which of them has a name.
 //!
-//! One that a URL names stays the same. The master that sentinels know, and the nodes of a cluster,
-//! are found out, and change: each server has lanes and a breaker of its own, made when it is first
-//! named and dropped when it is named no more.
+//! A single server is the one that the URL names. The master behind sentinels and the nodes of a cluster are
+//! discovered, and change. Each server has lanes and a breaker of its own, made when it is discovered, and
+//! retired when it is no longer part of the deployment.
 
 #[cfg(feature = "cluster")]
 mod cluster;
@@ -35,7 +35,8 @@ pub(crate) enum Servers {
     Cluster(Arc<Cluster>),
 }
 
-/// The lanes of a server, for one command.
+/// The lanes of a server, for one command: borrowed from a single server, or shared with one that may be replaced
+/// meanwhile.
 pub(crate) enum LanesRef<'a> {
     Ours(&'a Arc<Lanes>),
     #[cfg(any(feature = "cluster", feature = "sentinel"))]
@@ -60,8 +61,8 @@ impl Servers {
         config: &Config,
         versions: &Arc<Versions>,
     ) -> Result<Self, String> {
-        // All servers of a deployment are met by the same certificates: what is wrong with them is to be
-        // known at once, and their files are not to be read here again.
+        // All servers of a deployment share the same certificates, so one check at the start reports what is
+        // wrong with them.
         check(&deployment.at(deployment.addresses[0].clone()))?;
         match &deployment.topology {
             #[cfg(feature = "sentinel")]
@@ -71,7 +72,7 @@ impl Servers {
             }
             #[cfg(feature = "cluster")]
             Topology::Cluster => Ok(Self::Cluster(Cluster::new(deployment, config, versions))),
-            // Without the features such a URL is refused.
+            // Without its feature, a URL with another topology is refused before this.
             _ => {
                 let server = deployment.at(deployment.addresses[0].clone());
                 Ok(Self::One(Arc::new(Lanes::new(&server, config, versions.clone())?)))
@@ -79,7 +80,7 @@ impl Servers {
         }
     }
 
-    /// The server that has everything; none where several share it, or it is not known.
+    /// The server that has every name; `None` for a cluster, or while no master is known.
     pub(crate) fn one(&self) -> Option<LanesRef<'_>> {
         match self {
             Self::One(lanes) => Some(LanesRef::Ours(lanes)),
@@ -90,7 +91,7 @@ impl Servers {
         }
     }
 
-    /// Whether several share what there is.
+    /// Whether several servers share the names.
     pub(crate) fn is_cluster(&self) -> bool {
         match self {
             #[cfg(feature = "cluster")]
@@ -99,7 +100,7 @@ impl Servers {
         }
     }
 
-    /// All that are known.
+    /// All known servers.
     pub(crate) fn all(&self) -> Vec<Arc<Lanes>> {
         match self {
             #[cfg(feature = "cluster")]
@@ -108,7 +109,7 @@ impl Servers {
         }
     }
 
-    /// The one that has what is under a name.
+    /// The server that has a name.
     #[cfg_attr(not(feature = "cluster"), expect(unused_variables))]
     fn server_of(&self, name: &str) -> Option<LanesRef<'_>> {
         match self {
@@ -118,7 +119,7 @@ impl Servers {
         }
     }
 
-    /// Lets all connections go, and searches for no others.
+    /// Closes all connections, and discovers no more servers.
     pub(crate) fn close(&self) {
         match self {
             Self::One(lanes) => lanes.retire(),
@@ -139,7 +140,7 @@ impl Servers {
         }
     }
 
-    /// Whether writes of a function, or all, were refused a moment ago where a name lies.
+    /// Whether writes of a function are paused at the server that has a name.
     pub(crate) fn are_writes_paused(&self, function: &str, name: &str) -> bool {
         self.server_of(name).is_some_and(|lanes| lanes.writes.are_paused_for(function))
     }
@@ -156,7 +157,7 @@ impl Servers {
         }
     }
 
-    /// Whether a command would fail at once, wherever it went.
+    /// Whether a command would fail at once, at whichever server.
     pub(crate) fn is_down(&self) -> bool {
         match self {
             Self::One(lanes) => lanes.is_down(),
@@ -172,7 +173,7 @@ impl Servers {
         }
     }
 
-    /// Whether whatever the key needs has been searched for and dialled once.
+    /// Whether the servers that a key needs were discovered, and the first dials of their lanes have ended.
     pub(crate) fn is_ready(&self, key: &Key) -> bool {
         match self {
             Self::One(lanes) => lanes.is_dialled(lanes.slot_of(key.hash, key.bulk)),
@@ -187,7 +188,7 @@ impl Servers {
         }
     }
 
-    /// Waits until whatever the key needs has been searched for and dialled once.
+    /// Waits until the servers that a key needs were discovered, and the first dials of their lanes have ended.
     pub(crate) async fn ready(&self, key: &Key) {
         match self {
             Self::One(lanes) => lanes.dialled(lanes.slot_of(key.hash, key.bulk)).await,
@@ -203,7 +204,7 @@ impl Servers {
         }
     }
 
-    /// Waits until all servers have been searched for and dialled once.
+    /// Waits until all servers were discovered, and the first dial of each has ended.
     pub(crate) async fn dialled(&self) {
         self.ready(&Key::any()).await;
         let all = self.all();
@@ -215,7 +216,7 @@ impl Servers {
             return lanes.state();
         }
         let mut states: Vec<State> = self.all().iter().map(|lanes| lanes.state()).collect();
-        // What has not been asked says nothing.
+        // A server without a command so far says nothing about the deployment.
         states.retain(|state| *state != State::Untried);
         let serves = |state: &State| matches!(state, State::Up | State::Degraded);
         let all_up = !states.is_empty() && states.iter().all(|state| *state == State::Up);
@@ -230,12 +231,12 @@ impl Servers {
         }
     }
 
-    /// Connections that are up.
+    /// The number of lanes that are up, tracking lanes apart.
     pub(crate) fn live(&self) -> usize {
         self.all().iter().map(|lanes| lanes.live()).sum()
     }
 
-    /// Why not all names are served, though the servers answer.
+    /// Why a cluster does not serve all names, though its nodes answer.
     fn flaw(&self) -> Option<String> {
         match self {
             #[cfg(feature = "cluster")]
@@ -244,7 +245,7 @@ impl Servers {
         }
     }
 
-    /// Why one of them is not used, or none is known.
+    /// Why a server is not used, or none is known.
     pub(crate) fn last_error(&self) -> Option<String> {
         let searching = match self {
             Self::One(_) => None,

@@ -1,4 +1,4 @@
-//! Removing everything of a namespace.
+//! Removes every key of a namespace.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use crate::key::Key;
 use crate::store::contract::Fault;
 use crate::store::lanes::Lanes;
 
-/// The names on one server that match a pattern, page by page.
+/// A `SCAN` of one server: the names that match a pattern, page by page.
 struct Scan<'a> {
     redis: &'a Redis,
     lanes: &'a Arc<Lanes>,
     pattern: String,
-    /// Where the next page begins; `None` after the last one.
+    /// The cursor of the next page; `None` after the last one.
     cursor: Option<u64>,
 }
 
@@ -35,8 +35,8 @@ impl Scan<'_> {
 }
 
 impl Redis {
-    /// `SCAN` and `UNLINK` on the connections for bulk work. The tokens of all prefixes go first, and
-    /// on one server together: with them all entries are dead, and none is refilled from another.
+    /// `SCAN` and `UNLINK` on the bulk lanes. The tokens go first, on a single server in one command: without its
+    /// token every entry is dead, so that none is computed anew from another that is still to be removed.
     pub(crate) async fn clear(
         &self,
         start: &str,
@@ -66,10 +66,10 @@ impl Redis {
                 progress(removed);
             }
         }
-        // Also where there was nothing left to remove.
+        // Copies are void even if Redis had no key left.
         self.versions.bump_all();
         if !same_servers(&self.servers.all(), &servers) {
-            // Something may have moved from where it was still to be looked for.
+            // A slot may have moved to a node that was scanned already, or the master changed.
             return Err(Fault::Down);
         }
         Ok(removed)
@@ -87,7 +87,7 @@ impl Redis {
         if self.unlinks_together() {
             unlink.cmd("UNLINK").arg(names);
         } else {
-            // They are in many slots.
+            // One command for each name: a cluster refuses a command whose keys are in several slots.
             for name in names {
                 unlink.cmd("UNLINK").arg(name);
             }
@@ -103,14 +103,13 @@ fn bulk_lane(lanes: &Lanes) -> Option<Arc<crate::store::lanes::Lane>> {
     lanes.lane(lanes.slot_of(0, true))
 }
 
-/// Whether they are the same servers, in whatever order: a cluster may list its nodes in another one each
-/// time that it is asked.
+/// Whether both lists have the same servers. In any order: a cluster may list its nodes in another one each time.
 fn same_servers(now: &[Arc<Lanes>], then: &[Arc<Lanes>]) -> bool {
     let is_there = |now: &Arc<Lanes>| then.iter().any(|then| Arc::ptr_eq(now, then));
     now.len() == then.len() && now.iter().all(is_there)
 }
 
-/// A text of which no character has a meaning in a pattern.
+/// Escapes the characters that have a meaning in a glob pattern of Redis.
 fn escape_glob(text: &str) -> String {
     let escaped = text.chars().flat_map(|c| {
         let escape = "*?[]^-\\".contains(c).then_some('\\');

@@ -1,5 +1,5 @@
-//! Commands where several servers share the names: each goes to the node that has its name, and on to
-//! the one that node sends it to.
+//! Commands in a cluster: each goes to the node that serves the slot of its name, and follows redirections
+//! (`MOVED`, `ASK`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,21 +17,21 @@ use crate::store::contract::{Fault, Found, Read};
 use crate::store::lanes::{CommandError, Lanes, bulk_string, pttl, unexpected_reply};
 use crate::store::servers::Cluster;
 
-/// How often a command is sent on to another node.
+/// How many redirections a command follows.
 const MAX_REDIRECTS: usize = 3;
 
-/// How often names that are removed together are removed, at most: as deep as one of them may be made of
-/// another.
+/// The most rounds in which names that are invalidated together are removed: it bounds how deep cached calls
+/// within cached calls may be nested for an invalidation to reach all of them.
 const MAX_ROUNDS: usize = 4;
 
-/// Names that are removed in one round trip at most.
+/// Names that are removed in one round trip, at most.
 const UNLINK_CHUNK: usize = 512;
 
 impl Redis {
-    /// Reads an entry and its tokens from the nodes that have them, all at the same time.
+    /// Reads an entry and its tokens from the nodes that have them, concurrently.
     ///
-    /// A token may be read before the entry is, and an invalidation and a new lease come in between: a
-    /// live entry would look dead. So a token that does not fit is read once more.
+    /// An invalidation and a new populate may come between the reads of a token and of the entry, and a live
+    /// entry would look dead. So the tokens are read once more where they do not match the entry's.
     pub(super) async fn read_parts(
         &self,
         cluster: &Arc<Cluster>,
@@ -61,7 +61,7 @@ impl Redis {
     ) -> Result<(Option<bytes::Bytes>, Option<Duration>), CommandError> {
         let mut read = KeyedCommands::of_entry(key).read_only(mode == Read::Tracked);
         if mode != Read::Plain {
-            // First: then the age can only be overestimated.
+            // `PTTL` first, so that an entry that is stored in between cannot look younger than it is.
             read.commands.cmd("PTTL").arg(key.entry());
         }
         read.commands.cmd("GET").arg(key.entry());
@@ -95,9 +95,9 @@ impl Redis {
         replies.into_iter().map(token).collect()
     }
 
-    /// In as many rounds as there are names, up to [`ROUNDS`]: each removes all of them, on all nodes at
-    /// the same time. Between the removal of an outer entry and that of an inner one the outer may be
-    /// made anew of what is still there; the next round removes that.
+    /// Removes names in as many rounds as there are names, up to [`MAX_ROUNDS`]; each round removes all of them,
+    /// on all nodes concurrently. After the removal of an entry, and before that of another from which it is
+    /// computed, a call may compute the first anew from the old value of the second; the next round removes it.
     pub(super) async fn unlink_in_rounds(
         &self,
         cluster: &Arc<Cluster>,
@@ -116,8 +116,8 @@ impl Redis {
         Ok(())
     }
 
-    /// Names that lie on one node, as far as is known: in one round trip, and where it does not have all
-    /// of them, each where it is.
+    /// Removes names that the slot map gives to one node: in one round trip, or, if the node redirects one of
+    /// them, each on its own.
     async fn unlink_at(
         &self,
         cluster: &Arc<Cluster>,
@@ -160,7 +160,7 @@ impl Redis {
         join_all(commands.iter().map(|keyed| self.run_at(cluster, keyed, limit))).await
     }
 
-    /// Runs commands at the node that has their name.
+    /// Runs commands at the node that serves their name, and follows redirections.
     async fn run_at(
         &self,
         cluster: &Arc<Cluster>,
@@ -175,7 +175,7 @@ impl Redis {
         let mut replies = self.run_with(cluster, &lanes, keyed, &keyed.commands, limit).await;
         for _ in 0..MAX_REDIRECTS {
             let Err(CommandError::Redirected { to, is_ask }) = &replies else { break };
-            // What it leads to may not be listened to: no copy is made of what is there.
+            // The other node may have no tracking lane: this voids the copy that the read would make.
             self.versions.bump(keyed.name.as_bytes());
             (address, lanes) =
                 cluster.redirected(to, &address, *is_ask).ok_or(CommandError::Down)?;
@@ -191,7 +191,7 @@ impl Redis {
         replies
     }
 
-    /// Runs commands on a node, which may have to be dialled first.
+    /// Runs commands on a node, after its first dial if that has not ended.
     async fn run_with(
         &self,
         cluster: &Cluster,
@@ -211,14 +211,14 @@ impl Redis {
         let left = limit.saturating_sub(began.elapsed());
         let replies = self.pipeline(lanes, lanes.lane(slot), left, commands).await;
         if let Err(CommandError::Down | CommandError::Timeout) = &replies {
-            // Its replica may have taken over.
+            // A replica may have taken over the node's slots.
             cluster.request_survey();
         }
         if keyed.is_read_only() { lanes.record_read(replies) } else { replies }
     }
 }
 
-/// The names, by the node that has them.
+/// Groups names by the node that the slot map gives them to.
 fn by_node<'a>(cluster: &Cluster, names: &'a [String]) -> Vec<Vec<&'a str>> {
     let mut nodes: Vec<(Option<Address>, Vec<&str>)> = Vec::new();
     for name in names {
@@ -231,7 +231,7 @@ fn by_node<'a>(cluster: &Cluster, names: &'a [String]) -> Vec<Vec<&'a str>> {
     nodes.into_iter().map(|(_, names)| names).collect()
 }
 
-/// Has each command served by the node that a slot is moving to.
+/// Puts an `ASKING` before each command, for a node that a slot is moving to.
 fn asking(commands: &Pipeline) -> Pipeline {
     let mut all = redis::pipe();
     for command in commands.cmd_iter() {

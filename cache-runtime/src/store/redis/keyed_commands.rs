@@ -1,4 +1,4 @@
-//! What is to be done where one name lies.
+//! Commands about one name, sent to the server that has it.
 
 use std::time::Duration;
 
@@ -10,35 +10,35 @@ use crate::store::lanes::{CommandError, Lanes};
 #[cfg(feature = "cluster")]
 use crate::store::servers::Servers;
 
-/// Commands that go out together, all of them about one name.
+/// Commands about one name, sent in one round trip.
 pub(super) struct KeyedCommands<'a> {
     pub(super) name: &'a str,
     pub(super) commands: Pipeline,
     hash: u64,
     bulk: bool,
-    /// Of what only reads: whether it goes over the lane that listens.
+    /// For commands that only read: whether they go over the tracking lane. `None` for others.
     tracked: Option<bool>,
 }
 
 impl<'a> KeyedCommands<'a> {
-    /// About an entry: always over the same lane, so that they stay in order.
+    /// Commands about an entry, over the lane of its key.
     pub(super) fn of_entry(key: &'a Key) -> Self {
         Self { name: key.entry(), ..Self::of_token(key, "") }
     }
 
-    /// About one of the tokens of an entry.
+    /// Commands about a token of an entry, over the lane of the entry's key.
     pub(super) fn of_token(key: &Key, name: &'a str) -> Self {
         let (hash, bulk) = (key.hash, key.bulk);
         Self { name, commands: redis::pipe(), hash, bulk, tracked: None }
     }
 
-    /// About any name.
+    /// Commands about a name without a key, over the first lane.
     #[cfg(feature = "cluster")]
     pub(super) fn of(name: &'a str) -> Self {
         Self { name, commands: redis::pipe(), hash: 0, bulk: false, tracked: None }
     }
 
-    /// Only reads; where it is tracked, so that changes of what it reads are heard.
+    /// Marks the commands as reads; with `tracked`, over the tracking lane.
     #[cfg(feature = "cluster")]
     pub(super) fn read_only(self, tracked: bool) -> Self {
         Self { tracked: Some(tracked), ..self }
@@ -67,8 +67,8 @@ impl Redis {
         self.run_all(vec![keyed], limit).await.pop().unwrap_or(Err(CommandError::Down))
     }
 
-    /// Runs commands: in one round trip where one server has everything, and at the same time where
-    /// several share it.
+    /// Runs commands: in one round trip on a single server, or concurrently on the nodes of a cluster. On a single
+    /// server one error fails all of them.
     pub(super) async fn run_all(
         &self,
         commands: Vec<KeyedCommands<'_>>,

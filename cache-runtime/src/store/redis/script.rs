@@ -1,4 +1,4 @@
-//! The script, and what goes out with it.
+//! The compare-and-set script, and the tokens' TTLs that are read and extended with it.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -23,7 +23,8 @@ impl Redis {
         self.run_script(key, seen, write, limit, false).await.map(|done| done.0)
     }
 
-    /// Asks for the tokens' lifetimes on the way, and doubles those that are too short.
+    /// As `compare_and_set`, with a `PTTL` of each token in the same round trip. Tokens that expire within
+    /// `tokens_for` are extended to twice that in a second one.
     pub(crate) async fn populate(
         &self,
         key: &Key,
@@ -35,7 +36,7 @@ impl Redis {
         let (written, ttls) = self.run_script(key, seen, write, limit, true).await?;
         let mut renewals = Vec::new();
         for (name, ttl) in key.tokens().zip(&ttls) {
-            // Without an expiry is too long.
+            // -2 is an absent token. -1 is one without an expiry, which gets one.
             if let Some(ttl @ -1..) = ttl
                 && *ttl < to_millis(tokens_for).cast_signed()
             {
@@ -46,15 +47,15 @@ impl Redis {
             }
         }
         if !renewals.is_empty() {
-            // Failed, the next populate does it.
+            // If this fails, the next populate extends them.
             let _ = self.run_all(renewals, limit).await;
         }
         Ok(written)
     }
 
-    /// Sends the script, behind the question for the lifetimes of the tokens where they are wanted, in
-    /// one round trip; a second one where Redis has forgotten it, or takes none by its digest. Whether it has written, and the
-    /// lifetimes.
+    /// Runs the script, after a `PTTL` of each token if `with_ttls`, in one round trip: a second one with `EVAL`
+    /// where Redis does not have the script, or refuses `EVALSHA`. Returns whether the script has written, and the
+    /// TTLs.
     async fn run_script(
         &self,
         key: &Key,
@@ -63,7 +64,7 @@ impl Redis {
         limit: Duration,
         with_ttls: bool,
     ) -> Result<(bool, Vec<Option<i64>>), Fault> {
-        // Deleting frees memory, and is not what was refused.
+        // A deletion is sent even while writes are paused: it frees memory.
         let frees = matches!(write, Write::Delete);
         if !frees && self.servers.are_writes_paused(key.function(), key.entry()) {
             return Err(Fault::ReadOnly);
@@ -86,7 +87,7 @@ impl Redis {
                 let written = match done.last() {
                     Some(Value::Int(1)) => true,
                     Some(Value::Int(0)) => false,
-                    // The answer to something else: whether it has been written is not known.
+                    // Not a reply of the script: whether it has written is unknown.
                     other => return Err(unexpected(other.unwrap_or(&Value::Nil))),
                 };
                 if !frees && written {
@@ -95,7 +96,7 @@ impl Redis {
                 Ok((written, replies.into_iter().map(ttl).collect()))
             }
             Err(CommandError::Error { code, text }) if code != WRONG_TYPE => {
-                // What frees is tried again and again, and says nothing new.
+                // Deletions do not extend a pause, since they are retried during it.
                 if !frees {
                     self.servers.refuse_write(key.function(), key.entry(), &text);
                 }
@@ -117,7 +118,7 @@ fn ttl_of<'a>(key: &Key, token: &'a str) -> KeyedCommands<'a> {
     query
 }
 
-/// `None` where it is not known.
+/// The TTL in milliseconds, or Redis's negative codes; `None` where it is unknown.
 fn ttl(replies: Result<Vec<Value>, CommandError>) -> Option<i64> {
     match replies.ok()?.pop()? {
         Value::Int(left) => Some(left),

@@ -1,9 +1,9 @@
-//! The nodes of a cluster, and which of them has what.
+//! The nodes of a cluster, and the slot map: which of them serves which slot.
 //!
-//! Any node can be asked for the whole (`survey.rs`); where they differ, the highest epoch counts. They are
-//! asked anew when a node sends a command on to another or does not answer one, and again and again
-//! while one of them is down: its replica may have taken over. A client for clusters would do this too, but hides which
-//! node is meant: one that is frozen would hold up the calls that concern the others.
+//! Every node can report the whole map (`survey.rs`); where nodes differ, the highest epoch decides. A survey runs
+//! when a node redirects a command or does not answer one, and repeatedly while a node is down, since a replica
+//! may take over. A cluster client of a library would do this too, but hides the node of a command: a frozen
+//! node would then delay calls that concern others.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,58 +21,58 @@ use crate::key::Key;
 use crate::store::lanes::{Epoch, Lanes, Subscription, Tracking};
 use crate::versions::Versions;
 
-/// How often it is seen whether a node is down.
+/// Between two looks at whether a node is down.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How soon the nodes are asked again when something has changed.
+/// The pause after a survey that has changed the map.
 const MIN_PAUSE: Duration = Duration::from_millis(60);
 
-/// For how long a node is kept that others lead to and the map does not name.
+/// For how long a node is kept that redirections lead to, and that the map does not have.
 const KEEP_UNMAPPED: Duration = Duration::from_secs(60);
 
-/// The longest time between two questions while something is wrong, or copies are kept.
+/// The longest pause between two surveys while something is wrong, or copies are kept.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// Nobody has this slot.
+/// In [`Map::slots`]: no node serves the slot.
 const UNASSIGNED: u16 = u16::MAX;
 
 pub(crate) struct Cluster {
     deployment: Deployment,
     config: Config,
-    /// What is announced, by any of the nodes.
+    /// Client tracking, shared by all nodes.
     tracking: Arc<Tracking>,
-    /// Of the map.
+    /// The map's epoch, shared by all nodes.
     epoch: Arc<Epoch>,
     map: ArcSwapOption<Map>,
-    /// Every node that the map names, or another node has lately.
+    /// Every node of the map, and those that redirections have led to lately.
     nodes: Mutex<HashMap<Address, Node>>,
     started: AtomicBool,
     closed: AtomicBool,
-    /// Whether copies are kept, or somebody waits for a change.
+    /// Whether tracking lanes were ever needed: for copies, or for a subscriber.
     tracking_used: AtomicBool,
-    /// Whether somebody was asked, with or without an answer.
+    /// Whether a survey has ended, with or without an answer.
     searched: watch::Sender<bool>,
     last_error: Mutex<Option<String>>,
 }
 
 struct Node {
     lanes: Arc<Lanes>,
-    /// When another node has last led to it.
+    /// When a redirection has last led to the node.
     redirected_at: Option<Instant>,
 }
 
-/// Who has which slot.
+/// The slot map.
 struct Map {
     nodes: Vec<(Address, Arc<Lanes>)>,
-    /// By slot, the place among the nodes.
+    /// For each slot, the index of its node, or [`UNASSIGNED`].
     slots: Box<[u16]>,
     replicas: Vec<Address>,
-    /// Why a part of the names, or all of them, are served by nobody.
+    /// Why some or all names are not served.
     flaw: Option<String>,
 }
 
 impl Map {
-    /// Whether every slot is where it is there.
+    /// Whether both maps give every slot to the same address.
     fn same_slots_as(&self, other: &Self) -> bool {
         (0..SLOTS as u16).all(|slot| {
             let (here, there) = (self.node_of_slot(slot), other.node_of_slot(slot));
@@ -80,7 +80,7 @@ impl Map {
         })
     }
 
-    /// Whether every slot is where a view has it.
+    /// Whether the map gives every slot of a view to the view's address.
     fn matches(&self, view: &View) -> bool {
         view.ranges.iter().all(|(first, last, address)| {
             let index = self.nodes.iter().position(|(known, _)| known == address);
@@ -126,12 +126,12 @@ impl Cluster {
         self.node_of(name).map(|(_, lanes)| lanes)
     }
 
-    /// The node that has a name, and where it is.
+    /// The node that has a name, and its address.
     pub(crate) fn node_of(&self, name: &str) -> Option<(Address, Arc<Lanes>)> {
         self.map.load().as_ref()?.node_of_slot(slot_of(name.as_bytes())).cloned()
     }
 
-    /// The node that another one has led to: for good, or only this time.
+    /// The node that a `MOVED` (or an `ASK`, if `is_ask`) of the node at `from` names. A `MOVED` requests a survey.
     pub(crate) fn redirected(
         &self,
         to: &str,
@@ -150,26 +150,26 @@ impl Cluster {
         Some((address, lanes))
     }
 
-    /// The map may be wrong.
+    /// Requests a survey, since the map may be outdated.
     pub(crate) fn request_survey(&self) {
         self.epoch.survey_requested.notify_one();
     }
 
-    /// Whether changes are heard of, whichever node has what is changed; begins to subscribe where not.
+    /// Whether the tracking lanes of all nodes are up; starts their dials at the first call.
     pub(crate) fn tracks_changes(&self) -> bool {
         self.tracking_used.store(true, Ordering::Relaxed);
         let all = self.all();
-        // All of them begin, also where the first does not hear yet.
+        // `count` visits every node, so that all dials start although the first node's lane is not up yet.
         let not_tracking = all.iter().filter(|lanes| !lanes.tracks_changes()).count();
         not_tracking == 0 && !all.is_empty()
     }
 
-    /// Listens for changes of an entry and its tokens.
+    /// Subscribes to changes of an entry and its tokens.
     pub(crate) fn subscribe(&self, key: &Key) -> Option<Subscription> {
         self.tracks_changes().then(|| self.tracking.subscribe(key))
     }
 
-    /// The lanes of a node, made where it is new.
+    /// The lanes of the node at an address, which are made if it is new.
     fn node(
         &self,
         nodes: &mut HashMap<Address, Node>,
@@ -208,7 +208,7 @@ impl Cluster {
         *self.searched.borrow()
     }
 
-    /// Whether all nodes that a key needs have been dialled once.
+    /// Whether a survey and the first dials of all nodes that a key needs have ended.
     pub(super) fn is_ready(&self, key: &Key) -> bool {
         let dialled = |lanes: &Arc<Lanes>| lanes.is_dialled(lanes.slot_of(key.hash, key.bulk));
         self.is_searched() && self.needed(key).iter().all(dialled)
@@ -221,7 +221,7 @@ impl Cluster {
             self.searched.send_replace(true);
         }
         let mut searched = self.searched.subscribe();
-        // The sender lives as long as `self`.
+        // `wait_for` fails only once the sender is dropped, and the sender lives in `self`.
         let _ = searched.wait_for(|searched| *searched).await;
         let needed = self.needed(key);
         let dials = needed.iter().map(|lanes| lanes.dialled(lanes.slot_of(key.hash, key.bulk)));
@@ -236,7 +236,7 @@ impl Cluster {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Why the cluster does not serve all names although its nodes answer.
+    /// Why the cluster does not serve all names, although its nodes answer.
     pub(super) fn flaw(&self) -> Option<String> {
         self.map.load().as_ref()?.flaw.clone()
     }
@@ -249,7 +249,7 @@ impl Cluster {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 
-    /// Takes a view for the truth; whether it is the one that was there, in the same epoch.
+    /// Makes a view the map; returns whether slots and epoch are those of the map before.
     fn adopt(&self, view: &View) -> bool {
         let mut nodes = self.nodes();
         if self.is_closed() {
@@ -282,14 +282,14 @@ impl Cluster {
         }
         let all = map.nodes.iter().map(|(_, lanes)| Arc::downgrade(lanes)).collect();
         self.map.store(Some(Arc::new(map)));
-        // Copies that were made by the old map are void, and what is on its way does not become one:
-        // before any node is believed that is in the new epoch.
+        // Voids copies of reads by the old map, and of reads in flight. Before the new epoch is set, since from
+        // then on the heartbeats of nodes in that epoch count.
         if !same {
             self.tracking.set_nodes(all);
         }
         let known = self.epoch.set(view.epoch);
         drop(nodes);
-        // Whoever waits for them is woken, which must not be done under the lock.
+        // Without the lock, since it wakes subscribers, whose wakers are the executor's code.
         for (_, node) in gone {
             node.lanes.retire();
         }
@@ -315,7 +315,7 @@ impl Cluster {
         map
     }
 
-    /// Asks the nodes who has what: those that have lanes, and others only where that does not do.
+    /// Runs a survey: over the lanes of nodes that are up, then over other addresses if need be.
     async fn survey(&self, survey: &mut Survey) -> Result<View, String> {
         let map = self.map.load_full();
         let nodes: Vec<_> = map.iter().flat_map(|map| &map.nodes).collect();
@@ -325,7 +325,7 @@ impl Cluster {
             Some((address.clone(), lanes.connection()?))
         };
         let lanes = up.iter().filter_map(lane).collect();
-        // Those of the URL first: all others may be gone.
+        // The URL's addresses first, since all discovered nodes may be gone.
         let mut others: Vec<Address> = self.deployment.addresses.clone();
         others.extend(map.iter().flat_map(|map| map.replicas.clone()));
         others.extend(up.into_iter().chain(rest).map(|(address, _)| address.clone()));
@@ -343,12 +343,12 @@ impl Cluster {
     }
 }
 
-/// The cluster, while somebody uses it.
+/// The cluster, unless it is closed or dropped.
 fn in_use(cluster: &Weak<Cluster>) -> Option<Arc<Cluster>> {
     cluster.upgrade().filter(|cluster| !cluster.is_closed())
 }
 
-/// Keeps the map true, for as long as there is a cluster to ask for.
+/// Keeps the map current, until the cluster is closed or dropped.
 async fn keep_map(cluster: Weak<Cluster>) {
     let (mut pause, mut silent) = (MIN_PAUSE, false);
     let Some(here) = in_use(&cluster) else { return };
@@ -373,7 +373,7 @@ async fn keep_map(cluster: Weak<Cluster>) {
         };
         here.searched.send_replace(true);
         drop(here);
-        // Not at once again, whatever is wrong. What has changed may go on changing.
+        // Never at once, whatever is wrong; but soon after a change, which may be one of several.
         pause = if agreed { (pause * 2).min(MAX_PAUSE) } else { MIN_PAUSE };
         tokio::time::sleep(pause).await;
         if !agreed {
@@ -386,7 +386,7 @@ async fn keep_map(cluster: Weak<Cluster>) {
             if unknown || here.is_flawed() || here.all().iter().any(|lanes| lanes.is_down()) {
                 break;
             }
-            // A slot may move without another epoch, and copies ask no node.
+            // A slot may move within an epoch, and hits on copies send no command that would be redirected.
             if here.tracking_used.load(Ordering::Relaxed) && since.elapsed() >= MAX_PAUSE {
                 break;
             }

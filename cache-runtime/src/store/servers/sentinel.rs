@@ -1,9 +1,9 @@
 //! The master that sentinels name.
 //!
-//! Each sentinel is asked for it once a second, and at once when it announces another
-//! (`+promoted-slave`, `+switch-master`): for some ten seconds after a failover the old master may go on answering, and
-//! what it is told is lost. Where they differ, the highest configuration epoch counts, as among the
-//! sentinels themselves. While none answers, the master stays who it was.
+//! A task for each sentinel queries the master once a second, and at once when the sentinel publishes
+//! `+promoted-slave` or `+switch-master`: for some ten seconds after a failover the old master may go on taking
+//! writes that are then lost. Where the sentinels differ, the highest configuration epoch decides, as it does
+//! among the sentinels. While no sentinel answers, the known master is kept.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,31 +20,31 @@ use crate::config::{Address, Config, Deployment, Sentinel};
 use crate::store::lanes::{Connector, Lanes, connect_aside, server_message};
 use crate::versions::Versions;
 
-/// How often a sentinel is asked that announces changes, and one that does not.
+/// Between two queries of a sentinel whose channels we are subscribed to, and of one where that failed.
 const POLL_INTERVAL: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(250)];
 
-/// For how long what a sentinel has said counts beside what others say.
+/// For how long a sentinel's report counts.
 const REPORT_VALID_FOR: Duration = Duration::from_secs(5);
 
-/// For how long a majority of those that answer has to name a master in an earlier epoch than the known
-/// one: sentinels that were deployed anew know of no failover before.
+/// For how long a majority of the fresh reports has to name one master before it is believed although its epoch
+/// is lower than the known one: sentinels that were deployed anew start from epoch 0.
 const AGREED_FOR: Duration = Duration::from_secs(10);
 
-/// Between two attempts to reach a sentinel.
+/// Between a failed query of a sentinel and the next dial.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// The server that holds the data, whichever it is.
+/// The current master behind sentinels.
 pub(crate) struct Master {
     deployment: Deployment,
     sentinel: Sentinel,
-    /// To each of the sentinels.
+    /// One for each sentinel.
     connectors: Vec<Arc<Connector>>,
     config: Config,
     versions: Arc<Versions>,
     current: ArcSwapOption<CurrentMaster>,
     started: AtomicBool,
     closed: AtomicBool,
-    /// Whether a sentinel has answered, or all have failed to.
+    /// Whether one sentinel has answered, or all of them have failed to, since the start.
     searched: watch::Sender<bool>,
     reports: Mutex<Reports>,
 }
@@ -54,24 +54,25 @@ struct CurrentMaster {
     lanes: Arc<Lanes>,
 }
 
-/// What each of the sentinels has said last.
+/// The last report of each sentinel, and what follows from them.
 struct Reports {
     each: Vec<Option<Report>>,
     failed: Vec<bool>,
-    /// The highest that has counted.
+    /// The epoch of the report by which the current master was chosen.
     epoch: u64,
-    /// Whom a majority names in an earlier epoch, and since when.
+    /// The master that a majority names in a lower epoch, and since when.
     agreed: Option<(Address, Instant)>,
     all_failed: bool,
     error: Option<String>,
 }
 
 impl Reports {
-    /// What counts: the highest epoch. One that is lower than before only if all sentinels agree that
-    /// there is no higher one, since those that know it may be out of reach; or if a majority of those
-    /// that answer has said the same for some time, since others may be gone for good. Where those are
-    /// but few, they count only while the known master does not serve: they may be cut off together with
-    /// one that was deposed.
+    /// The report to follow: that of the highest epoch among the fresh ones. If that is lower than the known
+    /// epoch, then only where every sentinel has a fresh report, since one that is out of reach may know the
+    /// higher epoch; or where a majority of the fresh reports has named one master for [`AGREED_FOR`], since the
+    /// other sentinels may be gone for good. If half of the sentinels or fewer have fresh reports, the latter
+    /// holds only while the known master does not serve: they may be partitioned off together with a deposed
+    /// master.
     fn decide(&mut self, serves: bool) -> Option<Report> {
         let fresh = |report: &&Report| report.at.elapsed() < REPORT_VALID_FOR;
         let fresh: Vec<Report> = self.each.iter().flatten().filter(fresh).cloned().collect();
@@ -91,7 +92,7 @@ impl Reports {
     }
 }
 
-/// What more than half of the reports say.
+/// The report of the highest epoch among those that name the same master as more than half of all.
 fn majority(reports: &[Report]) -> Option<Report> {
     let named = |by: &Report| reports.iter().filter(|report| report.address == by.address).count();
     let mut most: Vec<_> = reports.iter().filter(|by| named(by) * 2 > reports.len()).collect();
@@ -140,7 +141,7 @@ impl Master {
         })
     }
 
-    /// Of the master, where one is known.
+    /// The lanes of the master, if one is known.
     pub(super) fn lanes(&self) -> Option<Arc<Lanes>> {
         self.current.load().as_ref().map(|current| current.lanes.clone())
     }
@@ -149,7 +150,7 @@ impl Master {
         *self.searched.borrow()
     }
 
-    /// Waits until it is known who the master is, or that nobody can be asked.
+    /// Waits until a sentinel has named the master, or all have failed to. The first call starts the queries.
     pub(super) async fn searched(self: &Arc<Self>) {
         if !self.started.swap(true, Ordering::AcqRel) {
             for index in 0..self.deployment.addresses.len() {
@@ -159,7 +160,7 @@ impl Master {
             }
         }
         let mut searched = self.searched.subscribe();
-        // The sender lives as long as `self`.
+        // `wait_for` fails only once the sender is dropped, and the sender lives in `self`.
         let _ = searched.wait_for(|searched| *searched).await;
     }
 
@@ -183,14 +184,14 @@ impl Master {
         if self.current.load().is_some() { None } else { self.reports().error.clone() }
     }
 
-    /// A sentinel has answered.
+    /// Records a sentinel's answer, and follows the report that decides.
     fn report(&self, index: usize, epoch: u64, address: Address) {
         let mut reports = self.reports();
         reports.each[index] = Some(Report { epoch, address, at: Instant::now() });
         reports.failed[index] = false;
         reports.all_failed = false;
         let serves = self.lanes().is_some_and(|lanes| !lanes.is_down());
-        // Under the lock: an older answer must not come after a newer one, and none after the end.
+        // Under the lock, so that no older report overtakes a newer one, and none is followed after `close`.
         let decided = reports.decide(serves).filter(|_| !self.is_closed());
         let mut previous_epoch = 0;
         let before = decided.as_ref().and_then(|report| {
@@ -228,7 +229,8 @@ impl Master {
         }
     }
 
-    /// Takes another server for the master; the one before is let go by the caller.
+    /// Makes the server at `address` the master. Returns the previous one, for the caller to retire without the
+    /// lock.
     fn switch_to(&self, address: &Address) -> Option<Arc<CurrentMaster>> {
         let before = self.current.load_full();
         if before.as_ref().is_some_and(|current| current.address == *address) {
@@ -239,7 +241,7 @@ impl Master {
         let current = CurrentMaster { address: address.clone(), lanes: Arc::new(lanes) };
         self.current.store(Some(Arc::new(current)));
         let before = before?;
-        // Nothing is heard of the old one any more.
+        // No invalidation arrives from the old master any more.
         self.versions.bump_all();
         tracing::info!(master = %server, before = %before.address, "redis has another master");
         Some(before)
@@ -250,12 +252,12 @@ impl Master {
     }
 }
 
-/// The master, while somebody wants to know it.
+/// The master, unless it is closed or dropped.
 fn in_use(master: &Weak<Master>) -> Option<Arc<Master>> {
     master.upgrade().filter(|master| !master.is_closed())
 }
 
-/// Asks one sentinel, for ever.
+/// Queries one sentinel, until the master is closed or dropped.
 async fn poll_sentinel(master: Weak<Master>, index: usize) {
     loop {
         let Some(here) = in_use(&master) else { return };
@@ -263,8 +265,8 @@ async fn poll_sentinel(master: Weak<Master>, index: usize) {
         let connector = here.connectors[index].clone();
         drop(here);
         let changed = Arc::new(Notify::new());
-        let announced = changed.clone();
-        let dial = connect_aside(&connector, move || announced.notify_one());
+        let on_push = changed.clone();
+        let dial = connect_aside(&connector, move || on_push.notify_one());
         let why = match tokio::time::timeout(config.connect_timeout.saturating_mul(2), dial).await {
             Ok(Ok((link, resp3))) => {
                 let mut connection = link.connection();
@@ -293,13 +295,13 @@ async fn poll_sentinel(master: Weak<Master>, index: usize) {
 }
 
 async fn subscribe(connection: &mut MultiplexedConnection, limit: Duration) -> bool {
-    // The first comes when the replica has been promoted, before the others have been told of it.
+    // `+promoted-slave` comes first: a replica was promoted, and the other replicas still follow the old master.
     let subscribed = connection.subscribe(&["+promoted-slave", "+switch-master"]);
     matches!(tokio::time::timeout(limit, subscribed).await, Ok(Ok(())))
 }
 
-/// Where the master is, and since which epoch. The address is asked for apart: among the fields it is
-/// the old one until the sentinel that leads a failover is done with the other replicas.
+/// The master's configuration epoch and address. `SENTINEL MASTER` has an address too, but during a failover that
+/// is the old one until the leading sentinel has reconfigured the other replicas.
 async fn query(
     connection: &mut MultiplexedConnection,
     name: &str,
@@ -319,7 +321,7 @@ async fn query(
     let address = address.clone().extract_error().map_err(|error| server_message(&error))?;
     let (host, port): (String, u16) =
         redis::from_redis_value(address).map_err(|error| error.to_string())?;
-    // Where the ACL does not allow it, no sentinel is before another.
+    // Without an epoch, as where an ACL forbids `SENTINEL MASTER`, all sentinels rank the same.
     let fields: HashMap<String, String> = redis::from_redis_value_ref(fields).unwrap_or_default();
     let epoch = fields.get("config-epoch").and_then(|epoch| epoch.parse().ok());
     Ok((epoch.unwrap_or(0), Address::Tcp(host, port)))
@@ -350,7 +352,7 @@ mod tests {
         port(reports(epoch, each).decide(true))
     }
 
-    /// Has agreed on that port for so long.
+    /// Sets a master that a majority has named for `since`.
     fn agreed(reports: &mut Reports, port: u16, since: Duration) {
         let address = Address::Tcp("h".to_owned(), port);
         reports.agreed = Instant::now().checked_sub(since).map(|since| (address, since));

@@ -1,4 +1,4 @@
-//! Who has which slot of a cluster.
+//! The slots of a cluster: the slot of a name, and the slot map as one node reports it.
 
 use crc::{CRC_16_XMODEM, Crc};
 use deadpool_redis::redis::{self, Value};
@@ -8,10 +8,10 @@ use crate::store::lanes::epoch;
 
 pub(super) const SLOTS: usize = 16384;
 
-/// As the Redis Cluster specification has it.
+/// The checksum of the Redis Cluster specification.
 const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
 
-/// The slot of a name: of what is between its first braces, where that is something.
+/// The slot of a name. A hash tag, the text between its first `{` and the next `}`, decides if it is not empty.
 pub(super) fn slot_of(name: &[u8]) -> u16 {
     let tagged = name.iter().position(|byte| *byte == b'{').and_then(|open| {
         let rest = &name[open + 1..];
@@ -21,25 +21,25 @@ pub(super) fn slot_of(name: &[u8]) -> u16 {
     CRC.checksum(tagged.unwrap_or(name)) % SLOTS as u16
 }
 
-/// What one node says of the cluster.
+/// The cluster as one node reports it.
 #[derive(Debug, PartialEq)]
 pub(super) struct View {
-    /// Whether the node calls the cluster sound.
+    /// Whether the node reports `cluster_state:ok`.
     pub(super) state_ok: bool,
-    /// Whether the node says it at all, which it does not behind some proxies.
+    /// Whether the node reports a state at all; some proxies do not.
     pub(super) reports_state: bool,
-    /// Grows with every failover, also with one that fails, and with most moves of slots.
+    /// The current epoch, which grows with every failover, even a failed one, and with most moves of slots.
     pub(super) epoch: u64,
-    /// First and last slot, and who has them.
+    /// First and last slot, and the master that serves them.
     pub(super) ranges: Vec<(u16, u16, Address)>,
     pub(super) replicas: Vec<Address>,
 }
 
 impl View {
-    /// Reads `CLUSTER SLOTS` and `CLUSTER INFO`, as the node at `asked` answers them.
+    /// Parses the answers of the node at `queried` to `CLUSTER SLOTS` and `CLUSTER INFO`.
     pub(super) fn read(slots: &Value, info: &Value, queried: &Address) -> Result<Self, String> {
         let Value::Array(rows) = slots else { return Err("no slots in the reply".to_owned()) };
-        // Empty where the node does not say, as behind some proxies.
+        // Empty where `CLUSTER INFO` fails, as behind some proxies.
         let info: String = redis::from_redis_value_ref(info).unwrap_or_default();
         let (state_ok, epoch) = (epoch::is_state_ok(&info), epoch::number(&info));
         let reports_state = info.contains("cluster_state:");
@@ -65,7 +65,7 @@ impl View {
         Ok(view)
     }
 
-    /// Why not all names are served, though the nodes may answer.
+    /// Why the cluster does not serve all names, though its nodes may answer.
     pub(super) fn flaw(&self) -> Option<String> {
         let free = SLOTS.saturating_sub(self.covered());
         if free > 0 {
@@ -75,13 +75,13 @@ impl View {
             .then(|| "the nodes call the cluster down (`cluster_state:fail`)".to_owned())
     }
 
-    /// How many slots somebody has.
+    /// How many slots are assigned to a node.
     pub(super) fn covered(&self) -> usize {
         self.ranges.iter().map(|(first, last, _)| usize::from(last - first) + 1).sum()
     }
 }
 
-/// Host and port of a node; one that does not know its own name is reached as it was asked.
+/// The address of a node. One that reports no host has the host of the node that was queried.
 fn address(node: &Value, queried: &Address) -> Option<Address> {
     let Value::Array(node) = node else { return None };
     let [host, Value::Int(port), ..] = &node[..] else { return None };
@@ -101,7 +101,7 @@ fn host_of(address: &Address) -> Option<String> {
     }
 }
 
-/// Where `MOVED` and `ASK` lead, as the node at `asked` says it.
+/// The address in a `MOVED` or `ASK` of the node at `queried`.
 pub(super) fn redirect_target(to: &str, queried: &Address) -> Option<Address> {
     let (host, port) = to.rsplit_once(':')?;
     let port = port.parse().ok()?;
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_is_read_and_a_node_without_a_name_is_where_it_was_asked() {
+    fn a_view_is_parsed_and_a_node_without_a_host_has_the_queried_one() {
         let queried = at("seed", 7000);
         let rows = [
             vec![Value::Int(0), Value::Int(99), node(text("a"), 1), node(text("b"), 2)],
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_without_a_host_leads_to_the_host_that_was_asked() {
+    fn a_redirect_without_a_host_leads_to_the_queried_host() {
         let queried = at("seed", 7000);
         assert_eq!(redirect_target("10.0.0.1:6381", &queried), Some(at("10.0.0.1", 6381)));
         assert_eq!(redirect_target("::1:6381", &queried), Some(at("::1", 6381)));

@@ -1,8 +1,8 @@
-//! Asking the nodes of a cluster who has what.
+//! Surveys: queries the nodes of a cluster for the slot map.
 //!
-//! While the masters that have lanes agree, they alone are asked, through those lanes. All others are asked
-//! through connections beside the lanes, which are kept for as long as that is needed: what is asked again
-//! and again by many processes must not be dialled again and again.
+//! While the masters that have lanes agree, a survey queries them alone, over those lanes. Other nodes are queried
+//! over connections beside the lanes, which are kept while surveys need them: many processes that survey often
+//! must not dial for each survey.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,28 +19,28 @@ use super::slots::View;
 use crate::config::{Address, Config, Deployment};
 use crate::store::lanes::{Connector, Link, connect_aside, server_message};
 
-/// For how long the answers of other nodes are waited for after the first.
+/// For how long a survey waits for further answers once it has enough.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// How many are asked beside the lanes.
+/// How many nodes a survey queries beside the lanes.
 const MAX_SIDE_LINKS: usize = 8;
 
-/// What is known before the nodes are asked.
+/// The slot map in use before a survey.
 pub(super) struct MapState<'a> {
-    /// The epoch of the map.
+    /// The map's epoch.
     pub(super) epoch: u64,
-    /// Whether a view is that of the map; `None` where there is no map.
+    /// Whether a view has the slots where the map has them; `None` where there is no map.
     pub(super) is_mapped: Option<&'a (dyn Fn(&View) -> bool + Sync)>,
 }
 
-/// Who asks, with connections of its own.
+/// The means of surveys: connections beside the lanes.
 pub(super) struct Survey {
     deployment: Deployment,
     config: Config,
     side_links: HashMap<Address, Arc<SideLink>>,
 }
 
-/// The way to a node beside the lanes.
+/// A connection to a node beside the lanes.
 struct SideLink {
     connector: Arc<Connector>,
     link: Mutex<Option<Link>>,
@@ -54,8 +54,9 @@ impl Survey {
         Self { deployment, config, side_links: HashMap::new() }
     }
 
-    /// What the nodes say: of those who answer soon, a sound one in the highest epoch. An epoch before
-    /// the one that is known counts only once all have answered or failed to.
+    /// Queries the nodes with lanes, then the others if those do not suffice, and returns the best view: first of
+    /// all one with `cluster_state:ok`, then by epoch. A view of a lower epoch than the known one is returned only
+    /// once every queried node has answered or failed.
     pub(super) async fn run(
         &mut self,
         lanes: Vec<(Address, MultiplexedConnection)>,
@@ -63,7 +64,7 @@ impl Survey {
         known: &MapState<'_>,
     ) -> Answer {
         let limit = self.config.connect_timeout;
-        // Whoever has lanes has answered a moment ago.
+        // A node with lanes has answered lately, so it has the shorter limit of a command.
         let lane_limit = self.config.timeout.min(limit);
         let queried: Vec<Address> = lanes.iter().map(|(address, _)| address.clone()).collect();
         let through_lanes = lanes.into_iter().map(|(address, connection)| {
@@ -102,7 +103,8 @@ impl Survey {
 }
 
 impl SideLink {
-    /// Goes on to its end also where nobody waits for the answer any more, so that a slow dial is made once.
+    /// Queries the node. Runs in a task of its own, which goes on after the survey has ended, so that a slow dial is
+    /// made once.
     async fn query(&self, limit: Duration) -> Answer {
         let address = &self.connector.server().address;
         let mut held = self.link.lock().await;
@@ -115,7 +117,7 @@ impl SideLink {
             Ok::<_, String>((link, view))
         };
         let (link, view) = in_time(limit, address, query).await?;
-        // One that has failed is dialled anew.
+        // A connection whose query has failed is dropped, and dialled anew next time.
         *held = view.is_ok().then_some(link);
         view
     }
@@ -141,7 +143,7 @@ async fn view(mut connection: MultiplexedConnection, address: &Address) -> Answe
     }
 }
 
-/// The best of the answers so far.
+/// The best view so far, and the last error.
 struct Best<'a> {
     known: &'a MapState<'a>,
     view: Option<View>,
@@ -149,14 +151,14 @@ struct Best<'a> {
 }
 
 impl Best<'_> {
-    /// Takes answers until there are enough, and for a moment more.
+    /// Collects answers until they suffice, and those that come within [`GRACE`] of that.
     async fn gather(&mut self, mut answers: FuturesUnordered<JoinHandle<Answer>>) {
         loop {
             let next = answers.next();
             let next = if self.is_enough() {
                 tokio::time::timeout(GRACE, next).await.ok().flatten()
             } else {
-                // Each of them ends in time.
+                // Each query has a limit of its own.
                 next.await
             };
             match next {
@@ -168,8 +170,8 @@ impl Best<'_> {
         }
     }
 
-    /// Of two that are as good, the one by which commands go already: nodes that do not say what they are
-    /// called have the name by which they were asked.
+    /// Keeps the better one of a view and the best so far. Of two that are equal otherwise, the view of the map in
+    /// use: a node that reports no host has the host by which it was queried, so views may differ in hosts alone.
     fn offer(&mut self, view: View) {
         let rank = |view: &View| (view.state_ok, view.epoch, view.covered(), self.is_mapped(view));
         if self.view.as_ref().is_none_or(|best| rank(best) < rank(&view)) {
@@ -181,8 +183,8 @@ impl Best<'_> {
         self.known.is_mapped.is_none_or(|is_mapped| is_mapped(view))
     }
 
-    /// Whether it is worth the while to wait for others: for all of them where it is another view of the
-    /// same epoch.
+    /// Whether the best view makes further answers unnecessary: its state is ok, and it is of a higher epoch than
+    /// the map, or of the same one with the map's slots.
     fn is_enough(&self) -> bool {
         let is_enough = |view: &View| {
             let news = view.epoch > self.known.epoch;
