@@ -283,13 +283,13 @@ mod tests {
 
     impl Drop for Curious {
         fn drop(&mut self) {
-            let (near, (tell, told)) = (self.0.clone(), mpsc::channel());
+            let (near, (done, is_done)) = (self.0.clone(), mpsc::channel());
             std::thread::spawn(move || {
                 let _ = near.get(&[1; 9]);
                 let _ = near.size();
-                let _ = tell.send(());
+                let _ = done.send(());
             });
-            told.recv_timeout(Duration::from_secs(5)).expect("no shard is locked");
+            is_done.recv_timeout(Duration::from_secs(5)).expect("no shard is locked");
             DROPPED.fetch_add(1, Ordering::SeqCst);
         }
     }

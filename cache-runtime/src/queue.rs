@@ -28,11 +28,11 @@ struct State {
 
 impl Queue {
     /// A slot for a value that is not encoded yet, for [`QueueSlot::resize`] to set its size afterwards; so a full
-    /// queue refuses a value before it is encoded. `None` where `most` bytes, or half of [`MAX_BYTES`] if that is
-    /// less, would not fit. These bytes are not reserved: most values are much smaller than `most`, and values
+    /// queue refuses a value before it is encoded. `None` where `max_bytes`, or half of [`MAX_BYTES`] if that is
+    /// less, would not fit. These bytes are not reserved: most values are much smaller than `max_bytes`, and values
     /// that are being encoded must not keep others out.
-    pub(crate) fn enter_for(self: &Arc<Self>, most: usize) -> Option<QueueSlot> {
-        if self.state().bytes + most.min(MAX_BYTES / 2) > MAX_BYTES {
+    pub(crate) fn enter_for(self: &Arc<Self>, max_bytes: usize) -> Option<QueueSlot> {
+        if self.state().bytes + max_bytes.min(MAX_BYTES / 2) > MAX_BYTES {
             return None;
         }
         self.enter(0)

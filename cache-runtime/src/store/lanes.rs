@@ -93,7 +93,7 @@ pub(crate) struct Lane {
     _link: connect::Link,
     timeouts: AtomicU32,
     /// Notified when the lane is evicted or its runtime ends; its slot's task waits for it.
-    gone: Arc<Notify>,
+    ended: Arc<Notify>,
     /// Why the connection ended; unset where the lane was taken out for another reason.
     close_reason: OnceLock<String>,
     /// Whether the server answers `ROLE`.
@@ -578,7 +578,7 @@ impl Lanes {
         let before = slot.compare_and_swap(&expected, None);
         let taken = before.as_ref().is_some_and(|before| Arc::ptr_eq(before, lane));
         if taken {
-            lane.gone.notify_one();
+            lane.ended.notify_one();
         }
         taken
     }
@@ -652,7 +652,7 @@ impl Lanes {
             slot.needed.notify_one();
             if let Some(lane) = slot.lane.swap(None) {
                 // Wakes the slot's task, which ends.
-                lane.gone.notify_one();
+                lane.ended.notify_one();
             }
         }
         for pool in self.pools.iter().chain([&self.tracking_pool]) {

@@ -60,13 +60,13 @@ pub(super) struct Anchor {
 }
 
 impl Anchor {
-    /// Spawns the task on `handle`; notifies `gone` when it ends.
-    pub(super) fn at(handle: &Handle, gone: Arc<Notify>) -> Self {
-        let held = Arc::new(());
-        let alive = Arc::downgrade(&held);
-        let held = Held { held: Some(held), gone };
+    /// Spawns the task on `handle`; notifies `ended` when it ends.
+    pub(super) fn at(handle: &Handle, ended: Arc<Notify>) -> Self {
+        let running = Arc::new(());
+        let alive = Arc::downgrade(&running);
+        let running = EndGuard { running: Some(running), ended };
         let task = handle.spawn(async move {
-            let _held = held;
+            let _guard = running;
             pending::<()>().await;
         });
         Self { task, alive }
@@ -79,16 +79,16 @@ impl Anchor {
 }
 
 /// What the anchor's task owns.
-struct Held {
-    held: Option<Arc<()>>,
-    gone: Arc<Notify>,
+struct EndGuard {
+    running: Option<Arc<()>>,
+    ended: Arc<Notify>,
 }
 
-impl Drop for Held {
+impl Drop for EndGuard {
     fn drop(&mut self) {
         // Before the notification: the task that it wakes looks at [`Anchor::is_alive`].
-        self.held = None;
-        self.gone.notify_one();
+        self.running = None;
+        self.ended.notify_one();
     }
 }
 

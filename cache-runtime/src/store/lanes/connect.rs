@@ -139,8 +139,8 @@ impl Connector {
         let slow =
             || io::Error::other("the name, the files or the credentials were not there in time");
         // A quarter longer than the credentials have, since their own error says more.
-        let patience = self.limit.saturating_add(self.limit / 4);
-        let params = tokio::time::timeout(patience, self.params()).await;
+        let wait = self.limit.saturating_add(self.limit / 4);
+        let params = tokio::time::timeout(wait, self.params()).await;
         let params =
             params.unwrap_or_else(|_| Err(slow())).map_err(ConnectError::at(Step::Connecting))?;
         let dial = async {
@@ -268,8 +268,8 @@ fn login(access: &Access, limit: Duration) -> Result<(Option<String>, Option<Str
         let password = access.password.as_ref().map(Source::password);
         return Ok((access.username.clone(), password.transpose()?));
     };
-    let asked = async { tokio::time::timeout(limit, provider.ask()).await };
-    let credentials = match background::handle().map(|handle| handle.block_on(asked)) {
+    let request = async { tokio::time::timeout(limit, provider.ask()).await };
+    let credentials = match background::handle().map(|handle| handle.block_on(request)) {
         Some(Ok(credentials)) => credentials.map_err(|why| format!("no credentials: {why}"))?,
         _ => return Err("no credentials: they were not given in time".to_owned()),
     };
@@ -318,14 +318,14 @@ mod tests {
     #[tokio::test]
     async fn dials_resolve_one_at_a_time_and_those_that_wait_take_the_result() {
         let counts = [0; 3].map(|zero| Arc::new(AtomicUsize::new(zero)));
-        let [looking, most, looks] = counts.clone();
+        let [running, peak, total] = counts.clone();
         let config = Config::redis("redis://127.0.0.1:1").expect("a well-formed URL");
         let config = config.credentials(move || {
-            most.fetch_max(looking.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            looks.fetch_add(1, Ordering::SeqCst);
+            peak.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            total.fetch_add(1, Ordering::SeqCst);
             // Blocks as a resolver that hangs does.
             std::thread::sleep(Duration::from_millis(300));
-            looking.fetch_sub(1, Ordering::SeqCst);
+            running.fetch_sub(1, Ordering::SeqCst);
             async { Ok::<_, Infallible>(Credentials::password("any")) }
         });
         let config = config.connect_timeout(Duration::from_millis(50));
@@ -337,8 +337,8 @@ mod tests {
             let dialled = join_all((0..20).map(|_| dial())).await;
             assert!(dialled.iter().all(Result::is_err));
         }
-        let [_, most, looks] = counts.map(|count| count.load(Ordering::SeqCst));
-        assert_eq!(most, 1, "so many have looked at a time");
-        assert!(looks <= 4, "{looks} of 200 dials have looked");
+        let [_, peak, total] = counts.map(|count| count.load(Ordering::SeqCst));
+        assert_eq!(peak, 1, "so many have looked at a time");
+        assert!(total <= 4, "{total} of 200 dials have looked");
     }
 }

@@ -46,8 +46,8 @@ impl Lanes {
         let mut dial = handle.spawn(dial);
         // This timer is the private runtime's: those of a busy runtime may not fire. Credentials, connecting and
         // the handshake take one `connect_timeout` each.
-        let patience = self.connect_timeout.saturating_mul(4);
-        match tokio::time::timeout(patience, &mut dial).await {
+        let limit = self.connect_timeout.saturating_mul(4);
+        match tokio::time::timeout(limit, &mut dial).await {
             Ok(Ok(dialled)) => return dialled,
             Ok(Err(ended)) => self.affinity.forget(ended.is_panic()),
             Err(_) => {
@@ -68,8 +68,8 @@ impl Lanes {
             self.heartbeat_answered(index, greeted.sent, &Value::Nil);
         }
         let reads = ReadQueue::new();
-        let gone = Arc::new(Notify::new());
-        let anchor = handle.map(|handle| Anchor::at(&handle, gone.clone()));
+        let ended = Arc::new(Notify::new());
+        let anchor = handle.map(|handle| Anchor::at(&handle, ended.clone()));
         let lane = Arc::new(Lane {
             index,
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
@@ -77,7 +77,7 @@ impl Lanes {
             connection: greeted.connection,
             _link: Link::clone(&greeted.object),
             timeouts: AtomicU32::new(0),
-            gone,
+            ended,
             close_reason: OnceLock::new(),
             reports_role: greeted.reports_role,
             reads: reads.clone(),

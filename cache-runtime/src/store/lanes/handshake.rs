@@ -133,12 +133,12 @@ impl Lanes {
         let is_tracking = index == self.tracking_slot();
         let object = self.connect(is_tracking, skipped).await?;
         let connection = object.connection();
-        let mut steps =
+        let mut handshake =
             Handshake { connection, began: Instant::now(), limit: self.connect_timeout };
         let sent = Coarse::now();
-        match self.greet(&mut steps, is_tracking, skipped).await {
+        match self.greet(&mut handshake, is_tracking, skipped).await {
             Ok(reports_role) => {
-                Ok(Greeted { object, connection: steps.connection, sent, reports_role })
+                Ok(Greeted { object, connection: handshake.connection, sent, reports_role })
             }
             Err(error) => {
                 // Not back to the pool, whose next dial would reuse it instead of resolving the address.
@@ -151,28 +151,29 @@ impl Lanes {
     /// Sends the steps; whether the server answers `ROLE`.
     async fn greet(
         &self,
-        steps: &mut Handshake,
+        handshake: &mut Handshake,
         is_tracking: bool,
         skipped: u8,
     ) -> Result<bool, StepError> {
         let db = self.server.access.db;
         if db != 0 {
-            steps.require(&["SELECT", &db.to_string()]).await?;
+            handshake.require(&["SELECT", &db.to_string()]).await?;
         }
-        // Connecting and RESP2 succeed without a password that is needed, and while a server loads its data.
-        steps.require(&["PING"]).await?;
+        // Fails where connecting did not: with RESP2 without a required password, or while the server loads its
+        // data.
+        handshake.require(&["PING"]).await?;
         let wants_role = self.server.part != Part::Node && skipped & ROLE == 0;
-        let role = if wants_role { steps.send(&["ROLE"], ROLE).await?.ok() } else { None };
+        let role = if wants_role { handshake.send(&["ROLE"], ROLE).await?.ok() } else { None };
         if role.as_ref().is_some_and(|role| self.is_demoted(role)) {
             let why = "the server is a replica, and no master any more";
             return Err(StepError::at("`ROLE`", why, NEEDED));
         }
         if is_tracking {
             // Without `NOLOOP`, with which Redis would untrack keys that this lane writes and push nothing.
-            let tracks = steps.require(&["CLIENT", "TRACKING", "ON"]).await;
-            tracks.map_err(|error| error.tracking_refused(!steps.is_late()))?;
+            let tracks = handshake.require(&["CLIENT", "TRACKING", "ON"]).await;
+            tracks.map_err(|error| error.tracking_refused(!handshake.is_late()))?;
         } else if skipped & SCRIPT == 0 {
-            self.try_script(steps).await?;
+            self.try_script(handshake).await?;
         }
         Ok(role.as_ref().and_then(is_master).is_some())
     }
@@ -206,13 +207,13 @@ impl Lanes {
 
     /// Loads the script into the server's cache of scripts, and checks that the server runs it: without it
     /// nothing can be stored. In a cluster only loads it, since to run it takes a key in the node's slots.
-    async fn try_script(&self, steps: &mut Handshake) -> Result<(), StepError> {
+    async fn try_script(&self, handshake: &mut Handshake) -> Result<(), StepError> {
         if self.server.part == Part::Node {
-            return steps.send(&["SCRIPT", "LOAD", COMPARE_AND_SET], SCRIPT).await.map(drop);
+            return handshake.send(&["SCRIPT", "LOAD", COMPARE_AND_SET], SCRIPT).await.map(drop);
         }
         let probe =
             ["EVAL", COMPARE_AND_SET, "1", &self.probe_key, IMPOSSIBLE_PREFIX, "delete", "", "0"];
-        if let Err(refusal) = steps.send(&probe, SCRIPT).await?
+        if let Err(refusal) = handshake.send(&probe, SCRIPT).await?
             && write_pause::refuses_all_writes(&refusal)
         {
             self.writes.pause(&refusal);

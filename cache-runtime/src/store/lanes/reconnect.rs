@@ -40,6 +40,7 @@ pub(super) async fn keep_dialled(lanes: Weak<Lanes>, index: usize) {
         let pause = match dial_or_report(&here, index).await {
             Ok((object, lane)) => {
                 here.slots[index].lane.store(Some(lane.clone()));
+                // `retire` may have emptied the slots just before.
                 if here.is_retired() {
                     here.retire();
                     return;
@@ -109,7 +110,7 @@ impl Lanes {
         self.check(&lane).await
     }
 
-    /// Whether a first dial is under way, the tracking lane's apart.
+    /// Whether a dial is under way for which calls wait, the tracking lane's apart.
     fn is_dialling(&self) -> bool {
         self.slots[..self.tracking_slot()]
             .iter()
@@ -164,7 +165,7 @@ fn in_use(lanes: &Weak<Lanes>) -> Option<Arc<Lanes>> {
 /// Sends heartbeats on a lane: at intervals, when another lane is evicted, and again at once after one that was
 /// not answered. Returns once the lane was taken out, or its runtime has ended.
 async fn monitor(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
-    let mut gone = pin!(lane.gone.notified());
+    let mut ended = pin!(lane.ended.notified());
     let mut unanswered = false;
     loop {
         let Some(here) = in_use(lanes) else { return };
@@ -180,7 +181,7 @@ async fn monitor(lanes: &Weak<Lanes>, lane: &Arc<Lane>) {
             }
         };
         let (check_requested, heartbeat) = (pin!(check_requested), pin!(heartbeat));
-        let requested = match select(gone.as_mut(), select(check_requested, heartbeat)).await {
+        let requested = match select(ended.as_mut(), select(check_requested, heartbeat)).await {
             Either::Left(_) => return,
             Either::Right((Either::Left(_), _)) => true,
             Either::Right(_) => false,

@@ -264,7 +264,7 @@ impl Cluster {
                     .redirected_at
                     .is_none_or(|redirected_at| redirected_at.elapsed() >= KEEP_UNMAPPED)
         };
-        let gone: Vec<_> = nodes.extract_if(is_unused).collect();
+        let removed: Vec<_> = nodes.extract_if(is_unused).collect();
         if let (Some(before), false) = (&before, same) {
             tracing::info!(
                 nodes = map.nodes.len(),
@@ -290,7 +290,7 @@ impl Cluster {
         let known = self.epoch.set(view.epoch);
         drop(nodes);
         // Without the lock, since it wakes subscribers, whose wakers are the executor's code.
-        for (_, node) in gone {
+        for (_, node) in removed {
             node.lanes.retire();
         }
         same && known

@@ -81,23 +81,24 @@ impl Reports {
             self.agreed = None;
             return Some(highest.clone());
         }
-        let most = majority(&fresh);
-        let since = match (&self.agreed, &most) {
-            (Some((address, since)), Some(most)) if *address == most.address => *since,
+        let named = majority(&fresh);
+        let since = match (&self.agreed, &named) {
+            (Some((address, since)), Some(named)) if *address == named.address => *since,
             _ => Instant::now(),
         };
-        self.agreed = most.as_ref().map(|most| (most.address.clone(), since));
+        self.agreed = named.as_ref().map(|named| (named.address.clone(), since));
         let few = fresh.len() * 2 <= self.each.len();
-        most.filter(|_| since.elapsed() >= AGREED_FOR && !(few && serves))
+        named.filter(|_| since.elapsed() >= AGREED_FOR && !(few && serves))
     }
 }
 
 /// The report of the highest epoch among those that name the same master as more than half of all.
 fn majority(reports: &[Report]) -> Option<Report> {
-    let named = |by: &Report| reports.iter().filter(|report| report.address == by.address).count();
-    let mut most: Vec<_> = reports.iter().filter(|by| named(by) * 2 > reports.len()).collect();
-    most.sort_by_key(|report| report.epoch);
-    most.pop().cloned()
+    let count = |by: &Report| reports.iter().filter(|report| report.address == by.address).count();
+    let mut candidates: Vec<_> =
+        reports.iter().filter(|by| count(by) * 2 > reports.len()).collect();
+    candidates.sort_by_key(|report| report.epoch);
+    candidates.pop().cloned()
 }
 
 #[derive(Clone)]

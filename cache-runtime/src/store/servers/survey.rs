@@ -107,9 +107,9 @@ impl SideLink {
     /// made once.
     async fn query(&self, limit: Duration) -> Answer {
         let address = &self.connector.server().address;
-        let mut held = self.link.lock().await;
+        let mut slot = self.link.lock().await;
         let query = async {
-            let link = match held.take() {
+            let link = match slot.take() {
                 Some(link) => link,
                 None => connect_aside(&self.connector, || {}).await?.0,
             };
@@ -118,7 +118,7 @@ impl SideLink {
         };
         let (link, view) = in_time(limit, address, query).await?;
         // A connection whose query has failed is dropped, and dialled anew next time.
-        *held = view.is_ok().then_some(link);
+        *slot = view.is_ok().then_some(link);
         view
     }
 }
