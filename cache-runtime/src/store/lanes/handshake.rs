@@ -64,7 +64,7 @@ struct StepError {
     why: String,
     /// The optional step without which the next attempt may succeed, or [`NEEDED`].
     without: u8,
-    /// See [`Undone::is_deaf`].
+    /// See [`DialError::tracking_refused`].
     tracking_refused: bool,
 }
 
