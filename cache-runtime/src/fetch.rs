@@ -24,7 +24,7 @@ use background_refresh::BackgroundRefresh;
 pub use near::{near, pace};
 #[cfg(cache_runtime_fuzzing)]
 pub(crate) use serve::decode;
-use serve::{receive, serve, serve_fallback, stale_fallback};
+use serve::{fallback, receive, serve, serve_fallback};
 
 /// A call whose arguments are known. Small: whoever calls a cached function carries it while it waits.
 #[doc(hidden)]
@@ -131,7 +131,7 @@ fn skipped(call: &Call, reason: Reason) -> Option<Reason> {
 async fn plain<F: Future + Unpin>(told: Option<Reason>, body: F) -> F::Output {
     let output = body.await;
     if let Some(reason) = told {
-        verb::observed(Outcome::bypassed(reason));
+        verb::report_outcome(Outcome::bypassed(reason));
     }
     output
 }
@@ -221,10 +221,11 @@ impl<S: Shape, R: Rule<S>> Run<S, R> {
         .await;
         let Self { codec, mut lookup, role } = *self;
         let cost = started.elapsed();
-        let kept = stale_fallback(&codec, &lookup, &output);
-        let outcome = populate::finish(&codec, &lookup, role, &output, cost, kept.is_some());
-        if let Some(old) = kept.and_then(|kept| serve_fallback(&codec, &mut lookup, &kept)) {
-            return old;
+        // Found before the flight ends, which hands members the permission to serve theirs.
+        let fallback = fallback(&codec, &lookup, &output);
+        let outcome = populate::finish(&codec, &lookup, role, &output, cost, fallback.is_some());
+        if let Some(stale) = fallback.and_then(|hit| serve_fallback(&codec, &mut lookup, &hit)) {
+            return stale;
         }
         lookup.observe(outcome, Some(cost), None);
         output

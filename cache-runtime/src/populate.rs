@@ -1,4 +1,4 @@
-//! Everything after the function has run: who gets its output, and what is written.
+//! After the function has run: its output goes to the members of the flight, and to the store.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ use crate::returns::{Codec, Form, Opened, Payload, Rule, Shape};
 use crate::stats::Count;
 use crate::verb::{Fate, Verb};
 
-/// Hands the output to all who joined, and what is to be stored to the queue; returns what came of
-/// the run. `forgiven`: a stale value is served in place of the error.
+/// Ends the flight with the output, and writes what is to be stored behind the reply, or releases the lease.
+/// Returns the call's outcome. `forgiven`: the output is an error, and a stale value is served in its place.
 pub(crate) fn finish<S: Shape, R: Rule<S>>(
     codec: &Codec<S, R>,
     lookup: &Lookup,
@@ -33,7 +33,7 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
         Opened::Error(_) => Count::LoadFailure,
         Opened::Value(_) | Opened::Nothing => Count::LoadSuccess,
     });
-    let company = lead.as_ref().is_some_and(crate::lookup::Lead::has_company);
+    let has_members = lead.as_ref().is_some_and(crate::lookup::Lead::has_members);
     let stores = reason.is_none();
     if stores && lookup.call.verb == Some(Verb::Refresh) {
         counters.count(Count::Refresh);
@@ -44,21 +44,21 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
         Opened::Nothing => stores && codec.none_ttl.is_some(),
         Opened::Error(_) => false,
     };
-    // Before anything is encoded, which a full queue would make vain.
+    // Before the value is encoded: with a full queue that would be for nothing.
     let slot = if may_be_stored { lookup.inner().queue.enter_for(limit) } else { None };
     let full = may_be_stored && slot.is_none();
     let ready = if slot.is_some() { encode(codec, &lookup.call, &opened).ok() } else { None };
     let mut outcome = reason.map_or(OutcomeKind::Computed, OutcomeKind::Bypassed);
     if let Opened::Error(_) = opened {
-        lookup.met(|| Fate::Failed);
+        lookup.report_fate(|| Fate::Failed);
     }
 
     if let Some(lead) = lead {
         let flight = lead.flight().clone();
-        let ending = share(codec, &opened, ready.as_ref(), company.then_some(limit), forgiven);
+        let ending = share(codec, &opened, ready.as_ref(), has_members.then_some(limit), forgiven);
         let lease = flight.owner().lease.get().cloned();
         let finished = FinishedFlight::new(lookup.inner().flights.clone(), flight, &ending);
-        let given_up = lead.reason();
+        let released_for = lead.reason();
         let lease = lead.finish(ending).and(lease);
         if let Some(lease) = &lease {
             lease.end();
@@ -76,11 +76,11 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
             (Some(lease), None) => {
                 if full {
                     counters.count(Count::PopulateQueueFull);
-                    lookup.met(|| Fate::Written(Arc::default()));
+                    lookup.report_fate(|| Fate::Written(Arc::default()));
                 }
                 let key = lookup.store_key().clone();
-                // A run that did not hold the lease must not remove the claimed value, and a full queue
-                // says nothing about the value either.
+                // `RemoveValue` is for a value that must not be stored. This one only could not be: the run did
+                // not hold the lease, or the queue was full.
                 let on_release = match opened {
                     Opened::Value(_) | Opened::Nothing if stores && !full => OnRelease::RemoveValue,
                     _ => OnRelease::KeepValue,
@@ -88,7 +88,7 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
                 lookup.inner().leases.release(key, lease, on_release, Some(finished));
             }
             (None, _) if stores => {
-                outcome = OutcomeKind::Bypassed(given_up.unwrap_or(Reason::Overtaken));
+                outcome = OutcomeKind::Bypassed(released_for.unwrap_or(Reason::Overtaken));
             }
             (None, _) => {}
         }
@@ -96,13 +96,14 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
     outcome
 }
 
-/// What all who joined get: a clone where there is one to be had and somebody to get it. With
-/// `company`, the value may be encoded for it, up to that many bytes.
+/// The output in the form in which members get it: a clone if the type is `Clone` and a call has joined; else
+/// the encoded bytes. `encode_limit` is there where a call has joined: a value that was not encoded for the
+/// store is then encoded for the members, up to that many bytes.
 fn share<S: Shape, R>(
     codec: &Codec<S, R>,
     opened: &Opened<'_, S::Value, S::Error>,
     ready: Option<&Ready>,
-    company: Option<usize>,
+    encode_limit: Option<usize>,
     forgiven: bool,
 ) -> Ending<Payload> {
     let payload = contained(|| match opened {
@@ -111,19 +112,19 @@ fn share<S: Shape, R>(
             codec.hand_error(error).or_else(|| forgiven.then_some(Payload::Forgiven))
         }
         Opened::Value(value) => {
-            let cloned = company.and_then(|_| codec.hand_value(value));
-            let encoded = || ready.map(|ready| Payload::Bytes(ready.body.clone()));
-            let late = || {
-                let proven = codec.encode(value, company?, Form::default()).ok()?;
+            let cloned = encode_limit.and_then(|_| codec.hand_value(value));
+            let stored = || ready.map(|ready| Payload::Bytes(ready.body.clone()));
+            let encoded_for_members = || {
+                let proven = codec.encode(value, encode_limit?, Form::default()).ok()?;
                 Some(Payload::Bytes(proven.bytes.into()))
             };
-            cloned.or_else(encoded).or_else(late)
+            cloned.or_else(stored).or_else(encoded_for_members)
         }
     });
     payload.flatten().map_or(Ending::Alone, Ending::Shared)
 }
 
-/// Writes behind the reply. The flight stays joinable by its lease until the answer is there.
+/// Writes the entry behind the reply. The flight stays joinable by its lease until Redis has answered.
 fn write(
     lookup: &Lookup,
     ready: &Ready,
@@ -134,8 +135,9 @@ fn write(
 ) {
     let (inner, key) = (lookup.inner().clone(), lookup.store_key().clone());
     let identity = lookup.call.identity;
-    let mut written_to = None;
-    lookup.met(|| Fate::Written(written_to.insert(Arc::<OnceLock<bool>>::default()).clone()));
+    // Set once the write has ended; there for `observe` alone.
+    let mut fate = None;
+    lookup.report_fate(|| Fate::Written(fate.insert(Arc::<OnceLock<bool>>::default()).clone()));
     let fits = slot.resize(ready.body.len());
     let entry = if fits { ready.entry(&lookup.call, cost, &lease.tokens) } else { None };
     let Some(entry) = entry else {
@@ -166,11 +168,12 @@ fn write(
             let (key, took) = (key.entry(), began.elapsed());
             tracing::debug!(prefix, key, bytes, ?took, ?written, "cache error");
         }
-        if let Some(written_to) = written_to {
-            let _ = written_to.set(written == Ok(true));
+        if let Some(fate) = fate {
+            let _ = fate.set(written == Ok(true));
         }
         if written.is_err() {
-            // It may have arrived all the same, and then there is nothing to give up.
+            // Redis may have executed the write all the same. Then the compare-and-set of the release fails, and
+            // the value stays.
             slot = lease.release(&inner.leases, &key, OnRelease::KeepValue, slot).await;
         }
         finished.remove();

@@ -21,7 +21,7 @@ pub use calls::{Calls, invalidate};
 pub(crate) use calls::{Target, target};
 pub use explain::{Explanation, Stored, StoredKind, Verdict, explain};
 use ticket::Driver;
-pub(crate) use ticket::{Fate, Verb, Watched, answer, lent, met, observed, take};
+pub(crate) use ticket::{Fate, Verb, Watched, answer, lent, report_fate, report_outcome, take};
 
 /// What is stored for a call and would be served without a run, fresh or within
 /// `stale_while_revalidate`: `Some(output)` as the function would return it; `None` where there is

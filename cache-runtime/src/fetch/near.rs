@@ -72,7 +72,7 @@ fn log(call: &Call, stored: StoredAt) {
 fn observed(call: &Call, stored: StoredAt) {
     let key = Some(call.key(call.id()).entry().to_owned());
     let (kind, age) = (OutcomeKind::LocalHit, Some(stored.age(call.cache.inner().near.now())));
-    verb::observed(Outcome { kind, key, age, cost: None });
+    verb::report_outcome(Outcome { kind, key, age, cost: None });
 }
 
 /// Leaves a copy of what is being served, where its read was tracked.

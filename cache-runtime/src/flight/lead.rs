@@ -93,7 +93,7 @@ impl<P: Clone, O: Owner> Lead<P, O> {
     }
 
     /// Whether anybody else waits for the result.
-    pub(crate) fn has_company(&self) -> bool {
+    pub(crate) fn has_members(&self) -> bool {
         self.flight.state().parties > 1
     }
 

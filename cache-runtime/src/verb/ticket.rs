@@ -80,11 +80,11 @@ pub(crate) fn lent<R: 'static>() -> Option<R> {
     lent.downcast().ok().map(|value| *value)
 }
 
-pub(crate) fn observed(outcome: Outcome) {
+pub(crate) fn report_outcome(outcome: Outcome) {
     with(|ticket| ticket.outcome = Some(outcome));
 }
 
-pub(crate) fn met(fate: Fate) {
+pub(crate) fn report_fate(fate: Fate) {
     with(|ticket| ticket.fate = Some(fate));
 }
 
