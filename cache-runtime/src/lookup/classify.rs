@@ -107,7 +107,7 @@ impl Lookup {
     }
 
     /// Decides on an early refresh, which is the likelier the less time the value is still `fresh` and the
-    /// longer its run took: XFetch, from Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache
+    /// longer its run took: `XFetch`, from Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache
     /// Stampede Prevention" (VLDB 2015).
     fn is_early(&self, entry: &Entry, fresh: Duration) -> bool {
         let beta = self.call.identity.refresh_ahead();

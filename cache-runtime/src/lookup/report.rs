@@ -21,13 +21,13 @@ impl Lookup {
         } else {
             OutcomeKind::Waited
         };
-        self.observe(kind, Some(entry.cost), Some(entry.life));
+        self.report_outcome(kind, Some(entry.cost), Some(entry.life));
     }
 
     /// The value came from the run of another call, which may have been shared for want of a store.
     pub(crate) fn joined(&mut self) {
         let kind = self.without_store.map_or(OutcomeKind::Joined, OutcomeKind::Bypassed);
-        self.observe(kind, None, None);
+        self.report_outcome(kind, None, None);
     }
 
     /// Reports to `observe` whether the output of a run is stored.
@@ -84,7 +84,7 @@ impl Lookup {
     }
 
     /// Counts the outcome, reports it to `observe`, and counts the call as slow where it was.
-    pub(crate) fn observe(
+    pub(crate) fn report_outcome(
         &mut self,
         kind: OutcomeKind,
         cost: Option<Duration>,
