@@ -1,8 +1,9 @@
 //! Single flight: overlapping calls with one key share one run of the function.
 //!
-//! A state machine without I/O or tasks: its callers bring the store's answer about the lease. A flight begins when its lease is requested and ends in a run of the function, never in a hit. A
-//! call joins a flight whose function has not begun, or one whose live lease id the call has itself just read;
-//! so a flight that an invalidation has overtaken never has to send members away.
+//! A state machine without I/O or tasks: its callers bring the store's answer about the lease. A flight begins
+//! when its lease is requested and ends in a run of the function, never in a hit. A call joins a flight whose
+//! function has not begun, or one whose live lease id the call has itself just read; so a flight that an
+//! invalidation has overtaken never has to send members away.
 //!
 //! A flight has one leader, which runs the function, and members, which wait. When the leader is dropped or
 //! panics, one member becomes the leader; when the leader was woken and not polled for [`STALL`], one member
@@ -62,7 +63,8 @@ struct State<P> {
     phase: Phase<P>,
     /// The lease that has been requested. Calls may read it in the store before the OK has been handled here.
     requested: Option<EntryId>,
-    /// The lease that the store has granted, or the id of the unstored mark under which the flight runs.
+    /// The lease that the store has granted, or the id of the entry under which the flight runs: an unstored mark,
+    /// or a value whose refresh has failed.
     lease: Option<EntryId>,
     /// When the latest leader was woken; also tells it from earlier ones.
     stamp: Arc<Stamp>,
@@ -176,22 +178,22 @@ impl<P: Clone, O: Owner> Flights<P, O> {
         flights.iter().find_map(|flight| self.join(flight, holds))
     }
 
-    /// Joins the flight that runs under `mark`, the id of an entry that the caller has itself just read; or leads
-    /// one whose function begins at once.
+    /// Joins the flight that runs under the id of `entry`, which the caller has itself just read; or leads one
+    /// whose function begins at once.
     pub(crate) fn enter_under(
         self: &Arc<Self>,
         call: CallId,
-        mark: EntryId,
+        entry: EntryId,
         owner: impl FnOnce() -> O,
     ) -> Entered<P, O> {
         let mut shard = self.shard(call);
         let flights = shard.entry(call).or_default();
-        let under = |state: &State<P>| state.lease == Some(mark);
+        let under = |state: &State<P>| state.lease == Some(entry);
         if let Some(member) = flights.iter().find_map(|flight| self.join(flight, under)) {
             return Entered::Member(member);
         }
         let lead = self.lead(call, flights, Phase::Running(None), owner);
-        lead.flight().state().lease = Some(mark);
+        lead.flight().state().lease = Some(entry);
         Entered::Lead(lead)
     }
 

@@ -291,7 +291,7 @@ impl Lookup {
     async fn lead_or_join(&mut self, want: Want) -> Option<Step> {
         let inner = self.inner().clone();
         if inner.is_closed() {
-            // `close` has released the leases of this process: one acquired now might outlive it.
+            // `Cache::close` waits for the leases that are there: one acquired now might outlive the process.
             return self.share_without_store(Reason::Off).await;
         }
         match inner.flights.enter(self.id, || self.lease_owner()) {

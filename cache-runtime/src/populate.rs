@@ -16,14 +16,15 @@ use crate::stats::Count;
 use crate::verb::{Fate, Verb};
 
 /// Ends the flight with the output, and writes what is to be stored behind the reply, or releases the lease.
-/// Returns the call's outcome. `forgiven`: the output is an error, and a stale value is served in its place.
+/// Returns the call's outcome. `has_fallback`: the output is an error, and a stored value is served in its
+/// place.
 pub(crate) fn finish<S: Shape, R: Rule<S>>(
     codec: &Codec<S, R>,
     lookup: &Lookup,
     role: Role,
     output: &S::Return,
     cost: Duration,
-    forgiven: bool,
+    has_fallback: bool,
 ) -> OutcomeKind {
     let Role { lead, reason } = role;
     let counters = lookup.counters();
@@ -55,7 +56,8 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
 
     if let Some(lead) = lead {
         let flight = lead.flight().clone();
-        let ending = share(codec, &opened, ready.as_ref(), has_members.then_some(limit), forgiven);
+        let ending =
+            share(codec, &opened, ready.as_ref(), has_members.then_some(limit), has_fallback);
         let lease = flight.owner().lease.get().cloned();
         let finished = FinishedFlight::new(lookup.inner().flights.clone(), flight, &ending);
         let released_for = lead.reason();
@@ -104,12 +106,12 @@ fn share<S: Shape, R>(
     opened: &Opened<'_, S::Value, S::Error>,
     ready: Option<&Ready>,
     encode_limit: Option<usize>,
-    forgiven: bool,
+    has_fallback: bool,
 ) -> Ending<Payload> {
     let payload = contained(|| match opened {
         Opened::Nothing => Some(Payload::Nothing),
         Opened::Error(error) => {
-            codec.hand_error(error).or_else(|| forgiven.then_some(Payload::Forgiven))
+            codec.hand_error(error).or_else(|| has_fallback.then_some(Payload::Forgiven))
         }
         Opened::Value(value) => {
             let cloned = encode_limit.and_then(|_| codec.hand_value(value));

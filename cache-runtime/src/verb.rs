@@ -27,7 +27,7 @@ pub(crate) use ticket::{Fate, Verb, Watched, answer, lent, report_fate, report_o
 ///
 /// `Some(output)`, as the function would return it, for a value that is fresh or within
 /// `stale_while_revalidate`, whatever the function's `when` says. `None` where there is no such value, where
-/// the cache is off, or where Redis does not answer within the budget ([`Config`](crate::Config)). Nothing is
+/// the cache is off, or where Redis does not answer within [`Config::budget`](crate::Config::budget). Nothing is
 /// refreshed, no other run is waited for, and the statistics count no call.
 ///
 /// A future that reaches no cached function runs to its end, with its effects: the result is `None`, and

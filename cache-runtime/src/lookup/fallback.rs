@@ -47,8 +47,8 @@ impl Lookup {
     /// The value was stored before, and is served because the function has failed.
     pub(crate) fn served_fallback(&mut self, hit: &Hit) {
         let kind = if hit.stale { OutcomeKind::StaleIfError } else { OutcomeKind::Hit };
-        let ttl_left = self.fallback.as_deref();
-        let ttl_left = ttl_left.map(|kept| kept.ttl_left.saturating_sub(self.since(kept.read_at)));
+        let fallback = self.fallback.as_deref();
+        let ttl_left = fallback.map(|it| it.ttl_left.saturating_sub(self.since(it.read_at)));
         self.report(kind, Some(hit.entry.cost), Some(hit.entry.life), ttl_left);
     }
 

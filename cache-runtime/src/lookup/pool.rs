@@ -12,7 +12,7 @@ use super::Lookup;
 /// How many unused boxes a thread keeps.
 const SPARE: usize = 64;
 
-const TAKEN: &str = "a lookup is taken out by whoever takes its place";
+const TAKEN: &str = "a pooled lookup is in its box until it is taken out";
 
 type Slot = Box<Option<Lookup>>;
 

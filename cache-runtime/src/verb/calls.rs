@@ -120,9 +120,9 @@ tuples! { A; A B; A B C; A B C D; A B C D E; A B C D E F; A B C D E F G; A B C D
 ///
 /// The entry is named by the call: its function and arguments. Several entries go out as one command, so that
 /// none is populated again from another that is still to be removed. An entry that does not exist is no error.
-/// A removal that has begun goes on where this future is dropped. It waits for Redis for at most the connect
-/// timeout or the command timeout of the [`Config`](crate::Config), whichever is longer; over a cluster, as long for
-/// every 64 entries.
+/// A removal that has begun goes on where this future is dropped. It waits for Redis for at most
+/// [`Config::connect_timeout`](crate::Config::connect_timeout) or [`Config::timeout`](crate::Config::timeout),
+/// whichever is longer; over a cluster, as long for every 64 entries.
 ///
 /// # Errors
 ///
