@@ -23,6 +23,20 @@ pub struct Progress {
 }
 
 /// The counts of [`Cache::warm`]: each call is counted in `total` and in exactly one of the other fields.
+///
+/// ```
+/// # use cache_runtime::{Cache, cache_result};
+/// # #[cache_result(ttl = 60)]
+/// # async fn square(of: u32) -> u32 { of * of }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let cache = Cache::in_memory();
+/// let warmed = cache.warm((1..=3).map(square)).await;
+/// assert_eq!((warmed.total, warmed.stored, warmed.present), (3, 3, 0));
+/// let again = cache.warm((1..=3).map(square)).await;
+/// assert_eq!((again.total, again.stored, again.present), (3, 0, 3));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Warmed {
@@ -45,7 +59,7 @@ pub struct Warmed {
     pub bypassed: usize,
 }
 
-/// A builder of [`Cache::warm`]; `.await` starts it.
+/// The builder that [`Cache::warm`] returns, where there is an example; `.await` starts it.
 #[must_use = "nothing runs until it is awaited"]
 pub struct Warm<'a, I> {
     cache: &'a Cache,

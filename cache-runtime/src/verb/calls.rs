@@ -32,7 +32,29 @@ pub(crate) fn target<F: Future>(call: F) -> Option<Target> {
 /// One call of a cached function, or several: a tuple of up to eight, an array or a `Vec` of calls. What
 /// [`invalidate`] takes; implemented for nothing else.
 ///
-/// `Form` only tells the implementations apart, and is always inferred.
+/// `Form` only tells the implementations apart, and is always inferred:
+///
+/// ```
+/// # use cache_runtime::{Cache, cache_result};
+/// use cache_runtime::{Calls, invalidate};
+///
+/// /// Invalidates, and logs a failure: the process delivers the invalidation later.
+/// async fn forget<Form>(calls: impl Calls<Form>) {
+///     if let Err(error) = invalidate(calls).await {
+///         eprintln!("{error}");
+///     }
+/// }
+///
+/// # #[cache_result(ttl = 60)]
+/// # async fn square(of: u32) -> u32 { of * of }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # Cache::in_memory().scope(async {
+/// forget(square(3)).await;
+/// forget([3, 4].map(square)).await;
+/// # }).await
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a call of a cached function",
     label = "not a call",

@@ -51,7 +51,24 @@ pub async fn explain<F: Future>(call: F) -> Result<Explanation> {
 
 /// The result of a dry run of a call; from [`explain`], which has an example.
 ///
-/// `Display` writes one line for a log or a terminal.
+/// `Display` writes one line for a log or a terminal:
+///
+/// ```
+/// # use cache_runtime::{Cache, cache_result, explain};
+/// #[cache_result(ttl = 60)]
+/// async fn square(of: u32) -> u32 {
+///     of * of
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cache_runtime::Error> {
+/// # Cache::in_memory().scope(async {
+/// let explanation = explain(square(3)).await?;
+/// assert!(explanation.to_string().ends_with("]: would run and store")); // function, key, verdict
+/// # Ok(())
+/// # }).await
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -70,6 +87,27 @@ pub struct Explanation {
 }
 
 /// An entry as [`explain`] has read it; [`Explanation::stored`].
+///
+/// ```
+/// # use cache_runtime::{Cache, cache_result, explain};
+/// use std::time::Duration;
+///
+/// #[cache_result(ttl = 60)]
+/// async fn square(of: u32) -> u32 {
+///     of * of
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cache_runtime::Error> {
+/// let cache = Cache::in_memory();
+/// cache.scope(square(3)).await;
+/// cache.advance(Duration::from_secs(20));
+/// let stored = cache.scope(explain(square(3))).await?.stored.unwrap();
+/// assert!(stored.age.unwrap() > Duration::from_secs(19));
+/// assert!(stored.ttl_left.unwrap() < Duration::from_secs(41));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stored {
@@ -121,6 +159,26 @@ impl fmt::Display for StoredKind {
 }
 
 /// What a call would do; [`Explanation::verdict`].
+///
+/// ```
+/// # use cache_runtime::{Cache, Verdict, cache_result, explain};
+/// # use std::time::Duration;
+/// #[cache_result(ttl = 60, stale_while_revalidate = 30)]
+/// async fn square(of: u32) -> u32 {
+///     of * of
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cache_runtime::Error> {
+/// let cache = Cache::in_memory();
+/// assert_eq!(cache.scope(explain(square(3))).await?.verdict, Verdict::Compute);
+/// cache.scope(square(3)).await;
+/// assert_eq!(cache.scope(explain(square(3))).await?.verdict, Verdict::Hit);
+/// cache.advance(Duration::from_secs(61));
+/// assert_eq!(cache.scope(explain(square(3))).await?.verdict, Verdict::Stale);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Verdict {
