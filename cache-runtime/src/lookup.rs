@@ -126,7 +126,7 @@ pub(crate) struct Lookup {
     waited: Duration,
     /// Why the call went on without the store.
     without_store: Option<Reason>,
-    /// The entry's `PTTL` at the last read, if that was timed.
+    /// The entry's `PTTL` at the last read, if that was timed: its stale window included.
     ttl_left: Option<Duration>,
 }
 

@@ -8,7 +8,7 @@ use crate::contain::contained;
 use crate::encode::{Ready, encode};
 use crate::flight::Ending;
 use crate::lease::{FinishedFlight, Lease, OnRelease};
-use crate::lookup::{Lookup, Role};
+use crate::lookup::{Lead, Lookup, Role};
 use crate::outcome::{OutcomeKind, Reason};
 use crate::queue::QueueSlot;
 use crate::returns::{Codec, Form, Opened, Payload, Rule, Shape};
@@ -34,7 +34,7 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
         Opened::Error(_) => Count::LoadFailure,
         Opened::Value(_) | Opened::Nothing => Count::LoadSuccess,
     });
-    let has_members = lead.as_ref().is_some_and(crate::lookup::Lead::has_members);
+    let has_members = lead.as_ref().is_some_and(Lead::has_members);
     let stores = reason.is_none();
     if stores && lookup.call.verb == Some(Verb::Refresh) {
         counters.count(Count::Refresh);
@@ -78,11 +78,12 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
             (Some(lease), None) => {
                 if full {
                     counters.count(Count::PopulateQueueFull);
+                    // Never set, which says that the value is not in the store.
                     lookup.report_fate(|| Fate::Written(Arc::default()));
                 }
                 let key = lookup.store_key().clone();
-                // `RemoveValue` is for a value that must not be stored. This one only could not be: the run did
-                // not hold the lease, or the queue was full.
+                // `RemoveValue` is for an output that must not be stored. Without the right to store it, or with a
+                // full queue, this one may only have had no chance to be.
                 let on_release = match opened {
                     Opened::Value(_) | Opened::Nothing if stores && !full => OnRelease::RemoveValue,
                     _ => OnRelease::KeepValue,

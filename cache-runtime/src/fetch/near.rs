@@ -31,8 +31,8 @@ const HITS_TO_A_UNIT: u8 = 8;
 /// A hit of a value with more bytes than this takes a unit for itself: its clone takes longer.
 const LARGE: u32 = 1024;
 
-/// Answers the call from a near copy that still counts. Makes no digest of the arguments, and allocates for the
-/// value's own `Clone` alone.
+/// Answers the call from a near copy that still counts. Makes no digest of the arguments, and allocates nothing
+/// but what the value's own `Clone` does (`peers near` in `benches/` counts the allocations).
 #[doc(hidden)]
 pub fn near<S: Shape, R: Rule<S>>(codec: &Codec<S, R>, call: &Call) -> Option<S::Return> {
     let found = codec.of_copy(copy(call)?.take());

@@ -14,7 +14,7 @@ use crate::recursion;
 /// A value that was read before the function ran.
 pub(super) struct Fallback {
     entry: Entry,
-    /// The entry's remaining TTL when it was read.
+    /// The entry's `PTTL` when it was read: its stale window included.
     ttl_left: Duration,
     /// When it was read, by the store's clock.
     read_at: Instant,
