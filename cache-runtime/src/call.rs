@@ -1,4 +1,4 @@
-//! One call of a cached function, as its expansion describes it.
+//! The description of one call of a cached function, made by the macro's expansion.
 
 use std::any::type_name;
 use std::sync::atomic::Ordering;
@@ -17,20 +17,21 @@ use crate::site::{Identity, Site, Warning};
 use crate::stats::Counters;
 use crate::verb::{self, Verb};
 
-/// One call: its cache, its lifetime and its key.
+/// One call: its cache, its TTL and the parts of its key.
 ///
-/// Where no key is needed (switched off, bypassed), every method but `when` does nothing.
+/// Where no key is needed (switched off, bypassed), the methods that add a part of the key do nothing.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Call {
     pub(crate) identity: &'static Identity,
     pub(crate) cache: Chosen,
     pub(crate) verb: Option<Verb>,
-    /// Why the function simply runs.
+    /// Why the call goes past the cache; `None` where it does not.
     pub(crate) skip: Option<Reason>,
     pub(crate) ttl: Option<Duration>,
-    /// The function's fingerprint, then the arguments: what names the call within this process.
+    /// The function's fingerprint and the encoded arguments: they name the call within this process.
     parts: Buffer,
+    /// The rendered `key = ".."` template, if the function has one.
     text: Option<String>,
     tags: Vec<String>,
 }
@@ -91,7 +92,7 @@ impl Call {
         self
     }
 
-    /// One part of a hashed key.
+    /// Adds an argument to a hashed key.
     pub fn arg<T: KeyPart + ?Sized>(&mut self, part: &T) -> &mut Self {
         if self.wants_key() {
             self.encode(part);
@@ -99,7 +100,7 @@ impl Call {
         self
     }
 
-    /// A literal of a key template.
+    /// Adds a literal of a key template.
     pub fn text(&mut self, literal: &'static str) -> &mut Self {
         if self.wants_key() {
             self.text.get_or_insert_default().push_str(literal);
@@ -107,17 +108,17 @@ impl Call {
         self
     }
 
-    /// A placeholder of a key template.
+    /// Adds a placeholder of a key template.
     pub fn part<T: KeyPart + ?Sized>(&mut self, part: &T) -> &mut Self {
         if self.wants_key() && self.encode(part) {
             let text = self.text.get_or_insert_default();
-            // What has no text has a digest of the bytes that were just made.
+            // Cannot fail where `encode` has just succeeded: a part that has no text, as a map, appends a digest.
             let _ = contained(|| key::render(part, text));
         }
         self
     }
 
-    /// Begins a tag, which the next texts and parts make up.
+    /// Begins a tag; the calls of `tag_text`, `tag_part` and `tag_arg` that follow append to it.
     pub fn tag(&mut self) -> &mut Self {
         if self.wants_key() {
             self.tags.push(String::new());
@@ -125,7 +126,7 @@ impl Call {
         self
     }
 
-    /// A literal of a tag.
+    /// Adds a literal of a tag.
     pub fn tag_text(&mut self, literal: &'static str) -> &mut Self {
         if let Some(tag) = self.tags.last_mut() {
             tag.push_str(literal);
@@ -133,7 +134,7 @@ impl Call {
         self
     }
 
-    /// A placeholder of a tag.
+    /// Adds a placeholder of a tag.
     pub fn tag_part<T: KeyPart + ?Sized>(&mut self, part: &T) -> &mut Self {
         if let Some(tag) = self.tags.last_mut()
             && let Some(problem) = problem(contained(|| key::spell(part, tag)))
@@ -143,7 +144,7 @@ impl Call {
         self
     }
 
-    /// A placeholder of a tag that is part of the key too.
+    /// Adds a placeholder of a tag whose argument is part of the key too.
     pub fn tag_arg<T: KeyPart + ?Sized>(&mut self, part: &T) -> &mut Self {
         if self.wants_key() && self.encode(part) {
             self.tag_part(part);
@@ -161,7 +162,7 @@ impl Call {
         }
     }
 
-    /// Without all of its key a call runs plainly.
+    /// An argument cannot be part of a key: the call runs without the cache.
     #[cold]
     fn refuse(&mut self, problem: &str) {
         self.skip = Some(Reason::Key);
@@ -175,12 +176,12 @@ impl Call {
         }
     }
 
-    /// The verbs that speak of a key need it even where the call itself would not.
+    /// Whether the call's key is to be made: for a call through the cache, and for a verb that names a key.
     pub(crate) fn wants_key(&self) -> bool {
         match self.skip {
             None => true,
             Some(Reason::Key) => false,
-            // What others have stored can still be removed, and nothing else.
+            // Another process may still cache the function: its entries can be removed, and nothing else done.
             Some(Reason::FunctionDisabled) => {
                 self.verb == Some(Verb::Invalidate) && !self.cache.is_off()
             }
@@ -192,8 +193,8 @@ impl Call {
         CallId::of(&self.parts)
     }
 
-    /// What a copy in this process is found by. What the tags are made of is part of it, so that calls
-    /// which share a copy have the same tags.
+    /// The name of the call's near copy. It includes all arguments that the tags are made of, so that calls which
+    /// share a copy have the same tags.
     #[inline]
     pub(crate) fn local_name(&self) -> &[u8] {
         &self.parts
@@ -203,17 +204,17 @@ impl Call {
         self.cache.counters(self.identity.group)
     }
 
-    /// Whether the call may be answered from a copy in this process, and leave one.
+    /// Whether the call may be answered from a near copy, and leave one.
     #[inline]
     pub(crate) fn is_local(&self) -> bool {
         self.skip.is_none()
             && self.cache.inner().config.local.keeps(self.identity.is_local())
             && matches!(self.verb, None | Some(Verb::Observe))
-            // An old copy would stay for as long as what is being computed from it.
+            // A copy that is out of date by a moment would live on in the entry that is being computed.
             && !recursion::is_stored()
     }
 
-    /// For how long a copy may be used at most; `None` where there is to be none.
+    /// How long a near copy may be served at most; `None` where none is to be kept.
     pub(crate) fn local_for(&self) -> Option<Duration> {
         self.cache.inner().config.local.of(self.identity.local_for())
     }
@@ -234,6 +235,7 @@ impl Call {
     }
 }
 
+/// Why a part could not be encoded; `None` where it was.
 fn problem<E: ToString>(encoded: Option<Result<(), E>>) -> Option<String> {
     match encoded {
         Some(Ok(())) => None,

@@ -1,4 +1,4 @@
-//! From an output to the bytes of its entry: the rules of the attribute, the encoding, the lifetime.
+//! From an output to the bytes of its entry: the attribute's rules on what is stored, the encoding, the TTL.
 
 mod unstorable;
 
@@ -17,10 +17,11 @@ use crate::returns::{Codec, Opened, Proven, Rule, Shape};
 use crate::site::{Identity, Warning};
 use crate::store::Write;
 
-/// Sites whose last value was larger have a connection of their own.
+/// Functions whose last value had more bytes than this use a connection apart from those of small values, whose
+/// answers would wait behind theirs.
 const BULK: usize = 256 << 10;
 
-/// An encoded output.
+/// An output as it is to be stored, still without its id and header.
 pub(crate) struct Ready {
     kind: EntryKind,
     pub(crate) body: Bytes,
@@ -28,12 +29,12 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    /// How long the tokens have to be there that the entry depends on.
+    /// How long the tokens of the entry have to live.
     pub(crate) fn tokens_for(&self, identity: &Identity) -> Duration {
         self.ttl.saturating_add(identity.window()).saturating_add(AHEAD)
     }
 
-    /// Encoded bytes, and the ttl before the jitter: for logs.
+    /// For logs: the number of encoded bytes, and the TTL before the jitter.
     pub(crate) fn size_and_ttl(&self) -> (usize, Duration) {
         (self.body.len(), self.ttl)
     }
@@ -52,7 +53,7 @@ pub(crate) fn encode<S: Shape, R: Rule<S>>(
             Ready { kind: EntryKind::None, body: Bytes::new(), ttl }
         }
         Opened::Value(value) => {
-            let ttl = lifetime(codec, call, value)?;
+            let ttl = ttl_of(codec, call, value)?;
             Ready { kind: EntryKind::Value, body: body(codec, call, value)?, ttl }
         }
     };
@@ -63,22 +64,25 @@ pub(crate) fn encode<S: Shape, R: Rule<S>>(
     Ok(ready)
 }
 
-/// The rules of the attribute over the value.
-fn lifetime<S: Shape, R: Rule<S>>(
+/// Applies `cache_if` to the value and finds its TTL: of `ttl` with a closure, else of `ttl`, else the default.
+fn ttl_of<S: Shape, R: Rule<S>>(
     codec: &Codec<S, R>,
     call: &Call,
     value: &S::Value,
 ) -> Result<Duration, &'static str> {
     let default = call.cache.inner().config.default_ttl;
     let rules = contained(|| {
-        let kept = codec.keeps(value);
-        kept.then(|| codec.ttl_of(value).or(call.ttl).unwrap_or(default))
+        codec.keeps(value).then(|| codec.ttl_of(value).or(call.ttl).unwrap_or(default))
     });
     match rules {
         Some(Some(ttl)) => Ok(ttl),
         Some(None) => Err("`cache_if` refuses the value"),
         None => {
-            once(call, Warning::Panicked, "`cache_if` or `ttl` panicked: the value is not stored");
+            warn_once(
+                call,
+                Warning::Panicked,
+                "`cache_if` or `ttl` panicked: the value is not stored",
+            );
             Err("`cache_if` or `ttl` panicked")
         }
     }
@@ -90,7 +94,7 @@ fn body<S: Shape, R>(
     value: &S::Value,
 ) -> Result<Bytes, Cow<'static, str>> {
     let identity = call.identity;
-    if hides_what_is_not_stored::<S>() {
+    if hides_an_error_or_none::<S>() {
         let why = "a `Result` or an `Option` is hidden in the return type, and could not be told \
                    from a value; name it, as in `Result<Option<T>, E>`";
         unstorable::never(call, why);
@@ -107,13 +111,15 @@ fn body<S: Shape, R>(
     }
 }
 
-/// Within another type, or behind a type parameter, errors would be stored as values.
-fn hides_what_is_not_stored<S: Shape>() -> bool {
+/// Whether the value's type is itself a `Result` or an `Option`, as where the return type is a type parameter: the
+/// codec takes such a value for one to be stored, and would store an error or a `None`.
+fn hides_an_error_or_none<S: Shape>() -> bool {
     let value = std::any::type_name::<S::Value>();
     value.starts_with("core::result::Result<")
         || (!S::OPTIONAL && value.starts_with("core::option::Option<"))
 }
 
+/// As [`encode`], for `put`: the reason is an error for its caller.
 pub(crate) fn encode_for_put<S: Shape, R: Rule<S>>(
     codec: &Codec<S, R>,
     call: &Call,
@@ -126,7 +132,7 @@ pub(crate) fn encode_for_put<S: Shape, R: Rule<S>>(
     })
 }
 
-fn once(call: &Call, warning: Warning, why: &str) {
+fn warn_once(call: &Call, warning: Warning, why: &str) {
     if call.identity.once(warning) {
         let identity = call.identity;
         tracing::warn!(function = identity.path(), prefix = identity.prefix, "{why}");
@@ -134,10 +140,10 @@ fn once(call: &Call, warning: Warning, why: &str) {
 }
 
 impl Ready {
-    /// The whole entry under a fresh id, as a write; `None` where the system has no randomness for the id.
+    /// The write of the whole entry under a fresh id; `None` where the system has no randomness for the id.
     ///
-    /// Its ttl is shortened by the jitter, so that entries written together do not expire together; the
-    /// stale window comes on top.
+    /// The jitter shortens the TTL, so that entries written together do not expire together; the stale window
+    /// is added to the rest.
     pub(crate) fn entry(&self, call: &Call, cost: Duration, tokens: &[Token]) -> Option<Write> {
         let id = EntryId::fresh()?;
         let identity = call.identity;

@@ -1,4 +1,4 @@
-//! One cached call, from top to bottom.
+//! One cached call from top to bottom: the generic part, compiled once for each cached function.
 
 mod answer;
 mod background_refresh;
@@ -24,9 +24,9 @@ use background_refresh::BackgroundRefresh;
 pub use near::{near, pace};
 #[cfg(cache_runtime_fuzzing)]
 pub(crate) use serve::decode;
-use serve::{receive, serve, serve_fallback, stale_fallback};
+use serve::{fallback, receive, serve, serve_fallback};
 
-/// A call whose arguments are known. Small: whoever calls a cached function carries it while it waits.
+/// A call whose arguments are known. Kept small: it is part of the future of every caller of a cached function.
 #[doc(hidden)]
 pub struct Begun<S: Shape, R> {
     codec: Codec<S, R>,
@@ -41,14 +41,15 @@ impl<S: Shape, R> fmt::Debug for Begun<S, R> {
 
 /// How a call is answered.
 enum Plan {
-    /// A verb that only names an entry.
+    /// By a verb that only names the entry, and drops the call unrun.
     Answer(Verb, Box<Call>),
-    /// Past the cache, and what is still to be told.
+    /// By the function alone; with the reason where `observe` is to have it.
     Plain(Option<Reason>),
+    /// Through the cache.
     Lookup(PooledLookup),
 }
 
-/// Ends the description of a call.
+/// Ends the description of a call, and decides how it is answered.
 #[doc(hidden)]
 pub fn begin<S: Shape, R>(codec: Codec<S, R>, call: Call) -> Begun<S, R> {
     let plan = match (call.verb, call.skip) {
@@ -59,8 +60,8 @@ pub fn begin<S: Shape, R>(codec: Codec<S, R>, call: Call) -> Begun<S, R> {
     Begun { codec, plan }
 }
 
-/// What an annotated function does: return what is stored, or run `body` and store what it returns.
-// Not an `async fn`: that would keep what it is given twice.
+/// The body of an annotated function: returns the stored value, or runs `body` and stores its output.
+// Not an `async fn`: the future of one has its arguments twice, as captured and as moved into its locals.
 #[doc(hidden)]
 pub fn get_or_compute<S, R, F>(
     Begun { codec, plan }: Begun<S, R>,
@@ -73,21 +74,21 @@ where
     F: Future<Output = S::Return>,
 {
     match plan {
-        // Boxed: only verbs come here, and every call would carry its size.
+        // Boxed: only verbs come here, and unboxed every call's future would have room for it.
         Plan::Answer(verb, call) => Either::Left(Either::Left(Box::pin(answer(verb, codec, call)))),
-        Plan::Plain(told) => Either::Left(Either::Right(plain(told, body))),
+        Plan::Plain(reason) => Either::Left(Either::Right(plain(reason, body))),
         Plan::Lookup(mut lookup) => Either::Right(async move {
             let (codec, role) = match find(codec, &mut lookup, false).await {
                 Next::Return(output, _) => return output,
                 Next::Run(codec, role) => (codec, role),
             };
-            Run::of(codec, lookup.into_inner(), role).run(body).await
+            Run::new(codec, lookup.into_inner(), role).run(body).await
         }),
     }
 }
 
-/// As [`get_or_compute`], for a body that may outlive the call: what is served and ought to be
-/// refreshed is refreshed behind the call, on the caller's runtime.
+/// As [`get_or_compute`], for a body that may outlive the call: a value that is due for a refresh is refreshed
+/// in the background, on the caller's runtime.
 #[doc(hidden)]
 pub fn get_or_refresh<S, R, F>(
     Begun { codec, plan }: Begun<S, R>,
@@ -101,26 +102,26 @@ where
 {
     match plan {
         Plan::Answer(verb, call) => Either::Left(Either::Left(Box::pin(answer(verb, codec, call)))),
-        Plan::Plain(told) => Either::Left(Either::Right(plain(told, body))),
+        Plan::Plain(reason) => Either::Left(Either::Right(plain(reason, body))),
         Plan::Lookup(mut lookup) => Either::Right(async move {
             let (codec, role) = match find(codec, &mut lookup, true).await {
                 Next::Return(output, refresh) => {
                     if let Some((codec, hit)) = refresh
-                        && let Some(behind) =
+                        && let Some(refresh) =
                             BackgroundRefresh::begin(codec, lookup.into_inner(), &hit)
                     {
-                        behind.spawn(body);
+                        refresh.spawn(body);
                     }
                     return output;
                 }
                 Next::Run(codec, role) => (codec, role),
             };
-            Run::of(codec, lookup.into_inner(), role).run(body.as_mut()).await
+            Run::new(codec, lookup.into_inner(), role).run(body.as_mut()).await
         }),
     }
 }
 
-/// Off, asked to bypass, or `when` was false: what is still to be told.
+/// Counts a call that goes past the cache; returns the reason where `observe` is to have it.
 fn skipped(call: &Call, reason: Reason) -> Option<Reason> {
     if !call.cache.is_off() {
         call.counters().outcome(OutcomeKind::Bypassed(reason));
@@ -128,24 +129,24 @@ fn skipped(call: &Call, reason: Reason) -> Option<Reason> {
     (call.verb == Some(Verb::Observe)).then_some(reason)
 }
 
-async fn plain<F: Future + Unpin>(told: Option<Reason>, body: F) -> F::Output {
+async fn plain<F: Future + Unpin>(reason: Option<Reason>, body: F) -> F::Output {
     let output = body.await;
-    if let Some(reason) = told {
-        verb::observed(Outcome::bypassed(reason));
+    if let Some(reason) = reason {
+        verb::report_outcome(Outcome::bypassed(reason));
     }
     output
 }
 
-/// What a call comes to.
+/// The end of a lookup, with its output decoded.
 enum Next<S: Shape, R> {
-    /// There is an output; and perhaps something to be refreshed behind the call.
+    /// An output, and the entry that it came from where that is to be refreshed in the background.
     Return(S::Return, Option<(Codec<S, R>, Hit)>),
     Run(Codec<S, R>, Role),
 }
 
-/// The call proper, up to the run of the function. No output is alive across an await: the plain
-/// function decides what is `Send`.
-// Not an `async fn`: that would keep what it is given twice.
+/// Looks a value up until it decodes, or the function has to run. `may_outlive`: the body may be run in the
+/// background. No output lives across an await, so that the future is `Send` exactly when the body is.
+// Not an `async fn`: as `get_or_compute`.
 #[allow(clippy::manual_async_fn)]
 fn find<S, R>(
     codec: Codec<S, R>,
@@ -157,7 +158,7 @@ where
     R: Rule<S>,
 {
     async move {
-        // A function with `local` has looked already, before it made a future of its body.
+        // A function with `local` has looked for a copy before it made its body. Here they are on by configuration.
         if !lookup.call.identity.is_local() && lookup.call.is_local() {
             pace().await;
             if let Some(output) = near(&codec, &lookup.call) {
@@ -173,11 +174,11 @@ where
                 },
                 Step::Run(role) => break role,
             };
-            let behind = may_outlive && Handle::try_current().is_ok();
-            let hit = if hit.refresh.is_none() || behind {
+            let in_background = may_outlive && Handle::try_current().is_ok();
+            let hit = if hit.refresh.is_none() || in_background {
                 hit
             } else {
-                // Boxed: rare, and every call would carry its size.
+                // Boxed: rare, and unboxed every call's future would have room for it.
                 match Box::pin(lookup.claim(hit)).await {
                     Ok(role) => break role,
                     Err(hit) => hit,
@@ -185,7 +186,7 @@ where
             };
             if let Some(output) = serve(&codec, lookup, &hit) {
                 near::keep(&codec, lookup, &hit, &output);
-                let refreshes = hit.refresh.is_some() && behind;
+                let refreshes = hit.refresh.is_some() && in_background;
                 return Next::Return(output, refreshes.then_some((codec, hit)));
             }
         };
@@ -201,7 +202,7 @@ struct Run<S: Shape, R> {
 }
 
 impl<S: Shape, R: Rule<S>> Run<S, R> {
-    fn of(codec: Codec<S, R>, lookup: Lookup, role: Role) -> Box<Self> {
+    fn new(codec: Codec<S, R>, lookup: Lookup, role: Role) -> Box<Self> {
         Box::new(Self { codec, lookup, role })
     }
 
@@ -221,12 +222,13 @@ impl<S: Shape, R: Rule<S>> Run<S, R> {
         .await;
         let Self { codec, mut lookup, role } = *self;
         let cost = started.elapsed();
-        let kept = stale_fallback(&codec, &lookup, &output);
-        let outcome = populate::finish(&codec, &lookup, role, &output, cost, kept.is_some());
-        if let Some(old) = kept.and_then(|kept| serve_fallback(&codec, &mut lookup, &kept)) {
-            return old;
+        // Found before the flight ends, which hands members the permission to serve theirs.
+        let fallback = fallback(&codec, &lookup, &output);
+        let outcome = populate::finish(&codec, &lookup, role, &output, cost, fallback.is_some());
+        if let Some(stale) = fallback.and_then(|hit| serve_fallback(&codec, &mut lookup, &hit)) {
+            return stale;
         }
-        lookup.observe(outcome, Some(cost), None);
+        lookup.report_outcome(outcome, Some(cost), None);
         output
     }
 }

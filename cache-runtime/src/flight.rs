@@ -1,14 +1,13 @@
-//! Single flight: calls with one key that overlap share one run of the function.
+//! Single flight: overlapping calls with one key share one run of the function.
 //!
-//! A state machine without I/O, clocks or tasks: whoever drives it says what time it is, and what
-//! became of the lease. A flight begins when its lease is asked for and ends in a run of the
-//! function, never in a hit. A call joins it while the function has not begun, or when it has
-//! itself read the flight's live lease id; so nothing ever has to be detached from a flight that
-//! an invalidation has overtaken.
+//! A state machine without I/O or tasks: its callers bring the store's answer about the lease. A flight begins
+//! when its lease is requested and ends in a run of the function, never in a hit. A call joins a flight whose
+//! function has not begun, or one whose live lease id the call has itself just read; so a flight that an
+//! invalidation has overtaken never has to send members away.
 //!
-//! A flight has one leader, who runs the function, and members, who wait. The leader's place is
-//! free when it is dropped or panics, and is doubled when it was woken and not polled for [`STALL`]:
-//! each time one member takes it, under the same lease, with its own unrun function. The first to
+//! A flight has one leader, which runs the function, and members, which wait. When the leader is dropped or
+//! panics, one member becomes the leader; when the leader was woken and not polled for [`STALL`], one member
+//! becomes a second leader. Each leads under the same lease, with its own unrun function. The first leader to
 //! finish ends the flight; so does the last of [`PANICS`] leaders whose function panicked.
 
 mod lead;
@@ -30,17 +29,19 @@ pub(crate) use lead::{Lead, Terms};
 pub(crate) use member::{Joined, Member};
 use stamp::Stamp;
 
-/// A leader that was woken and not polled for this long is overtaken by one member.
+/// When a leader was woken and not polled for this long, one member overtakes it.
 pub(crate) const STALL: Duration = Duration::from_secs(1);
 
-/// After so many panics of the function in one flight its members run by themselves: one after the
-/// other, each would wait for all panics before its own.
+/// After so many panics of the function in one flight, its members all run by themselves. Otherwise they would
+/// run one after the other, and the last would wait for the panics of all others.
 pub(crate) const PANICS: u8 = 3;
 
+/// How many locks the table is divided among, by the first byte of the call's digest.
 const SHARDS: usize = 16;
 
-/// What a flight belongs to; told when a lease is left that nobody will populate.
+/// The owner of a flight's lease; releases one that no leader will populate.
 pub(crate) trait Owner: Send + Sync + 'static {
+    /// No leader is left that could populate under `lease`.
     fn abandoned(&self, lease: EntryId);
 }
 
@@ -60,50 +61,53 @@ pub(crate) struct Flight<P, O> {
 
 struct State<P> {
     phase: Phase<P>,
-    /// The lease that has been asked for. Others may read it before its OK has been handled here.
-    asked: Option<EntryId>,
-    /// The lease that this flight is known to hold.
+    /// The lease that has been requested. Calls may read it in the store before the OK has been handled here.
+    requested: Option<EntryId>,
+    /// The lease that the store has granted, or the id of the entry under which the flight runs: an unstored mark,
+    /// or a value whose refresh has failed.
     lease: Option<EntryId>,
-    /// When the latest leader was woken.
+    /// When the latest leader was woken; also tells it from earlier ones.
     stamp: Arc<Stamp>,
-    /// The latest leader was dropped, and nobody has taken its place.
+    /// The latest leader was dropped, and no member has become leader since.
     vacant: bool,
-    /// Leaders whose function has panicked.
+    /// How many leaders' functions have panicked.
     panics: u8,
-    /// Leaders and members that are still there.
+    /// How many leaders and members the flight has.
     parties: usize,
-    next: u64,
-    /// Leaders that wait for the answer about the lease.
-    asking: Wakers,
-    waiting: Wakers,
+    last_ticket: u64,
+    /// Of leaders, which wait for the answer about the lease.
+    leaders: Wakers,
+    /// Of members, which wait for the end of the flight.
+    members: Wakers,
 }
 
-/// By the tickets of those who wait.
+/// By the ticket of the leader or member that waits.
 type Wakers = HashMap<u64, Waker>;
 
 enum Phase<P> {
-    /// The lease has been asked for; the function has not begun.
-    Sending,
-    /// Without a lease there is a reason for it.
+    /// The lease is requested; the function has not begun.
+    Acquiring,
+    /// With the reason why nothing will be stored, if that is known.
     Running(Option<Reason>),
     Ended(Ending<P>),
-    /// Another process took the lease first: all read again.
+    /// Another process took the key first: all calls of the flight read again.
     Dissolved,
 }
 
 #[derive(Clone)]
 pub(crate) enum Ending<P> {
     Shared(P),
-    /// The function panicked [`PANICS`] times, or its result cannot be shared: everybody runs.
+    /// The function panicked [`PANICS`] times, or its result cannot be shared: all members run by themselves.
     Alone,
 }
 
-/// What became of asking for a lease.
+/// The store's answer to the request for a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Granted(EntryId),
+    /// The key was changed since it was read.
     Refused,
-    /// Run, store nothing, and say why: the lease may or may not have been taken.
+    /// The lease may or may not have been granted: run, and store nothing, for this reason.
     Unknown(Reason),
 }
 
@@ -117,7 +121,7 @@ impl<P: Clone, O: Owner> Flights<P, O> {
         Arc::new(Self { shards: std::array::from_fn(|_| Mutex::default()) })
     }
 
-    /// Joins a flight whose function has not begun, or leads one that is about to ask for a lease.
+    /// Joins a flight whose function has not begun, or leads a new one, whose leader is to request a lease.
     pub(crate) fn enter(
         self: &Arc<Self>,
         call: CallId,
@@ -125,23 +129,24 @@ impl<P: Clone, O: Owner> Flights<P, O> {
     ) -> Entered<P, O> {
         self.join_or_lead(
             call,
-            |state| matches!(state.phase, Phase::Sending),
-            Phase::Sending,
+            |state| matches!(state.phase, Phase::Acquiring),
+            Phase::Acquiring,
             owner,
         )
     }
 
-    /// Without a store: joins whatever is going on, or leads a flight that holds no lease.
+    /// Without a store: joins any flight that has not ended, or leads one without a lease.
     pub(crate) fn enter_plain(
         self: &Arc<Self>,
         call: CallId,
         owner: impl FnOnce() -> O,
     ) -> Entered<P, O> {
-        let going_on = |state: &State<P>| matches!(state.phase, Phase::Sending | Phase::Running(_));
+        let going_on =
+            |state: &State<P>| matches!(state.phase, Phase::Acquiring | Phase::Running(_));
         self.join_or_lead(call, going_on, Phase::Running(None), owner)
     }
 
-    /// Leads a flight where none is going on, as a refresh behind the call does.
+    /// Leads a flight, for a refresh; `None` where one is under way.
     pub(crate) fn lead_if_idle(
         self: &Arc<Self>,
         call: CallId,
@@ -150,12 +155,12 @@ impl<P: Clone, O: Owner> Flights<P, O> {
         let mut shard = self.shard(call);
         let flights = shard.entry(call).or_default();
         let going_on = |flight: &Arc<Flight<P, O>>| {
-            matches!(flight.state().phase, Phase::Sending | Phase::Running(_))
+            matches!(flight.state().phase, Phase::Acquiring | Phase::Running(_))
         };
         if flights.iter().any(going_on) {
             return None;
         }
-        Some(self.lead(call, flights, Phase::Sending, owner))
+        Some(self.lead(call, flights, Phase::Acquiring, owner))
     }
 
     /// Joins the flight that holds `lease`, which the caller has itself just read.
@@ -167,28 +172,28 @@ impl<P: Clone, O: Owner> Flights<P, O> {
         let shard = self.shard(call);
         let flights = shard.get(&call)?;
         let holds = |state: &State<P>| match state.phase {
-            Phase::Sending => state.asked == Some(lease),
+            Phase::Acquiring => state.requested == Some(lease),
             _ => state.lease == Some(lease),
         };
         flights.iter().find_map(|flight| self.join(flight, holds))
     }
 
-    /// Joins the flight that runs under `mark`, which the caller has itself just read, or leads one
+    /// Joins the flight that runs under the id of `entry`, which the caller has itself just read; or leads one
     /// whose function begins at once.
     pub(crate) fn enter_under(
         self: &Arc<Self>,
         call: CallId,
-        mark: EntryId,
+        entry: EntryId,
         owner: impl FnOnce() -> O,
     ) -> Entered<P, O> {
         let mut shard = self.shard(call);
         let flights = shard.entry(call).or_default();
-        let under = |state: &State<P>| state.lease == Some(mark);
+        let under = |state: &State<P>| state.lease == Some(entry);
         if let Some(member) = flights.iter().find_map(|flight| self.join(flight, under)) {
             return Entered::Member(member);
         }
         let lead = self.lead(call, flights, Phase::Running(None), owner);
-        lead.flight().state().lease = Some(mark);
+        lead.flight().state().lease = Some(entry);
         Entered::Lead(lead)
     }
 
@@ -236,7 +241,7 @@ impl<P: Clone, O: Owner> Flights<P, O> {
         Some(Member::new(self.clone(), flight.clone(), ticket))
     }
 
-    /// Forgets a flight: its populate or give-up has been answered, or it had no lease.
+    /// Takes a flight out of the table: its lease was populated or released, or it had none.
     pub(crate) fn remove(&self, flight: &Arc<Flight<P, O>>) {
         let mut shard = self.shard(flight.call);
         if let Some(flights) = shard.get_mut(&flight.call) {
@@ -247,11 +252,11 @@ impl<P: Clone, O: Owner> Flights<P, O> {
         }
     }
 
-    /// Says what became of the lease that `flight` asked for.
+    /// Handles the store's answer to the lease request of `flight`.
     pub(crate) fn resolve(&self, flight: &Arc<Flight<P, O>>, answer: Answer) {
         let mut state = flight.state();
-        if !matches!(state.phase, Phase::Sending) {
-            // Its leader did not wait for the answer.
+        if !matches!(state.phase, Phase::Acquiring) {
+            // Its leader has not waited for the answer, so nothing may be populated under this lease.
             drop(state);
             if let Answer::Granted(lease) = answer {
                 flight.owner.abandoned(lease);
@@ -267,24 +272,24 @@ impl<P: Clone, O: Owner> Flights<P, O> {
             Answer::Refused => state.phase = Phase::Dissolved,
         }
         if answer == Answer::Refused {
-            wake(state);
+            unlock_and_wake(state);
             self.remove(flight);
             return;
         }
         self.begin(flight, state);
     }
 
-    /// Has the leader begin; members go on waiting for the run.
+    /// Wakes the leader to begin its run; members go on waiting for the end.
     fn begin(&self, flight: &Arc<Flight<P, O>>, mut state: MutexGuard<'_, State<P>>) {
-        let (deserted, asking) = (state.parties == 0, std::mem::take(&mut state.asking));
+        let (deserted, leaders) = (state.parties == 0, std::mem::take(&mut state.leaders));
         drop(state);
-        use_all(asking);
+        wake_all(leaders);
         if deserted {
             self.abandon(flight);
         }
     }
 
-    /// Gives up all leases, for `reason`. Runs go on and are shared, and none of them is stored.
+    /// Gives up the leases of all flights, for `reason`. Runs go on and are shared, and none of them is stored.
     pub(crate) fn release_all(&self, reason: Reason) {
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -299,8 +304,8 @@ impl<P: Clone, O: Owner> Flights<P, O> {
     fn release_one(&self, flight: &Arc<Flight<P, O>>, reason: Reason) {
         let mut state = flight.state();
         match state.phase {
-            Phase::Sending => {
-                // Should it be granted yet, it is given up as one whose leader did not wait.
+            Phase::Acquiring => {
+                // `resolve` will give the lease up, should the store grant it.
                 state.phase = Phase::Running(Some(reason));
                 self.begin(flight, state);
             }
@@ -316,11 +321,11 @@ impl<P: Clone, O: Owner> Flights<P, O> {
         }
     }
 
-    /// The last party has left a flight that has not ended.
+    /// Ends a flight whose last leader or member has left before the end.
     fn abandon(&self, flight: &Arc<Flight<P, O>>) {
         let mut state = flight.state();
-        // Somebody may have joined since; and while the answer about the lease is to come, whoever
-        // brings it finds nobody here.
+        // A call may have joined since the last one left. A flight that is still acquiring its lease stays:
+        // `resolve` ends it when the answer comes.
         if state.parties > 0 || !matches!(state.phase, Phase::Running(_)) {
             return;
         }
@@ -353,12 +358,12 @@ impl<P, O> Flight<P, O> {
         &self.owner
     }
 
-    /// Notes which lease is being asked for.
+    /// Notes the id of the lease that is being requested.
     pub(crate) fn requests(&self, lease: EntryId) {
-        self.state().asked = Some(lease);
+        self.state().requested = Some(lease);
     }
 
-    /// Whether somebody may still populate under this lease.
+    /// Whether a leader may still populate under this lease.
     pub(crate) fn holds(&self, lease: EntryId) -> bool {
         let state = self.state();
         matches!(state.phase, Phase::Running(_)) && state.lease == Some(lease)
@@ -373,24 +378,24 @@ impl<P> State<P> {
     fn new(phase: Phase<P>) -> Self {
         Self {
             phase,
-            asked: None,
+            requested: None,
             lease: None,
             stamp: Arc::default(),
             vacant: false,
             panics: 0,
             parties: 1,
-            next: 0,
-            asking: HashMap::new(),
-            waiting: HashMap::new(),
+            last_ticket: 0,
+            leaders: HashMap::new(),
+            members: HashMap::new(),
         }
     }
 
     fn ticket(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+        self.last_ticket += 1;
+        self.last_ticket
     }
 
-    /// Takes the leader's place where it is free, or where the leader is not being polled.
+    /// Makes a member leader where the latest leader was dropped, or was woken and is not being polled.
     fn promote(&mut self, now: u64) -> Option<Arc<Stamp>> {
         if !self.vacant && !self.stamp.stalled(now) {
             return None;
@@ -401,16 +406,16 @@ impl<P> State<P> {
     }
 }
 
-/// Unlocks, then wakes everybody.
-fn wake<P>(mut state: MutexGuard<'_, State<P>>) {
-    let wakers = [std::mem::take(&mut state.asking), std::mem::take(&mut state.waiting)];
+/// Unlocks, then wakes all leaders and members.
+fn unlock_and_wake<P>(mut state: MutexGuard<'_, State<P>>) {
+    let wakers = [std::mem::take(&mut state.leaders), std::mem::take(&mut state.members)];
     drop(state);
-    wakers.into_iter().for_each(use_all);
+    wakers.into_iter().for_each(wake_all);
 }
 
-/// A waker is an executor's and may run any code: a panic in one must neither keep others asleep nor
-/// reach the call whose output is being shared.
-fn use_all(wakers: Wakers) {
+/// A waker is the executor's, and may run any code: a panic in one must neither keep other calls asleep nor
+/// reach the leader, whose output would be lost.
+fn wake_all(wakers: Wakers) {
     for waker in wakers.into_values() {
         let _ = contained(|| waker.wake());
     }

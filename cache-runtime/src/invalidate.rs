@@ -1,4 +1,4 @@
-//! Invalidations: every one of them is a single command that removes entries and tokens.
+//! Invalidations. Each is one command that removes entries and tokens together; over a cluster, rounds of them.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::key::Key;
 use crate::store::{Fault, Store};
 use crate::undelivered::{Cause, Undelivered};
 
-/// Removes `names` from the store within `limit`. A removal that fails, or whose outcome is unknown, is
-/// enqueued as undelivered; it goes on where the caller is dropped. `group` is the one that the log names.
+/// Removes `names` from the store within `limit`, in a task that goes on if the caller is dropped. A removal
+/// that fails, or whose outcome is unknown, is enqueued as undelivered. The log names the prefix of `group`.
 pub(crate) async fn invalidate(
     undelivered: &Arc<Undelivered>,
     names: Vec<String>,
@@ -22,33 +22,32 @@ pub(crate) async fn invalidate(
     limit: Duration,
 ) -> Result<(), Fault> {
     let log = InvalidationLog::of(&names, group);
-    let (tell, told) = oneshot::channel();
+    let (answer, answered) = oneshot::channel();
     let ours = undelivered.clone();
-    let going_on = Removing::begin(undelivered);
-    // A task of its own: a caller that goes away must not take the invalidation with it.
+    let in_flight = InFlight::begin(undelivered);
     background::spawn_begun(async move {
         let sent = send(ours.store(), &names, limit).await;
         if sent.is_err() {
             ours.enqueue(names, Cause::Failed);
         }
-        drop(going_on);
-        let _ = tell.send(sent);
+        drop(in_flight);
+        let _ = answer.send(sent);
     });
-    let sent = told.await.unwrap_or(Err(Fault::Down));
+    let sent = answered.await.unwrap_or(Err(Fault::Down));
     log.write(&sent);
     sent
 }
 
-/// What is logged of an invalidation, made only where it is.
+/// The fields of an invalidation's log line; `None` where debug lines are off.
 struct InvalidationLog(Option<(Option<String>, String, usize, Instant)>);
 
 impl InvalidationLog {
     fn of(names: &[String], group: Option<usize>) -> Self {
-        let told = || {
+        let fields = || {
             let first = names.first().cloned().unwrap_or_default();
             (group.map(crate::stats::group_name), first, names.len(), Instant::now())
         };
-        Self(tracing::enabled!(tracing::Level::DEBUG).then(told))
+        Self(tracing::enabled!(tracing::Level::DEBUG).then(fields))
     }
 
     fn write(self, sent: &Result<(), Fault>) {
@@ -61,17 +60,18 @@ impl InvalidationLog {
     }
 }
 
-/// An invalidation on its way, of which nobody else may know.
-struct Removing(Arc<Undelivered>);
+/// Counts an invalidation that is being sent and is not enqueued yet: its caller may be gone, and
+/// `Cache::close` waits for it.
+struct InFlight(Arc<Undelivered>);
 
-impl Removing {
+impl InFlight {
     fn begin(undelivered: &Arc<Undelivered>) -> Self {
         undelivered.in_flight.fetch_add(1, Ordering::SeqCst);
         Self(undelivered.clone())
     }
 }
 
-impl Drop for Removing {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
@@ -86,8 +86,8 @@ async fn send(store: &Store, names: &[String], limit: Duration) -> Result<(), Fa
             let _ = deadline::timeout(left(), pin!(store.ready(&any))).await;
         }
         let sent = store.unlink(names, left()).await;
-        // Down and not ready: the runtime that drove the connection has just ended, and there will be
-        // another connection; that of another lane may have ended with it.
+        // Down and not ready: the runtime that drove the connection has just ended. `store.ready` redials, and
+        // the loop repeats because other lanes may have ended with it.
         if sent != Err(Fault::Down) || store.is_ready(&any) || left().is_zero() {
             return sent;
         }

@@ -1,7 +1,8 @@
-//! The lease to store: a lease over a key that has no value, or a claim over one that is stale.
+//! The right to populate a key: a lease where the key has no live value, a claim over a stored value.
 //!
-//! Whoever holds it runs the function and populates; others wait, or serve what is stale. It is
-//! the fence: an invalidation takes it away, and what was computed under it is then not stored.
+//! The holder runs the function and populates; other calls wait, or serve the stale value. The lease is
+//! the fence: an invalidation removes it from the key, and the compare-and-set of the holder's result
+//! then fails.
 
 use std::collections::HashSet;
 use std::pin::pin;
@@ -21,33 +22,35 @@ use crate::queue::{Queue, QueueSlot};
 use crate::returns::Payload;
 use crate::store::{Fault, Store, Write};
 
-/// How much longer than what depends on them tokens live at least.
+/// Tokens outlive the entries that depend on them by at least this.
 pub(crate) const AHEAD: Duration = Duration::from_secs(60);
 
-/// For how long calls that read the mark of an unstored run run at once. Longer than a waiting process
-/// needs to see the mark: its slowest poll, and a command.
+/// For this long after an unstored mark was written, calls that read it run at once. A waiting process reads
+/// the mark later than it was written by its slowest poll and a command: 250 ms (`lease_watch::POLLS`), and
+/// the time of the command.
 pub(crate) const JOINT: Duration = Duration::from_millis(500);
 
-/// So long before its end a claimed value makes way for a lease.
+/// A claimed value with less than this left is replaced by a lease: its expiry would end the claim.
 const BRINK: Duration = Duration::from_millis(100);
 
-/// Between attempts to give a lease up: at first, and at last.
+/// The pause between attempts to release a lease: the first, and the longest; it doubles in between.
 const PAUSES: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(200)];
 
-/// A lease that has been asked for, or one that is had by reading it.
+/// A lease or claim that has been requested, or the joint lease of the calls that read an unstored mark.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) id: EntryId,
     owner: Owner,
-    /// What the new entry will depend on: read before the function begins.
+    /// The tokens that the new entry will depend on, read before the function begins.
     pub(crate) tokens: Tokens,
-    /// How long it lasts without an extension.
+    /// How long the lease lasts without an extension.
     life: Duration,
-    since: Instant,
-    /// Others run under it as well: there is nothing to extend, and nothing to give up.
+    /// When the lease was requested.
+    requested: Instant,
+    /// Other calls run under the same id: the lease is neither extended nor released.
     joint: bool,
     kind: Kind,
-    /// Its function has ended, or will not.
+    /// Notified once the run has ended, or was given up.
     over: Notify,
 }
 
@@ -59,21 +62,21 @@ enum Kind {
     Claim {
         entry: Entry,
         ttl_left: Duration,
-        /// Whether the value is still there, since the two are given up in different ways.
+        /// One of the stages below.
         stage: AtomicU8,
     },
 }
 
-/// The stages of a claim: it may turn into a lease, when its value is about to expire; it has done so;
-/// it has ended over its value.
-const OVER_A_VALUE: u8 = 0;
-const TURNED: u8 = 1;
+/// The stages of a claim. It begins over its value; from there, either an extension turns it into a lease,
+/// because the value is about to expire, or the run ends. The stage tells which bytes are under the key.
+const OVER_VALUE: u8 = 0;
+const LEASE: u8 = 1;
 const ENDED: u8 = 2;
 
 impl Lease {
     fn new(id: EntryId, owner: Owner, tokens: Tokens, life: Duration, kind: Kind) -> Self {
-        let (since, over) = (Instant::now(), Notify::new());
-        Self { id, owner, tokens, life, since, joint: false, kind, over }
+        let (requested, over) = (Instant::now(), Notify::new());
+        Self { id, owner, tokens, life, requested, joint: false, kind, over }
     }
 
     pub(crate) fn plain(id: EntryId, owner: Owner, tokens: Tokens, life: Duration) -> Self {
@@ -81,31 +84,29 @@ impl Lease {
         Self::new(id, owner, tokens, life, Kind::Plain { header })
     }
 
-    /// A claim over `entry`, which had `left` when it was read.
+    /// A claim over `entry`, which had `ttl_left` when it was read.
     pub(crate) fn claim(id: EntryId, entry: Entry, ttl_left: Duration, life: Duration) -> Self {
         let (owner, tokens) = (entry.owner, entry.tokens().collect());
-        let kind = Kind::Claim { entry, ttl_left, stage: AtomicU8::new(OVER_A_VALUE) };
+        let kind = Kind::Claim { entry, ttl_left, stage: AtomicU8::new(OVER_VALUE) };
         Self::new(id, owner, tokens, life, kind)
     }
 
-    /// The lease of all who have read `entry`: the mark of a run that is not stored, or a value whose
-    /// refresh has failed.
+    /// The lease of all calls that have read `entry`: an unstored mark, or a value whose refresh has failed.
     pub(crate) fn joint(entry: &Entry) -> Self {
         let Seen(header) = entry.seen();
         let (kind, tokens) = (Kind::Plain { header }, entry.tokens().collect());
         Self { joint: true, ..Self::new(entry.id, entry.owner, tokens, JOINT, kind) }
     }
 
-    /// What takes it.
+    /// The write that acquires the lease.
     pub(crate) fn taking(&self) -> Write {
         match &self.kind {
             Kind::Plain { header } => Write::Whole { bytes: header.clone(), life: self.life },
-            Kind::Claim { entry, ttl_left, .. } => self.mark(entry, *ttl_left),
+            Kind::Claim { entry, ttl_left, .. } => self.claim_mark(entry, *ttl_left),
         }
     }
 
-    /// What is under the key while it is held. An extension does not change that: the bytes that
-    /// are compared end with the id.
+    /// The bytes to compare while the lease is held. An extension does not change them: they end with the id.
     pub(crate) fn seen(&self) -> Seen {
         match &self.kind {
             Kind::Plain { header } => Seen::own(header),
@@ -116,48 +117,51 @@ impl Lease {
         }
     }
 
-    /// A value that is about to expire would take the claim with it: it makes way for a lease, under
-    /// the same id.
+    /// The write that extends the lease. Where the claimed value is about to expire, which would end the claim,
+    /// it replaces the value by a lease with the same id.
     fn extension(&self, limit: Duration) -> Write {
         let life = self.life.min(limit.saturating_sub(self.age()));
         match &self.kind {
             Kind::Plain { header } => Write::Header { bytes: header.clone(), life: Some(life) },
             Kind::Claim { entry, .. } => match self.value_ttl_left() {
-                Some(ttl_left) if ttl_left > BRINK || !self.leave_stage_for(TURNED) => {
-                    self.mark(entry, ttl_left)
+                Some(ttl_left) if ttl_left > BRINK || !self.leave_stage_for(LEASE) => {
+                    self.claim_mark(entry, ttl_left)
                 }
                 _ => Write::Whole { bytes: self.as_lease(life), life },
             },
         }
     }
 
-    /// The two ends of a claim over a value exclude each other: what is under the key has to be known.
+    /// Moves a claim on from [`OVER_VALUE`]; false where it has left that stage already. Extension and end race
+    /// for it, in the task that extends and in the caller's, and only one of them may win.
     fn leave_stage_for(&self, next: u8) -> bool {
         let Kind::Claim { stage, .. } = &self.kind else { return false };
-        stage.compare_exchange(OVER_A_VALUE, next, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        stage.compare_exchange(OVER_VALUE, next, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     fn as_lease(&self, life: Duration) -> Bytes {
         Draft::lease(self.id, self.owner, life, &self.tokens).encode()
     }
 
-    /// What the claimed value has left; `None` where there is none.
+    /// The claimed value's remaining TTL; `None` for a lease, and for a claim that has turned into one.
     fn value_ttl_left(&self) -> Option<Duration> {
         match &self.kind {
-            Kind::Claim { ttl_left, stage, .. } if stage.load(Ordering::Acquire) != TURNED => {
+            Kind::Claim { ttl_left, stage, .. } if stage.load(Ordering::Acquire) != LEASE => {
                 Some(ttl_left.saturating_sub(self.age()))
             }
             Kind::Claim { .. } | Kind::Plain { .. } => None,
         }
     }
 
-    /// A claim is as old as the time that has gone off the entry since its mark.
-    fn mark(&self, entry: &Entry, ttl_left: Duration) -> Write {
+    /// The header with a claim mark: the entry's TTL at this moment. The claim's age is what the entry's TTL has
+    /// lost since, by Redis's clock.
+    fn claim_mark(&self, entry: &Entry, ttl_left: Duration) -> Write {
+        // Not zero, which is no mark.
         let mark = ttl_left.max(Duration::from_millis(1));
         Write::Header { bytes: entry.claimed(self.id, Some(mark)), life: None }
     }
 
-    /// What is left under the key.
+    /// The write that releases the lease.
     fn write_on_release(&self, on_release: OnRelease) -> Write {
         let value = match &self.kind {
             Kind::Claim { entry, .. } if on_release != OnRelease::RemoveValue => {
@@ -165,7 +169,7 @@ impl Lease {
             }
             Kind::Claim { .. } | Kind::Plain { .. } => None,
         };
-        // Without randomness for an id there is nothing to be written.
+        // An entry needs a fresh id; without randomness for one, none can be written.
         let Some(id) = EntryId::fresh() else { return Write::Delete };
         match (value, on_release) {
             (Some((entry, _)), OnRelease::Restore) => {
@@ -175,24 +179,26 @@ impl Lease {
                 Write::Header { bytes: entry.as_released(id, ttl_left), life: None }
             }
             (None, OnRelease::Restore) => Write::Delete,
-            (None, _) => self.unstored(id),
+            (None, _) => self.unstored_mark(id),
         }
     }
 
-    /// The mark stands for as long as those who run under it may take, going by this run.
-    fn unstored(&self, id: EntryId) -> Write {
+    /// An unstored mark. It lasts for as long as the calls that run under it may take, to judge by this run: they
+    /// populate over it.
+    fn unstored_mark(&self, id: EntryId) -> Write {
         let after = self.age().saturating_mul(2).max(JOINT);
         let draft = Draft::unstored(id, self.owner, [JOINT, after], &self.tokens);
         Write::Whole { bytes: draft.encode(), life: draft.life }
     }
 
-    /// Extends it while its function runs, up to `limit`. Refused means that it is lost for good.
+    /// Extends the lease while its function runs, up to `limit`. Ends when an extension is refused: the lease is
+    /// not under the key any more, and cannot come back.
     pub(crate) async fn extend(
         &self,
         store: &Store,
         key: &Key,
         limit: Duration,
-        going_on: impl Fn() -> bool,
+        is_held: impl Fn() -> bool,
     ) {
         let (tokens_for, limit) = (self.life.saturating_add(AHEAD), self.limit(limit));
         if !store.is_shared() {
@@ -201,10 +207,10 @@ impl Lease {
         while let Some(pause) = self.pause(store, limit) {
             let Some(pause) = background::sleep(pause) else { return };
             select(pin!(pause), pin!(self.over.notified())).await;
-            if !going_on() || self.age() >= limit {
+            if !is_held() || self.age() >= limit {
                 return;
             }
-            // In this order: an extension may turn a claim into a lease.
+            // In this order: `extension` may turn the claim into a lease, and `seen` is what it replaces.
             let (seen, write) = (self.seen(), self.extension(limit));
             let written = store.populate(key, &seen, write, tokens_for, store.patience()).await;
             if written == Ok(false) {
@@ -213,59 +219,61 @@ impl Lease {
         }
     }
 
-    /// Up to the next extension; `None` where none is needed any more.
+    /// The time to the next extension; `None` where none is needed any more.
     fn pause(&self, store: &Store, limit: Duration) -> Option<Duration> {
         let ttl_left = self.value_ttl_left();
-        // In process a lease lasts for as long as a run may take.
+        // In the in-process store a lease lasts for as long as a run may take: see `life`.
         if self.age() >= limit || (ttl_left.is_none() && !store.is_shared()) {
             return None;
         }
+        // Thirds, so that an extension may fail and be repeated before the lease or its tokens expire.
         let pause = (self.life / 3).min(AHEAD / 3);
         let pause = ttl_left.map_or(pause, |ttl_left| pause.min(ttl_left.saturating_sub(BRINK)));
         Some(pause.max(Duration::from_millis(1)))
     }
 
-    /// How long ago it was asked for.
+    /// The time since the lease was requested.
     pub(crate) fn age(&self) -> Duration {
-        self.since.elapsed()
+        self.requested.elapsed()
     }
 
-    /// For how long it may be held, where runs are limited to `max_run`.
+    /// How long the lease may be held, where runs are limited to `max_run`.
     pub(crate) fn limit(&self, max_run: Duration) -> Duration {
         max_run.max(self.life)
     }
 
-    /// Whether it was held for as long as it may be: then it is extended no more.
+    /// Whether the lease was held for its limit: it is not extended any more, and its run not stored.
     pub(crate) fn has_lapsed(&self, max_run: Duration) -> bool {
         !self.joint && self.age() >= self.limit(max_run)
     }
 
-    /// Need not be extended any more.
+    /// Stops the extensions: the run has ended.
     pub(crate) fn end(&self) {
         self.leave_stage_for(ENDED);
         self.over.notify_one();
     }
 
-    /// Frees the key; otherwise others would wait until the lease expires. Tried again for as long as
-    /// it lasts: a lane that was cut is soon dialled anew. Meanwhile nobody waits for it here.
-    /// `place`, in the queue of writes, is left after the first attempt, or comes back.
+    /// Releases the lease, so that other processes need not wait until it expires. Tries again for as long as
+    /// the lease lasts, since a lost connection is soon redialled; meanwhile [`Releasing`] keeps calls of this
+    /// process from waiting for it. `slot`, in the queue of writes, is freed after the first attempt where
+    /// that fails, and returned otherwise.
     pub(crate) async fn release(
         &self,
         leases: &Leases,
         key: &Key,
         on_release: OnRelease,
-        mut place: Option<QueueSlot>,
+        mut slot: Option<QueueSlot>,
     ) -> Option<QueueSlot> {
         if self.joint {
-            return place;
+            return slot;
         }
         let store = &leases.store;
         let mut write = self.write_on_release(on_release);
-        let _forsaken = leases.releasing.enter(self.id);
+        let _releasing = leases.releasing.enter(self.id);
         let (began, mut pause) = (Instant::now(), PAUSES[0]);
         loop {
             let patience = store.patience();
-            // A mark stands for long runs: what they store is to find its tokens.
+            // A mark is populated over by long runs, whose entries depend on its tokens: extend those too.
             let done = match &write {
                 Write::Whole { life, .. } => {
                     let tokens_for = life.saturating_add(AHEAD);
@@ -273,29 +281,28 @@ impl Lease {
                 }
                 _ => store.compare_and_set(key, &self.seen(), write.clone(), patience).await,
             };
-            // Refused: it is gone already.
-            let lost = done.as_ref().is_err_and(|fault| *fault != Fault::WrongType);
-            if !lost || began.elapsed() >= self.life || store.is_closed() {
-                return place;
+            // `Ok(false)`: the key holds the lease no more. `WrongType`: it holds no string at all.
+            let unconfirmed = done.as_ref().is_err_and(|fault| *fault != Fault::WrongType);
+            if !unconfirmed || began.elapsed() >= self.life || store.is_closed() {
+                return slot;
             }
-            // A server that is full has no room for a mark, and removes what is there.
+            // A server that refuses writes, for want of memory for example, still executes a removal.
             if matches!((&done, &write), (Err(Fault::ReadOnly), Write::Whole { .. })) {
                 write = Write::Delete;
             }
-            drop(place.take());
+            drop(slot.take());
             background::sleep(pause)?.await;
             pause = (pause * 2).min(PAUSES[1]);
         }
     }
 }
 
-/// Leases of this process that are over, and could not be given up yet.
+/// The leases of this process whose release Redis has not confirmed yet.
 #[derive(Default)]
 pub(crate) struct Releasing(Mutex<HashSet<EntryId>>);
 
 impl Releasing {
-    /// Whether nobody runs under a lease any more.
-    pub(crate) fn has(&self, id: EntryId) -> bool {
+    fn has(&self, id: EntryId) -> bool {
         self.ids().contains(&id)
     }
 
@@ -323,35 +330,36 @@ impl Drop for ReleasingGuard<'_> {
 /// What the holder leaves under the key when it releases its lease.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum OnRelease {
-    /// The state from before the lease: the function did not run to its end.
+    /// The state from before the lease: the run was dropped before its end.
     Restore,
-    /// The claimed value, marked as released, or else the mark of an unstored run: the function failed, or
-    /// its value could not be written. Under either mark waiting calls run at once instead of queueing.
+    /// The claimed value, marked as released, or else an unstored mark: the function failed, or its value could
+    /// not be written. Under either, waiting calls run at once instead of queueing.
     KeepValue,
-    /// The mark of an unstored run, in place of a claimed value too: the function returned a value that must
-    /// not be stored, so the old one must not be served any more.
+    /// An unstored mark, in place of a claimed value too: the function returned a value that must not be stored,
+    /// so the old one must not be served any more.
     RemoveValue,
 }
 
-/// How long a lease lasts. In the in-process store nobody else could be kept waiting by an owner
-/// that died, so a lease lasts for as long as a run may take.
+/// How long a lease lasts without an extension. The in-process store dies with the holder of the lease, which
+/// so keeps no other process waiting: there a lease lasts for as long as a run may take.
 pub(crate) fn life(store: &Store, lease: Duration, max_run: Duration) -> Duration {
     if store.is_shared() { lease } else { lease.max(max_run) }
 }
 
-/// Whether the refresh of `entry` has failed just now.
+/// Whether a refresh of `entry` has failed less than [`JOINT`] ago: its TTL has lost less since its release
+/// mark.
 pub(crate) fn is_released(entry: &Entry, ttl_left: Duration) -> bool {
     entry.released().is_some_and(|then| then.saturating_sub(ttl_left) < JOINT)
 }
 
-/// How long a claim over `entry` goes on, by the age of its mark; `None` where it has run out or
+/// How long the claim over `entry` still lasts, by the age of its mark; `None` where the claim has run out, or
 /// there is none.
 pub(crate) fn claimed_for(entry: &Entry, ttl_left: Duration, life: Duration) -> Option<Duration> {
     let age = entry.claim()?.saturating_sub(ttl_left);
     life.checked_sub(age).filter(|rest| !rest.is_zero())
 }
 
-/// All leases of one cache: what releasing one takes.
+/// What the release of a lease takes, one of each for a cache.
 pub(crate) struct Leases {
     store: Arc<Store>,
     queue: Arc<Queue>,
@@ -363,14 +371,14 @@ impl Leases {
         Arc::new(Self { store, queue, releasing: Releasing::default() })
     }
 
-    /// Whether this process has given the lease up and Redis has not confirmed it yet: no run goes on
-    /// under it.
+    /// Whether this process is releasing the lease, and Redis has not confirmed it yet: no run goes on under
+    /// it.
     pub(crate) fn is_releasing(&self, id: EntryId) -> bool {
         self.releasing.has(id)
     }
 
-    /// Frees a lease under which no run will populate; other processes would wait until it expires. Goes
-    /// on behind the caller; `finished` leaves the table of flights afterwards.
+    /// Releases a lease under which no run will populate, in a task of its own. `finished` leaves the table of
+    /// flights afterwards.
     pub(crate) fn release(
         self: &Arc<Self>,
         key: Key,
@@ -378,7 +386,7 @@ impl Leases {
         on_release: OnRelease,
         finished: Option<FinishedFlight>,
     ) {
-        // A slot makes `flush` wait for the release. Where the queue is full the release goes out without.
+        // The slot makes `flush` wait for the release. Where the queue is full the release goes out without one.
         let slot = self.queue.enter(0);
         let leases = self.clone();
         background::spawn_begun(async move {
@@ -391,11 +399,11 @@ impl Leases {
     }
 }
 
-/// A flight that has ended, and stays joinable until its lease is populated or released.
+/// A flight that has ended, and stays joinable by its lease until that is populated or released.
 pub(crate) struct FinishedFlight {
     flights: Arc<Flights<Payload, LeaseOwner>>,
     flight: Arc<Flight<Payload, LeaseOwner>>,
-    /// The flight shares a value of the user's, whose `Drop` may take long.
+    /// The flight shares a value of the user's, whose `Drop` may take long or panic.
     foreign: bool,
 }
 
@@ -409,7 +417,8 @@ impl FinishedFlight {
         Self { flights, flight, foreign }
     }
 
-    /// Takes the flight out of the table, and keeps its last drop off the private thread.
+    /// Takes the flight out of the table. Its last drop may be here, on the private thread, which drives timers
+    /// and connections: a value of the user's is dropped on another.
     pub(crate) fn remove(self) {
         self.flights.remove(&self.flight);
         if self.foreign {
@@ -418,9 +427,9 @@ impl FinishedFlight {
     }
 }
 
-/// The lease of one flight, and the way to release it.
+/// The lease of one flight, and what its release takes.
 pub(crate) struct LeaseOwner {
-    /// Weak: a leader that is held for ever must not keep the connections alive through its own table.
+    /// Weak: a leader whose future is held for ever, undropped, must not keep the connections alive.
     pub(crate) leases: Weak<Leases>,
     pub(crate) key: Key,
     /// Set before the lease is requested; only then can there be an answer.
@@ -431,7 +440,7 @@ impl flight::Owner for LeaseOwner {
     fn abandoned(&self, _: EntryId) {
         if let (Some(leases), Some(lease)) = (self.leases.upgrade(), self.lease.get()) {
             lease.end();
-            // A panic says as much about the next run as an error does.
+            // A panic of the function is treated as an error: the next run is likely to fail too.
             let failed = std::thread::panicking();
             let on_release = if failed { OnRelease::KeepValue } else { OnRelease::Restore };
             leases.release(self.key.clone(), lease.clone(), on_release, None);

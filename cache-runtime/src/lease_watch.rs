@@ -1,8 +1,9 @@
 //! Waiting for a value that another process computes.
 //!
-//! All calls of this process that wait for one lease or claim share one look at it. It is read so
-//! that its change is heard, and read again when something was heard or when its time is over; where
-//! nothing can be heard, now and then. When it is gone all are woken, and each reads for itself.
+//! All calls of this process that wait for one lease or claim share one task, which watches the key. It reads
+//! the key with client tracking on, and again when Redis pushes an invalidation or the lease is due to expire;
+//! without tracking it polls. When the lease is gone the task wakes all waiting calls, and each reads for
+//! itself.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -19,13 +20,13 @@ use crate::key::Key;
 use crate::lease;
 use crate::store::{Found, Read, Store, Subscription};
 
-/// How often it is read where nothing can be heard: at first, and at last.
+/// The pause between polls where there is no tracking: the first, and the longest; it doubles in between.
 const POLLS: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(250)];
 
-/// Wakes those who wait when it is dropped.
+/// Wakes the waiting calls when it is dropped.
 type Over = Arc<watch::Sender<()>>;
 
-/// By the key: what is waited for, and those who wait.
+/// By the key: the lease that is watched, and the channel of the calls that wait for it.
 type Table = HashMap<Box<str>, (EntryId, Weak<watch::Sender<()>>)>;
 
 /// The leases of other processes that calls of this process wait for.
@@ -39,15 +40,16 @@ impl LeaseWatch {
         Arc::new(Self { store, watched: Mutex::default() })
     }
 
-    /// Joins those who wait for `lease`; ends with an error, or a change, when it is over.
+    /// Watches `lease`, or joins the task that does so already. The receiver's `changed` ends, with an error, when
+    /// the watch is over.
     pub(crate) fn join(
         self: &Arc<Self>,
         key: &Key,
         lease: EntryId,
         life: Duration,
     ) -> watch::Receiver<()> {
-        let mut waits = self.table();
-        if let Some((known, over)) = waits.get(key.entry())
+        let mut watched = self.table();
+        if let Some((known, over)) = watched.get(key.entry())
             && *known == lease
             && let Some(over) = over.upgrade()
         {
@@ -55,21 +57,21 @@ impl LeaseWatch {
         }
         let (over, receiver) = watch::channel(());
         let over = Arc::new(over);
-        waits.insert(key.entry().into(), (lease, Arc::downgrade(&over)));
-        drop(waits);
+        watched.insert(key.entry().into(), (lease, Arc::downgrade(&over)));
+        drop(watched);
         let (watch, key) = (self.clone(), key.clone());
         background::spawn_begun(async move {
-            stand_by(&watch.store, &key, lease, life, &over).await;
+            watch_until_over(&watch.store, &key, lease, life, &over).await;
             watch.forget(&key, &over);
         });
         receiver
     }
 
     fn forget(&self, key: &Key, over: &Over) {
-        let mut waits = self.table();
+        let mut watched = self.table();
         let ours = |(_, other): &(_, Weak<_>)| std::ptr::eq(other.as_ptr(), Arc::as_ptr(over));
-        if waits.get(key.entry()).is_some_and(ours) {
-            waits.remove(key.entry());
+        if watched.get(key.entry()).is_some_and(ours) {
+            watched.remove(key.entry());
         }
     }
 
@@ -78,39 +80,40 @@ impl LeaseWatch {
     }
 }
 
-/// Returns once the lease is gone, nobody waits for it any more, or the store does not answer.
-async fn stand_by(store: &Store, key: &Key, lease: EntryId, life: Duration, over: &Over) {
-    let mut listening: Option<Subscription> = None;
+/// Returns once the lease is gone, no call waits for it any more, or the store does not answer.
+async fn watch_until_over(store: &Store, key: &Key, lease: EntryId, life: Duration, over: &Over) {
+    let mut subscription: Option<Subscription> = None;
     let mut pause = POLLS[0];
     while !over.is_closed() {
-        // Listens before it reads, so that no change falls in between.
-        listening = listening.or_else(|| store.subscribe(key));
+        // Before the read, so that no change is missed in between.
+        subscription = subscription.or_else(|| store.subscribe(key));
         let mut found = None;
-        if listening.is_some() {
+        if subscription.is_some() {
             found = store.read(key, Read::Tracked, store.patience()).await.ok();
         }
         if found.is_none() {
-            listening = None;
+            subscription = None;
             found = store.read(key, Read::Timed, store.patience()).await.ok();
         }
         let Some(found) = found else { return };
         let Some(rest) = rest(found, lease, life) else { return };
-        let asleep = if listening.is_some() { rest } else { rest.min(pause) };
+        let limit = if subscription.is_some() { rest } else { rest.min(pause) };
         pause = (pause * 2).min(POLLS[1]);
-        let Some(timer) = background::sleep(asleep) else { return };
-        let changed = pin!(changed(listening.as_ref()));
+        let Some(timer) = background::sleep(limit) else { return };
+        let changed = pin!(changed(subscription.as_ref()));
         select(select(changed, pin!(timer)), pin!(over.closed())).await;
     }
 }
 
-async fn changed(listening: Option<&Subscription>) {
-    match listening {
-        Some(listening) => listening.changed().await,
+/// Pends for ever without a subscription.
+async fn changed(subscription: Option<&Subscription>) {
+    match subscription {
+        Some(subscription) => subscription.changed().await,
         None => pending().await,
     }
 }
 
-/// How long the lease still lasts unless it is extended; `None` where it is gone.
+/// How long the lease or claim still lasts unless it is extended; `None` where it is gone.
 fn rest(found: Found, lease: EntryId, life: Duration) -> Option<Duration> {
     let entry = Entry::parse(found.bytes?).ok().filter(|entry| entry.id == lease)?;
     if !entry.depends_on(&found.tokens) {
@@ -120,9 +123,9 @@ fn rest(found: Found, lease: EntryId, life: Duration) -> Option<Duration> {
     let rest = match entry.kind {
         EntryKind::Lease => ttl_left,
         EntryKind::Value | EntryKind::None => lease::claimed_for(&entry, ttl_left, life)?,
-        // Nobody waits for it.
+        // A call that reads an unstored mark does not wait.
         EntryKind::Unstored => return None,
     };
-    // Never round and round: also where somebody has taken the expiry off.
+    // A TTL of zero is read at the entry's end, and where its expiry was removed (`PERSIST`): no busy loop.
     Some(rest.max(POLLS[0]))
 }

@@ -1,4 +1,4 @@
-//! Everything after the function has run: who gets its output, and what is written.
+//! After the function has run: its output goes to the members of the flight, and to the store.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -8,22 +8,23 @@ use crate::contain::contained;
 use crate::encode::{Ready, encode};
 use crate::flight::Ending;
 use crate::lease::{FinishedFlight, Lease, OnRelease};
-use crate::lookup::{Lookup, Role};
+use crate::lookup::{Lead, Lookup, Role};
 use crate::outcome::{OutcomeKind, Reason};
 use crate::queue::QueueSlot;
 use crate::returns::{Codec, Form, Opened, Payload, Rule, Shape};
 use crate::stats::Count;
 use crate::verb::{Fate, Verb};
 
-/// Hands the output to all who joined, and what is to be stored to the queue; returns what came of
-/// the run. `forgiven`: a stale value is served in place of the error.
+/// Ends the flight with the output, and writes what is to be stored behind the reply, or releases the lease.
+/// Returns the call's outcome. `has_fallback`: the output is an error, and a stored value is served in its
+/// place.
 pub(crate) fn finish<S: Shape, R: Rule<S>>(
     codec: &Codec<S, R>,
     lookup: &Lookup,
     role: Role,
     output: &S::Return,
     cost: Duration,
-    forgiven: bool,
+    has_fallback: bool,
 ) -> OutcomeKind {
     let Role { lead, reason } = role;
     let counters = lookup.counters();
@@ -33,7 +34,7 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
         Opened::Error(_) => Count::LoadFailure,
         Opened::Value(_) | Opened::Nothing => Count::LoadSuccess,
     });
-    let company = lead.as_ref().is_some_and(crate::lookup::Lead::has_company);
+    let has_members = lead.as_ref().is_some_and(Lead::has_members);
     let stores = reason.is_none();
     if stores && lookup.call.verb == Some(Verb::Refresh) {
         counters.count(Count::Refresh);
@@ -44,21 +45,22 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
         Opened::Nothing => stores && codec.none_ttl.is_some(),
         Opened::Error(_) => false,
     };
-    // Before anything is encoded, which a full queue would make vain.
+    // Before the value is encoded: with a full queue that would be for nothing.
     let slot = if may_be_stored { lookup.inner().queue.enter_for(limit) } else { None };
     let full = may_be_stored && slot.is_none();
     let ready = if slot.is_some() { encode(codec, &lookup.call, &opened).ok() } else { None };
     let mut outcome = reason.map_or(OutcomeKind::Computed, OutcomeKind::Bypassed);
     if let Opened::Error(_) = opened {
-        lookup.met(|| Fate::Failed);
+        lookup.report_fate(|| Fate::Failed);
     }
 
     if let Some(lead) = lead {
         let flight = lead.flight().clone();
-        let ending = share(codec, &opened, ready.as_ref(), company.then_some(limit), forgiven);
+        let ending =
+            share(codec, &opened, ready.as_ref(), has_members.then_some(limit), has_fallback);
         let lease = flight.owner().lease.get().cloned();
         let finished = FinishedFlight::new(lookup.inner().flights.clone(), flight, &ending);
-        let given_up = lead.reason();
+        let released_for = lead.reason();
         let lease = lead.finish(ending).and(lease);
         if let Some(lease) = &lease {
             lease.end();
@@ -76,11 +78,12 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
             (Some(lease), None) => {
                 if full {
                     counters.count(Count::PopulateQueueFull);
-                    lookup.met(|| Fate::Written(Arc::default()));
+                    // Never set, which says that the value is not in the store.
+                    lookup.report_fate(|| Fate::Written(Arc::default()));
                 }
                 let key = lookup.store_key().clone();
-                // A run that did not hold the lease must not remove the claimed value, and a full queue
-                // says nothing about the value either.
+                // `RemoveValue` is for an output that must not be stored. Without the right to store it, or with a
+                // full queue, this one may only have had no chance to be.
                 let on_release = match opened {
                     Opened::Value(_) | Opened::Nothing if stores && !full => OnRelease::RemoveValue,
                     _ => OnRelease::KeepValue,
@@ -88,7 +91,7 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
                 lookup.inner().leases.release(key, lease, on_release, Some(finished));
             }
             (None, _) if stores => {
-                outcome = OutcomeKind::Bypassed(given_up.unwrap_or(Reason::Overtaken));
+                outcome = OutcomeKind::Bypassed(released_for.unwrap_or(Reason::Overtaken));
             }
             (None, _) => {}
         }
@@ -96,34 +99,35 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
     outcome
 }
 
-/// What all who joined get: a clone where there is one to be had and somebody to get it. With
-/// `company`, the value may be encoded for it, up to that many bytes.
+/// The output in the form in which members get it: a clone if the type is `Clone` and a call has joined; else
+/// the encoded bytes. `encode_limit` is there where a call has joined: a value that was not encoded for the
+/// store is then encoded for the members, up to that many bytes.
 fn share<S: Shape, R>(
     codec: &Codec<S, R>,
     opened: &Opened<'_, S::Value, S::Error>,
     ready: Option<&Ready>,
-    company: Option<usize>,
-    forgiven: bool,
+    encode_limit: Option<usize>,
+    has_fallback: bool,
 ) -> Ending<Payload> {
     let payload = contained(|| match opened {
         Opened::Nothing => Some(Payload::Nothing),
         Opened::Error(error) => {
-            codec.hand_error(error).or_else(|| forgiven.then_some(Payload::Forgiven))
+            codec.hand_error(error).or_else(|| has_fallback.then_some(Payload::Forgiven))
         }
         Opened::Value(value) => {
-            let cloned = company.and_then(|_| codec.hand_value(value));
-            let encoded = || ready.map(|ready| Payload::Bytes(ready.body.clone()));
-            let late = || {
-                let proven = codec.encode(value, company?, Form::default()).ok()?;
+            let cloned = encode_limit.and_then(|_| codec.hand_value(value));
+            let stored = || ready.map(|ready| Payload::Bytes(ready.body.clone()));
+            let encoded_for_members = || {
+                let proven = codec.encode(value, encode_limit?, Form::default()).ok()?;
                 Some(Payload::Bytes(proven.bytes.into()))
             };
-            cloned.or_else(encoded).or_else(late)
+            cloned.or_else(stored).or_else(encoded_for_members)
         }
     });
     payload.flatten().map_or(Ending::Alone, Ending::Shared)
 }
 
-/// Writes behind the reply. The flight stays joinable by its lease until the answer is there.
+/// Writes the entry behind the reply. The flight stays joinable by its lease until Redis has answered.
 fn write(
     lookup: &Lookup,
     ready: &Ready,
@@ -134,8 +138,9 @@ fn write(
 ) {
     let (inner, key) = (lookup.inner().clone(), lookup.store_key().clone());
     let identity = lookup.call.identity;
-    let mut written_to = None;
-    lookup.met(|| Fate::Written(written_to.insert(Arc::<OnceLock<bool>>::default()).clone()));
+    // Set once the write has ended; there for `observe` alone.
+    let mut fate = None;
+    lookup.report_fate(|| Fate::Written(fate.insert(Arc::<OnceLock<bool>>::default()).clone()));
     let fits = slot.resize(ready.body.len());
     let entry = if fits { ready.entry(&lookup.call, cost, &lease.tokens) } else { None };
     let Some(entry) = entry else {
@@ -166,11 +171,12 @@ fn write(
             let (key, took) = (key.entry(), began.elapsed());
             tracing::debug!(prefix, key, bytes, ?took, ?written, "cache error");
         }
-        if let Some(written_to) = written_to {
-            let _ = written_to.set(written == Ok(true));
+        if let Some(fate) = fate {
+            let _ = fate.set(written == Ok(true));
         }
         if written.is_err() {
-            // It may have arrived all the same, and then there is nothing to give up.
+            // Redis may have executed the write all the same. Then the compare-and-set of the release fails, and
+            // the value stays.
             slot = lease.release(&inner.leases, &key, OnRelease::KeepValue, slot).await;
         }
         finished.remove();

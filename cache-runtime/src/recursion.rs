@@ -1,5 +1,5 @@
-//! Which calls are being computed on this thread lease now, innermost last; and which computations
-//! of a cache wait for which others.
+//! The calls whose functions are being polled on this thread right now, innermost last; and the graph of
+//! runs that wait for other runs, in which a circle would be a deadlock.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -8,13 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::key::CallId;
 
 thread_local! {
+    /// The length of `COMPUTING`, which most calls find to be 0.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// The calls, each with whether its output is to be stored.
     static COMPUTING: RefCell<Vec<(CallId, bool)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Marks a call for the length of one poll of its body; `stores` where what it returns is stored.
+/// Keeps a call among those being computed, for the length of one poll of its body.
 pub(crate) struct Computing;
 
+/// Begins a poll of the body of `call`; `stores` where its output is to be stored.
 pub(crate) fn enter(call: CallId, stores: bool) -> Computing {
     DEPTH.set(DEPTH.get() + 1);
     COMPUTING.with_borrow_mut(|computing| computing.push((call, stores)));
@@ -28,33 +31,33 @@ impl Drop for Computing {
     }
 }
 
-/// Whether `call` is part of its own computation: to wait for it would be to wait for ever.
+/// Whether this thread is inside the function of `call`: waiting for the call there would never end.
 pub(crate) fn is_computing(call: CallId) -> bool {
     DEPTH.get() > 0
         && COMPUTING.with_borrow(|computing| computing.iter().any(|(id, _)| *id == call))
 }
 
-/// Whether what is computed here will be stored: an old value that is tolerated here would stay
-/// for as long as the one that it goes into.
+/// Whether this thread is inside a function whose output is to be stored. A stale value that is used there would
+/// live on in that output for its whole TTL.
 pub(crate) fn is_stored() -> bool {
     DEPTH.get() > 0
         && COMPUTING.with_borrow(|computing| computing.iter().any(|(_, stores)| *stores))
 }
 
-/// By the call that is being computed: those whose computation it waits for, one for each wait.
+/// By a call that is being computed: the calls whose runs it waits for, once for each wait.
 #[derive(Default)]
 pub(crate) struct WaitGraph(Mutex<HashMap<CallId, Vec<CallId>>>);
 
-/// One wait, for as long as it lasts.
+/// One wait, in the graph until it is dropped.
 pub(crate) struct Wait {
-    all: Arc<WaitGraph>,
+    graph: Arc<WaitGraph>,
     computing: Vec<CallId>,
     on: CallId,
 }
 
 impl WaitGraph {
-    /// Notes that what is being computed here waits for the computation of `on`; `None` where that
-    /// waits for this, by however many others: to wait would be to wait for ever.
+    /// Adds the wait of this thread's calls for a run of `on`. `None` where `on` waits for one of them, directly or
+    /// through other calls: the circle would be a deadlock.
     pub(crate) fn enter(self: &Arc<Self>, on: CallId) -> Option<Wait> {
         let mut computing = Vec::new();
         if DEPTH.get() > 0 {
@@ -67,7 +70,7 @@ impl WaitGraph {
                 edges.entry(*call).or_default().push(on);
             }
         }
-        Some(Wait { all: self.clone(), computing, on })
+        Some(Wait { graph: self.clone(), computing, on })
     }
 
     fn edges(&self) -> MutexGuard<'_, HashMap<CallId, Vec<CallId>>> {
@@ -76,14 +79,14 @@ impl WaitGraph {
 }
 
 fn reaches(edges: &HashMap<CallId, Vec<CallId>>, from: CallId, to: &[CallId]) -> bool {
-    let (mut next, mut seen) = (vec![from], vec![from]);
+    let (mut next, mut visited) = (vec![from], vec![from]);
     while let Some(call) = next.pop() {
         for on in edges.get(&call).into_iter().flatten() {
             if to.contains(on) {
                 return true;
             }
-            if !seen.contains(on) {
-                seen.push(*on);
+            if !visited.contains(on) {
+                visited.push(*on);
                 next.push(*on);
             }
         }
@@ -96,11 +99,11 @@ impl Drop for Wait {
         if self.computing.is_empty() {
             return;
         }
-        let mut edges = self.all.edges();
+        let mut edges = self.graph.edges();
         for call in &self.computing {
             let Some(waits) = edges.get_mut(call) else { continue };
-            if let Some(place) = waits.iter().position(|on| *on == self.on) {
-                waits.swap_remove(place);
+            if let Some(index) = waits.iter().position(|on| *on == self.on) {
+                waits.swap_remove(index);
             }
             if waits.is_empty() {
                 edges.remove(call);

@@ -1,8 +1,8 @@
-//! Invalidations that are still to be delivered.
+//! Invalidations that Redis has not confirmed.
 //!
-//! One that failed, or whose outcome is unknown, binds this process at once: calls that depend on
-//! what it names run plainly until it has been delivered. It is sent again until then, for as long
-//! as the process lives.
+//! An invalidation that failed, or whose outcome is unknown, binds this process at once: calls that depend
+//! on a name of it run their function without the cache until Redis has confirmed it. The process sends it
+//! again until then, or until the cache is closed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,41 +13,45 @@ use crate::background;
 use crate::key::Key;
 use crate::store::Store;
 
-/// Names that are remembered; with more than that, everything is to be invalidated. All of them go
-/// out in one command: an entry must not be refilled from another that is still to be removed.
+/// How many names are remembered; beyond that the whole namespace is invalidated. All of them go out in one
+/// command: an entry must not be populated again from another that is still to be removed.
 const MOST: usize = 1 << 15;
 
-/// Between attempts: at first, and at last. While nothing is connected they cost nothing.
+/// The pause between attempts: the first, and the longest; it doubles in between. While no lane is connected an
+/// attempt sends nothing.
 const PAUSES: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(250)];
 
 /// The invalidations of one cache that Redis has not confirmed yet.
 pub(crate) struct Undelivered {
     store: Arc<Store>,
-    /// All keys of the cache begin with it.
+    /// With its colon: the beginning of all keys of the cache.
     namespace: String,
-    /// Invalidations that were sent and whose answer a caller still waits for.
+    /// How many invalidations are being sent, by `invalidate`, and not enqueued yet.
     pub(crate) in_flight: AtomicUsize,
-    /// Whether there are any: all that an ordinary call looks at.
+    /// Whether the state has any invalidation: all that an ordinary call reads.
     some: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// What failed together, in its own order, with the number of the last time that it did.
+    /// The names of one failed command, in its order, with the number of its latest failure.
     lists: HashMap<List, u64>,
-    /// The same by those numbers, so that a retry under the lock neither copies names nor sorts.
+    /// The same lists by those numbers, so that `next` neither copies names nor sorts under the lock.
     order: BTreeMap<u64, List>,
     /// How many of the lists each name is on.
     names: HashMap<String, usize>,
+    /// The names were too many: the number of the failure that last exceeded [`MOST`].
     everything: Option<u64>,
+    /// The number of the latest failure.
     last: u64,
+    /// A task is delivering.
     delivering: bool,
 }
 
 type List = Arc<Vec<String>>;
 
-/// What is to be sent.
+/// One delivery: lists of names with the numbers of their failures, or the whole namespace.
 enum Batch {
     Lists(Vec<(List, u64)>),
     Everything(u64),
@@ -68,23 +72,23 @@ impl Undelivered {
         &self.store
     }
 
-    /// Whether a call must not use what is stored.
+    /// Whether a call of `key` must not use the store: an undelivered invalidation names it.
     pub(crate) fn binds(&self, key: &Key) -> bool {
         self.any() && self.state().binds(key)
     }
 
-    /// Whether there are any at all.
+    /// Whether any invalidation is undelivered.
     pub(crate) fn any(&self) -> bool {
         self.some.load(Ordering::Acquire)
     }
 
-    /// How many names are still to be invalidated.
+    /// How many names are undelivered; the whole namespace counts as one more.
     pub(crate) fn len(&self) -> usize {
         let state = self.state();
         state.names.len() + usize::from(state.everything.is_some())
     }
 
-    /// Adds names; true where somebody has to begin to deliver.
+    /// Adds names; true where the caller has to start the task that delivers.
     fn add(&self, names: Vec<String>) -> bool {
         let mut state = self.state();
         state.add(names);
@@ -92,7 +96,7 @@ impl Undelivered {
         !std::mem::replace(&mut state.delivering, true)
     }
 
-    /// What to send next; `None` where nothing is left.
+    /// The next delivery; `None` ends the task that delivers.
     fn next(&self) -> Option<Batch> {
         let mut state = self.state();
         let batch = state.next();
@@ -138,7 +142,7 @@ impl State {
         self.lists.insert(list, self.last);
     }
 
-    /// In the order in which they failed.
+    /// All lists, in the order of their failures.
     fn next(&self) -> Option<Batch> {
         if let Some(number) = self.everything {
             return Some(Batch::Everything(number));
@@ -147,7 +151,7 @@ impl State {
         (!lists.is_empty()).then_some(Batch::Lists(lists))
     }
 
-    /// What failed once more meanwhile stays.
+    /// Forgets what has been delivered, except for lists that have failed once more since `batch` was made.
     fn delivered(&mut self, batch: &Batch) {
         match batch {
             Batch::Everything(number) => {
@@ -182,11 +186,12 @@ impl State {
     }
 }
 
-/// Why nobody waits for an answer.
+/// Why an invalidation is enqueued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
+    /// Redis did not confirm it.
     Failed,
-    /// The writer was dropped or has panicked.
+    /// It was not sent yet: its writer was dropped or panicked. No warning until an attempt has failed.
     Dropped,
 }
 
@@ -198,7 +203,8 @@ impl Undelivered {
             self.warn();
         }
         if first {
-            // The task owns the queue: the obligation outlives the last handle of the cache.
+            // The task owns the table: the invalidation is delivered even after the last handle of the cache is
+            // dropped.
             background::spawn_begun(self.clone().deliver(cause));
         }
     }
@@ -239,7 +245,7 @@ impl Undelivered {
         }
     }
 
-    /// Whether Redis has confirmed all of the batch.
+    /// Sends the batch; true where Redis has confirmed all of it.
     async fn send(&self, batch: Batch) -> bool {
         let store = &self.store;
         let batches = match batch {
@@ -251,7 +257,7 @@ impl Undelivered {
                 return cleared;
             }
             Batch::Lists(_) if store.unlinks_together() => vec![batch],
-            // Each list by itself: a node of a cluster that cannot be reached must not delay the others.
+            // Over a cluster, each list by itself: a node that cannot be reached must not delay lists for others.
             Batch::Lists(lists) => lists.into_iter().map(|list| Batch::Lists(vec![list])).collect(),
         };
         let mut all = true;
@@ -282,11 +288,11 @@ mod tests {
     }
 
     #[test]
-    fn a_tombstone_binds_what_it_names_until_it_is_delivered() {
+    fn an_invalidation_binds_what_it_names_until_it_is_delivered() {
         let undelivered = nothing();
         assert!(!undelivered.binds(&Key::named("one")));
         assert!(undelivered.add(names(&["one", "~two"])));
-        assert!(!undelivered.add(names(&["three"])), "somebody delivers already");
+        assert!(!undelivered.add(names(&["three"])), "a task delivers already");
         for (name, bound) in [("one", true), ("two", true), ("three", true), ("four", false)] {
             assert_eq!(undelivered.binds(&Key::named(name)), bound, "{name}");
         }
@@ -294,7 +300,7 @@ mod tests {
         undelivered.delivered(&batch);
         assert!(undelivered.next().is_none());
         assert!(!undelivered.binds(&Key::named("one")));
-        assert!(undelivered.add(names(&["one"])), "nobody delivers any more");
+        assert!(undelivered.add(names(&["one"])), "no task delivers any more");
     }
 
     #[test]

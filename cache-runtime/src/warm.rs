@@ -1,4 +1,4 @@
-//! Computing ahead what will be asked for.
+//! `Cache::warm`: computes and stores values before they are needed.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -12,27 +12,41 @@ use crate::cache::{Cache, Scope};
 use crate::outcome::{OutcomeKind, Reason};
 use crate::verb::{Fate, Watched};
 
-/// How far [`Cache::warm`] is; for its [`progress`](Warm::progress).
+/// How far [`Cache::warm`] is; given to [`Warm::progress`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Calls that have returned.
+    /// How many calls have returned.
     pub done: usize,
-    /// All calls.
+    /// How many calls there are.
     pub total: usize,
 }
 
-/// What has become of the calls of [`Cache::warm`]: each is counted in one of the fields after `total`.
+/// The counts of [`Cache::warm`]: each call is counted in `total` and in exactly one of the other fields.
+///
+/// ```
+/// # use cache_runtime::{Cache, cache_result};
+/// # #[cache_result(ttl = 60)]
+/// # async fn square(of: u32) -> u32 { of * of }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let cache = Cache::in_memory();
+/// let warmed = cache.warm((1..=3).map(square)).await;
+/// assert_eq!((warmed.total, warmed.stored, warmed.present), (3, 3, 0));
+/// let again = cache.warm((1..=3).map(square)).await;
+/// assert_eq!((again.total, again.stored, again.present), (3, 0, 3));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Warmed {
-    /// All calls.
+    /// How many calls there were.
     pub total: usize,
     /// Calls whose value was computed and has been written to the store.
     pub stored: usize,
     /// Calls whose value was in the store, or was being computed by another call.
     pub present: usize,
-    /// Calls whose function returned an error. Where a stale value stood in for it, that stays.
+    /// Calls whose function returned an error. A stored value that was served in its place stays stored.
     pub failed: usize,
     /// Calls whose value was computed and may not be stored: `None` without `none_ttl`, refused by
     /// `cache_if`, with a ttl of zero, too large, or not encodable.
@@ -40,12 +54,12 @@ pub struct Warmed {
     /// Calls whose value was computed and could not be written: it was invalidated meanwhile, another
     /// run has stored its value first, or Redis refused the write or did not answer.
     pub unwritten: usize,
-    /// Calls that the cache had no part in: it is off or cannot be reached, `when` was false, or the
-    /// future reached no cached function. What they returned is not known.
+    /// Calls in which the cache had no part: it is off or cannot be reached, `when` was false, or the future
+    /// reached no cached function. Whether they succeeded is not known.
     pub bypassed: usize,
 }
 
-/// A warming-up under construction; `.await` starts it.
+/// The builder that [`Cache::warm`] returns, where there is an example; `.await` starts it.
 #[must_use = "nothing runs until it is awaited"]
 pub struct Warm<'a, I> {
     cache: &'a Cache,
@@ -55,8 +69,13 @@ pub struct Warm<'a, I> {
 }
 
 impl Cache {
-    /// Makes the given calls in this cache, so that what is absent is computed and stored; what is
-    /// stored stays. Returns what has become of them, once everything has been written.
+    /// Makes the given calls in this cache, eight at a time unless set, so that values that are absent are
+    /// computed and stored; fresh values stay as they are. Returns the counts once all writes have ended.
+    ///
+    /// Errors of the functions and of the store are counted, and stop nothing. Nothing runs before the builder
+    /// is awaited. The future is `Send` exactly when the calls are; a call that panics unwinds through it.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cache_runtime::{Cache, cache_result};
@@ -72,9 +91,6 @@ impl Cache {
     /// assert_eq!((warmed.total, warmed.stored, warmed.failed), (3, 2, 1));
     /// # }
     /// ```
-    ///
-    /// The warming-up is `Send` exactly when the calls are. A call that panics takes it down, as it
-    /// would take down its caller.
     pub fn warm<I>(&self, calls: I) -> Warm<'_, I::IntoIter>
     where
         I: IntoIterator,
@@ -86,13 +102,29 @@ impl Cache {
 }
 
 impl<'a, I> Warm<'a, I> {
-    /// How many calls run at a time. Default: 8.
+    /// Sets how many calls run at a time. Default: 8; 0 counts as 1.
     pub fn concurrency(mut self, calls: usize) -> Self {
         self.concurrency = calls.max(1);
         self
     }
 
-    /// Told after each call.
+    /// Sets a closure that is called after each call has returned, on the task that awaits.
+    ///
+    /// ```
+    /// # use cache_runtime::{Cache, cache_result};
+    /// # #[cache_result(ttl = 60)]
+    /// # async fn square(of: u32) -> u32 { of * of }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let cache = Cache::in_memory();
+    /// let mut lines = Vec::new();
+    /// cache
+    ///     .warm([1, 2].map(square))
+    ///     .progress(|at| lines.push(format!("{} of {}", at.done, at.total)))
+    ///     .await;
+    /// assert_eq!(lines, ["1 of 2", "2 of 2"]);
+    /// # }
+    /// ```
     pub fn progress(mut self, progress: impl FnMut(Progress) + Send + 'a) -> Self {
         self.progress = Box::new(progress);
         self
@@ -121,7 +153,7 @@ where
     }
 }
 
-/// A warming-up under way. A type with a name, so that it is `Send` exactly when the calls are.
+/// The future of [`Warm`].
 #[must_use = "nothing runs until it is awaited"]
 pub struct Warming<'a, F: Future> {
     cache: &'a Cache,
@@ -129,7 +161,7 @@ pub struct Warming<'a, F: Future> {
     progress: Box<dyn FnMut(Progress) + Send + 'a>,
     done: Vec<(OutcomeKind, Option<Fate>)>,
     total: usize,
-    /// After the last call.
+    /// The wait for all writes, after the last call.
     flush: Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>,
 }
 
@@ -157,7 +189,7 @@ impl<F: Future> Future for Warming<'_, F> {
     }
 }
 
-/// After everything has been written.
+/// Counts the calls, after the flush: a write without a result by now was given up.
 fn report(done: &[(OutcomeKind, Option<Fate>)]) -> Warmed {
     let mut warmed = Warmed { total: done.len(), ..Warmed::default() };
     for (kind, fate) in done {

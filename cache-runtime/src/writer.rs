@@ -1,4 +1,4 @@
-//! Functions that write: what they invalidate, whatever becomes of them.
+//! `#[cache_invalidate]`: functions that write, and invalidate however they end.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,14 +13,14 @@ use crate::stats::{Count, group_of};
 use crate::undelivered::Cause;
 use crate::{invalidate, key, verb};
 
-/// What a call of a writing function invalidates, as its expansion describes it.
+/// What a call of a writing function invalidates. The macro's expansion fills it in.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Invalidation {
-    /// Of the prefixes and tags.
+    /// The cache whose prefixes and tags are meant.
     cache: Cache,
     batches: Vec<InvalidationBatch>,
-    /// The tag that is being put together.
+    /// The tag that the expansion is building.
     tag: Option<String>,
 }
 
@@ -34,9 +34,9 @@ impl Invalidation {
         Self { cache: cache.clone(), batches: Vec::new(), tag: None }
     }
 
-    /// The entry of a call, which is not run.
+    /// Adds the entry of a call, which is not run.
     pub fn call<F: Future>(&mut self, call: F) {
-        // Of a function without a cache of its own the entry is in the cache that was named.
+        // A function without a cache of its own uses the scope's: here the writer's.
         let cache = self.cache.clone();
         let Some(target) = verb::target(cache.scope(call)) else {
             tracing::error!(
@@ -45,7 +45,7 @@ impl Invalidation {
             );
             return;
         };
-        // What makes no key is not stored either.
+        // A call whose arguments make no key is never stored.
         if let Some(key) = target.key {
             let (name, group) = (key.entry().to_owned(), target.identity.group);
             InvalidationBatch::add(&mut self.batches, &target.cache, name, Some(group));
@@ -57,7 +57,7 @@ impl Invalidation {
         InvalidationBatch::add(&mut self.batches, &self.cache, token, group);
     }
 
-    /// Begins a tag, which the next texts and parts make up.
+    /// Begins a tag; the calls of `tag_text` and `tag_part` that follow append to it.
     pub fn tag(&mut self) {
         self.end_tag();
         self.tag = Some(String::new());
@@ -84,13 +84,13 @@ impl Invalidation {
         }
     }
 
-    /// Nobody waits for it.
-    fn leave(mut self) {
+    /// Sends everything in the background, without waiting.
+    fn enqueue(mut self) {
         self.end_tag();
-        self.batches.drain(..).for_each(InvalidationBatch::leave);
+        self.batches.drain(..).for_each(InvalidationBatch::enqueue);
     }
 
-    /// Sends everything, and waits within the budget. What fails is delivered later.
+    /// Sends everything, and waits within the budget. An invalidation that fails is delivered later.
     async fn send(mut self) {
         self.end_tag();
         join_all(self.batches.drain(..).map(InvalidationBatch::send)).await;
@@ -98,8 +98,8 @@ impl Invalidation {
 }
 
 impl InvalidationBatch {
-    /// Binds this process at once, and sends.
-    fn leave(self) {
+    /// Binds this process at once, and sends in the background.
+    fn enqueue(self) {
         let Self { cache, names, groups } = self;
         for group in groups {
             cache.counters(group).count(Count::Invalidated);
@@ -111,31 +111,31 @@ impl InvalidationBatch {
         let Self { cache, names, mut groups } = self;
         let (budget, first) = (cache.inner().config.budget, groups.first().copied());
         let sent = invalidate::invalidate(&cache.inner().undelivered, names, first, budget).await;
-        let what = if sent.is_ok() { Count::Invalidated } else { Count::Error };
+        let count = if sent.is_ok() { Count::Invalidated } else { Count::Error };
         if sent.is_err() {
-            // One command has failed, however many names were in it.
+            // One command has failed: one error for each prefix, however many of its names were in it.
             groups.sort_unstable();
             groups.dedup();
         }
         for group in groups {
-            cache.counters(group).count(what);
+            cache.counters(group).count(count);
         }
     }
 }
 
-/// Invalidates in any case: a writer that is dropped or panics may have committed.
-struct Armed(Option<Invalidation>);
+/// Invalidates when it is dropped: a writer that is dropped or panics may have committed before.
+struct InvalidateOnDrop(Option<Invalidation>);
 
-impl Drop for Armed {
+impl Drop for InvalidateOnDrop {
     fn drop(&mut self) {
         if let Some(writes) = self.0.take() {
-            writes.leave();
+            writes.enqueue();
         }
     }
 }
 
-/// What a writing function does: run, then invalidate, then return. `after` adds what follows from
-/// the value.
+/// The body of a writing function: runs it, then invalidates, then returns its output. `after` adds what is to
+/// be invalidated according to the returned value, and runs only for a value.
 #[doc(hidden)]
 pub async fn invalidating<S, F, C>(
     _shape: Shaped<S>,
@@ -148,7 +148,7 @@ where
     F: Future<Output = S::Return>,
     C: FnOnce(&S::Value, &mut Invalidation),
 {
-    let mut armed = Armed(Some(writes));
+    let mut armed = InvalidateOnDrop(Some(writes));
     let output = body.await;
     if let (Opened::Value(value), Some(writes)) = (S::open(&output), &mut armed.0)
         && contained(|| after(value, writes)).is_none()

@@ -1,4 +1,4 @@
-//! Invalidations of one caller, grouped by the cache that they go to.
+//! The invalidations of one caller, grouped by their cache.
 
 use super::Cache;
 
@@ -7,7 +7,8 @@ use super::Cache;
 pub(crate) struct InvalidationBatch {
     pub(crate) cache: Cache,
     pub(crate) names: Vec<String>,
-    /// The groups of counters of the names that have one; a group stands here once for each of its names.
+    /// The counter groups of the names that have one: a group for each such name, repeated for names of the same
+    /// group.
     pub(crate) groups: Vec<usize>,
 }
 

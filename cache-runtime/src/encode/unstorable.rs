@@ -1,4 +1,4 @@
-//! What is said about values that are not stored for what they are.
+//! The counters, warnings and errors of values that cannot be stored.
 
 use std::borrow::Cow;
 use std::sync::atomic::Ordering;
@@ -8,18 +8,19 @@ use crate::returns::Unencoded;
 use crate::site::Warning;
 use crate::stats::Count;
 
-/// Counts a value that has no bytes, warns once of each kind of reason, and returns the reason.
+/// Counts a value that could not be encoded, warns once a function for each kind of reason, and returns the
+/// reason. A function none of whose values can be decoded from their bytes is switched off.
 pub(super) fn report(call: &Call, limit: usize, why: Unencoded) -> Cow<'static, str> {
     call.counters().count(Count::Unstorable);
     let identity = call.identity;
-    let (warning, what, reason) = match why {
+    let (warning, message, reason) = match why {
         Unencoded::TooLarge(size) => {
-            let what = "the value is over CACHE_MAX_VALUE: it is not stored";
+            let message = "the value is over CACHE_MAX_VALUE: it is not stored";
             if identity.once(Warning::TooLarge) {
                 let (function, size) = (identity.path(), size.to_string());
-                tracing::warn!(function, size, limit, "{what}");
+                tracing::warn!(function, size, limit, "{message}");
             }
-            return what.into();
+            return message.into();
         }
         Unencoded::Failed(reason) => {
             (Warning::Unserializable, "a value cannot be serialized: it is not stored", reason)
@@ -31,25 +32,25 @@ pub(super) fn report(call: &Call, limit: usize, why: Unencoded) -> Cow<'static, 
         ),
     };
     if identity.once(warning) {
-        tracing::warn!(function = identity.path(), reason, "{what}");
+        tracing::warn!(function = identity.path(), reason, "{message}");
     }
     if identity.proof.lost(call.owner(call.id()).arguments) {
-        let what =
+        let message =
             "not cached any more: none of the function's values so far came back from its bytes";
-        switch_off(call, &reason, what);
+        switch_off(call, &reason, message);
     }
-    format!("{what}: {reason}").into()
+    format!("{message}: {reason}").into()
 }
 
-/// Switches the function off: nothing that it returns can be stored.
+/// Switches the function's cache off: none of its values can be stored.
 pub(super) fn never(call: &Call, reason: &str) {
     switch_off(call, reason, "not cached any more: none of the function's values can be stored");
 }
 
-fn switch_off(call: &Call, reason: &str, what: &str) {
+fn switch_off(call: &Call, reason: &str, message: &str) {
     let identity = call.identity;
     identity.off.store(true, Ordering::Relaxed);
     if identity.once(Warning::NeverStorable) {
-        tracing::warn!(function = identity.path(), reason, "{what}");
+        tracing::warn!(function = identity.path(), reason, "{message}");
     }
 }

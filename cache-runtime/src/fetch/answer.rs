@@ -1,4 +1,4 @@
-//! Verbs that only name an entry.
+//! The verbs that only name an entry: their answers.
 
 use std::future::pending;
 
@@ -25,7 +25,7 @@ where
             verb::answer(output);
         }
         Verb::Put => {
-            // Encoded at once: the output is lent for this poll only.
+            // Encoded before any await: the verb lends the output for this poll only.
             let entry = match verb::lent::<S::Return>() {
                 Some(output) => encode::encode_for_put(&codec, &call, &output),
                 None => Err(Error::new(

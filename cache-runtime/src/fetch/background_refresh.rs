@@ -1,4 +1,4 @@
-//! What is done behind a call that has been served.
+//! The refresh of a value in the background, after its call has been served.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use crate::cache;
 use crate::lookup::{Hit, Lead, Lookup};
 use crate::returns::{Codec, Rule, Shape};
 
-/// A refresh behind the call, whose claim is on its way.
+/// A refresh whose claim has been requested.
 pub(super) struct BackgroundRefresh<S: Shape, R> {
     codec: Codec<S, R>,
     lookup: Lookup,
@@ -21,7 +21,8 @@ pub(super) struct BackgroundRefresh<S: Shape, R> {
 }
 
 impl<S: Shape, R: Rule<S>> BackgroundRefresh<S, R> {
-    /// `None` where somebody in this process is at it, or too many refreshes are going on.
+    /// Requests the claim. `None` where a run of the call is under way in this process, nothing may be written, or
+    /// the process already has as many refreshes under way as it may.
     pub(super) fn begin(codec: Codec<S, R>, mut lookup: Lookup, hit: &Hit) -> Option<Box<Self>> {
         let permit = lookup.inner().refreshes.clone().try_acquire_owned().ok()?;
         lookup.detach();
@@ -29,6 +30,7 @@ impl<S: Shape, R: Rule<S>> BackgroundRefresh<S, R> {
         Some(Box::new(Self { codec, lookup, lead, permit }))
     }
 
+    /// Spawns the refresh on the caller's runtime, in the caller's scope.
     pub(super) fn spawn<F>(self: Box<Self>, body: Pin<Box<F>>)
     where
         S: 'static,
@@ -50,7 +52,7 @@ impl<S: Shape, R: Rule<S>> BackgroundRefresh<S, R> {
     async fn refresh<F: Future<Output = S::Return>>(self: Box<Self>, mut body: Pin<Box<F>>) {
         let Self { codec, mut lookup, lead, permit } = *self;
         if let Some(role) = lookup.granted(lead).await {
-            Run::of(codec, lookup, role).run(body.as_mut()).await;
+            Run::new(codec, lookup, role).run(body.as_mut()).await;
         }
         drop(permit);
     }

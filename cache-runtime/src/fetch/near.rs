@@ -1,4 +1,4 @@
-//! Copies in this process: the first look of a call, before its key is made.
+//! Near copies: a call looks for one before its key is made, and leaves one when it is served.
 
 use std::cell::Cell;
 
@@ -10,11 +10,12 @@ use crate::outcome::{Outcome, OutcomeKind};
 use crate::returns::{Codec, Opened, Rule, Shape};
 use crate::verb;
 
-/// Lets others have their turn now and then: answered from copies alone, a task would never yield.
+/// Yields now and then: a task whose calls are all answered from copies would never let others run.
 #[doc(hidden)]
 pub async fn pace() {
     let hits = HITS.replace(HITS.get().wrapping_add(1));
-    // Of the runtime's budget a unit for several: it is meant for what takes longer than a hit.
+    // One unit of tokio's cooperative budget (128 between yields) for several hits: a unit is meant for an
+    // operation that takes longer than a hit.
     if hits.is_multiple_of(HITS_TO_A_UNIT) {
         tokio::task::coop::consume_budget().await;
     }
@@ -24,24 +25,25 @@ thread_local! {
     static HITS: Cell<u8> = const { Cell::new(0) };
 }
 
-/// A task of nothing but hits yields after a thousand of them.
+/// Hits for one unit of the budget: a task of nothing but hits yields after 128 * 8 of them.
 const HITS_TO_A_UNIT: u8 = 8;
 
-/// Bytes of a value past which a hit is as good as several: it is cloned.
+/// A hit of a value with more bytes than this takes a unit for itself: its clone takes longer.
 const LARGE: u32 = 1024;
 
-/// A copy that counts. Neither hashed nor allocated for beyond the value's own clone.
+/// Answers the call from a near copy that still counts. Makes no digest of the arguments, and allocates nothing
+/// but what the value's own `Clone` does (`peers near` in `benches/` counts the allocations).
 #[doc(hidden)]
 pub fn near<S: Shape, R: Rule<S>>(codec: &Codec<S, R>, call: &Call) -> Option<S::Return> {
     let found = codec.of_copy(copy(call)?.take());
     if found.is_none() {
-        // The value's own `Clone` has failed: the call goes on, and has another outcome.
+        // The value's `Clone` panicked: the call goes on, and is counted by its further outcome.
         call.counters().no_local_hit();
     }
     found
 }
 
-/// Not generic: one call from where the function is, and all that follows is inlined here.
+/// Not generic, so that its inlined callees are compiled once and not for each cached function.
 fn copy(call: &Call) -> Option<Value> {
     let inner = call.cache.inner();
     if !call.is_local() || inner.undelivered.any() {
@@ -56,7 +58,7 @@ fn copy(call: &Call) -> Option<Value> {
         log(call, stored);
     }
     if call.verb.is_some() {
-        observed(call, stored);
+        report_outcome(call, stored);
     }
     Some(value)
 }
@@ -69,20 +71,20 @@ fn log(call: &Call, stored: StoredAt) {
 }
 
 #[cold]
-fn observed(call: &Call, stored: StoredAt) {
+fn report_outcome(call: &Call, stored: StoredAt) {
     let key = Some(call.key(call.id()).entry().to_owned());
     let (kind, age) = (OutcomeKind::LocalHit, Some(stored.age(call.cache.inner().near.now())));
-    verb::observed(Outcome { kind, key, age, cost: None });
+    verb::report_outcome(Outcome { kind, key, age, cost: None });
 }
 
-/// Leaves a copy of what is being served, where its read was tracked.
+/// Keeps a near copy of the value being served, where its read was tracked.
 pub(super) fn keep<S: Shape, R>(
     codec: &Codec<S, R>,
     lookup: &mut Lookup,
     hit: &Hit,
     output: &S::Return,
 ) {
-    let Some((sent, life, age)) = lookup.take_for_copy(hit) else { return };
+    let Some((read_start, life, age)) = lookup.take_for_copy(hit) else { return };
     let size = hit.entry.unpacked();
     let limit = lookup.max_value();
     let copy = contained(|| match S::open(output) {
@@ -91,7 +93,7 @@ pub(super) fn keep<S: Shape, R>(
         Opened::Error(_) => None,
     });
     if let Some(value) = copy.flatten() {
-        let draft = NewCopy { value: Value::new(value), size, age, life };
-        lookup.inner().near.keep(lookup.call.local_name(), sent, draft);
+        let copy = NewCopy { value: Value::new(value), size, age, life };
+        lookup.inner().near.keep(lookup.call.local_name(), read_start, copy);
     }
 }

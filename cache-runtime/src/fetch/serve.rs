@@ -1,4 +1,5 @@
-//! Outputs that do not come from the call's own run.
+//! Outputs that do not come from the call's own run: of an entry, of another run, and the stale value in
+//! place of an error (`lookup/fallback.rs` has the rules).
 
 use std::borrow::Cow;
 
@@ -8,50 +9,52 @@ use crate::lookup::{Hit, Lookup};
 use crate::returns::{Codec, Opened, Payload, Rule, Shape};
 use crate::verb::Fate;
 
-/// What another run of the function returned, or what is served in its place.
+/// The output of another run, or the stale value in place of its error; `None` where the output cannot be
+/// shared.
 pub(super) fn receive<S: Shape, R: Rule<S>>(
     codec: &Codec<S, R>,
     lookup: &mut Lookup,
     payload: &Payload,
 ) -> Option<S::Return> {
     if matches!(payload, Payload::Forgiven) {
-        // The leader's error is not to be had; its leave is.
-        let kept = lookup.stale_for_error(|| true)?;
-        return serve_fallback(codec, lookup, &kept);
+        // The leader's error is not `Clone`; its `stale_if` has allowed a stale value.
+        let fallback = lookup.fallback(|| true)?;
+        return serve_fallback(codec, lookup, &fallback);
     }
     let output = contained(|| codec.receive(payload)).flatten()?;
-    let kept = stale_fallback(codec, lookup, &output);
-    if let Some(old) = kept.and_then(|kept| serve_fallback(codec, lookup, &kept)) {
-        return Some(old);
+    let fallback = fallback(codec, lookup, &output);
+    if let Some(stale) = fallback.and_then(|hit| serve_fallback(codec, lookup, &hit)) {
+        return Some(stale);
     }
     if let Opened::Error(_) = S::open(&output) {
-        lookup.met(|| Fate::Failed);
+        lookup.report_fate(|| Fate::Failed);
     }
     lookup.joined();
     Some(output)
 }
 
-/// An older value that is to be served because the function has failed.
-pub(super) fn stale_fallback<S: Shape, R: Rule<S>>(
+/// The value to serve in place of `output`, where that is an error.
+pub(super) fn fallback<S: Shape, R: Rule<S>>(
     codec: &Codec<S, R>,
     lookup: &Lookup,
     output: &S::Return,
 ) -> Option<Hit> {
     let Opened::Error(error) = S::open(output) else { return None };
-    lookup.stale_for_error(|| contained(|| codec.forgives(error)) == Some(true))
+    lookup.fallback(|| contained(|| codec.forgives(error)) == Some(true))
 }
 
+/// Decodes and reports the value that [`fallback`] has found; `None` where it does not decode.
 pub(super) fn serve_fallback<S: Shape, R>(
     codec: &Codec<S, R>,
     lookup: &mut Lookup,
-    kept: &Hit,
+    hit: &Hit,
 ) -> Option<S::Return> {
-    let old = decode(codec, lookup.max_value(), &kept.entry).ok()?;
-    lookup.served_fallback(kept);
-    Some(old)
+    let stale = decode(codec, lookup.max_value(), &hit.entry).ok()?;
+    lookup.served_fallback(hit);
+    Some(stale)
 }
 
-/// Decodes an entry, or notes that it is dead.
+/// Decodes an entry and reports it as served; where it does not decode, has the lookup overwrite it.
 pub(super) fn serve<S: Shape, R>(
     codec: &Codec<S, R>,
     lookup: &mut Lookup,
@@ -69,7 +72,7 @@ pub(super) fn serve<S: Shape, R>(
     }
 }
 
-/// The output that lies in an entry; the error says why there is none.
+/// The output that an entry holds; the error says why it holds none.
 pub(crate) fn decode<S: Shape, R>(
     codec: &Codec<S, R>,
     limit: usize,

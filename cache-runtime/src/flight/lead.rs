@@ -4,28 +4,29 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::stamp::{Stamp, Stamping};
-use super::{Ending, Flight, Flights, Owner, PANICS, Phase, wake};
+use super::{Ending, Flight, Flights, Owner, PANICS, Phase, unlock_and_wake};
 use crate::entry::EntryId;
 use crate::outcome::Reason;
 
-/// The lease and the duty to run the function for a flight.
+/// The leader of a flight: the permission to run the function and to populate under the flight's lease.
 ///
-/// Dropped before [`Lead::finish`], it hands over to a member. That its function has panicked is
-/// counted, and at the last of [`PANICS`] all members are sent off to run by themselves.
+/// Where it is dropped before [`Lead::finish`], a member becomes the leader. A panic of the function is
+/// counted; the last of [`PANICS`] ends the flight, and all members run by themselves.
 pub(crate) struct Lead<P: Clone, O: Owner> {
     flights: Arc<Flights<P, O>>,
     flight: Arc<Flight<P, O>>,
     stamp: Arc<Stamp>,
-    /// The waker of the last poll, and ours around it.
+    /// The waker of the last poll, and the stamping waker around it.
     waker: Option<(Waker, Waker)>,
     ticket: u64,
-    /// Its work is being polled; still so when it is dropped, that poll has panicked. Whether the
-    /// thread is panicking would not tell: a leader is also dropped by the panic of a sibling.
+    /// The leader's work is being polled. Still true in `drop`, the poll has panicked; `thread::panicking` would
+    /// not tell, since the panic of another future of the task drops the leader as well.
     polling: bool,
-    left: bool,
+    /// The flight no longer counts this leader among its parties.
+    departed: bool,
 }
 
-/// What a leader finds once its flight's lease has been answered.
+/// How a leader goes on once the request for the lease has been answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Terms {
     /// Run; populate under this lease.
@@ -43,7 +44,7 @@ impl<P: Clone, O: Owner> Lead<P, O> {
         stamp: Arc<Stamp>,
     ) -> Self {
         let ticket = flight.state().ticket();
-        Self { flights, flight, stamp, waker: None, ticket, polling: false, left: false }
+        Self { flights, flight, stamp, waker: None, ticket, polling: false, departed: false }
     }
 
     pub(crate) fn flight(&self) -> &Arc<Flight<P, O>> {
@@ -55,15 +56,16 @@ impl<P: Clone, O: Owner> Lead<P, O> {
         let waker = cx.waker().clone();
         let mut state = self.flight.state();
         match state.phase {
-            Phase::Sending => {
-                // Dropped outside the lock: that may run code that locks the flight, as cloning may.
-                let before = state.asking.insert(self.ticket, waker);
+            Phase::Acquiring => {
+                // The old waker is dropped outside the lock, as the new one is cloned: both run the executor's
+                // code, which may lock the flight.
+                let old = state.leaders.insert(self.ticket, waker);
                 drop(state);
-                drop(before);
+                drop(old);
                 Poll::Pending
             }
             Phase::Dissolved => Poll::Ready(Terms::Dissolved),
-            // Where another has ended the flight meanwhile, its lease is spent.
+            // Another leader has ended the flight, and uses its lease.
             Phase::Ended(_) => Poll::Ready(Terms::Plain(Reason::Overtaken)),
             Phase::Running(reason) => Poll::Ready(match state.lease {
                 Some(lease) => Terms::Leased(lease),
@@ -72,7 +74,8 @@ impl<P: Clone, O: Owner> Lead<P, O> {
         }
     }
 
-    /// Polls the leader's work so that members see when it is woken and not polled.
+    /// Polls the leader's work with a waker that stamps, by which members see a leader that was woken and is not
+    /// being polled.
     pub(crate) fn poll_stamped<T>(
         &mut self,
         cx: &Context<'_>,
@@ -81,10 +84,11 @@ impl<P: Clone, O: Owner> Lead<P, O> {
         let known = self.waker.as_ref().is_some_and(|(outer, _)| outer.will_wake(cx.waker()));
         if !known {
             let outer = cx.waker().clone();
-            let ours = Stamping::around(outer.clone(), self.stamp.clone());
-            self.waker = Some((outer, ours));
+            let stamping = Stamping::around(outer.clone(), self.stamp.clone());
+            self.waker = Some((outer, stamping));
         }
         let waker = self.waker.as_ref().map_or_else(|| cx.waker().clone(), |(_, w)| w.clone());
+        // Before the poll: a leader that is woken during the poll has to be polled once more.
         self.stamp.polled();
         self.polling = true;
         let polled = poll(self, &mut Context::from_waker(&waker));
@@ -92,13 +96,13 @@ impl<P: Clone, O: Owner> Lead<P, O> {
         polled
     }
 
-    /// Whether anybody else waits for the result.
-    pub(crate) fn has_company(&self) -> bool {
+    /// Whether the flight has other leaders or members.
+    pub(crate) fn has_members(&self) -> bool {
         self.flight.state().parties > 1
     }
 
-    /// Why nothing that is returned will be stored, where that is known: also of a flight that had a
-    /// lease, which was given up meanwhile.
+    /// Why the result will not be stored, if that is known; also for a flight whose lease was given up during the
+    /// run.
     pub(crate) fn reason(&self) -> Option<Reason> {
         match self.flight.state().phase {
             Phase::Running(reason) => reason,
@@ -106,19 +110,19 @@ impl<P: Clone, O: Owner> Lead<P, O> {
         }
     }
 
-    /// Ends the flight. Returns the lease to populate or to give up; `None` where there is none or
-    /// another leader was first. The flight stays in the table while a lease is outstanding.
+    /// Ends the flight. Returns the lease, to be populated or released; `None` where there is none, or another
+    /// leader was first. A flight with a lease stays in the table until the caller removes it.
     pub(crate) fn finish(mut self, ending: Ending<P>) -> Option<EntryId> {
-        self.left = true;
+        self.departed = true;
         let mut state = self.flight.state();
         state.parties -= 1;
         if matches!(state.phase, Phase::Ended(_)) {
             return None;
         }
         state.phase = Phase::Ended(ending);
-        // Readers of the lease still find the flight by it.
+        // Not taken: calls that read the lease still join the flight by it.
         let lease = state.lease;
-        wake(state);
+        unlock_and_wake(state);
         if lease.is_none() {
             self.flights.remove(&self.flight);
         }
@@ -127,27 +131,28 @@ impl<P: Clone, O: Owner> Lead<P, O> {
 
     /// Leaves a dissolved flight.
     pub(crate) fn leave(mut self) {
-        self.left = true;
+        self.departed = true;
         self.flight.state().parties -= 1;
     }
 }
 
 impl<P: Clone, O: Owner> Drop for Lead<P, O> {
     fn drop(&mut self) {
-        if self.left {
+        if self.departed {
             return;
         }
         let mut state = self.flight.state();
         state.parties -= 1;
-        let _waker = state.asking.remove(&self.ticket);
+        // Dropped after the lock is released, which all ways below do.
+        let _waker = state.leaders.remove(&self.ticket);
         let latest = Arc::ptr_eq(&state.stamp, &self.stamp);
         state.panics += u8::from(latest && self.polling);
-        if !matches!(state.phase, Phase::Sending | Phase::Running(_)) {
+        if !matches!(state.phase, Phase::Acquiring | Phase::Running(_)) {
             drop(state);
         } else if state.panics >= PANICS {
             state.phase = Phase::Ended(Ending::Alone);
             let lease = state.lease;
-            wake(state);
+            unlock_and_wake(state);
             self.flights.remove(&self.flight);
             if let Some(lease) = lease {
                 self.flight.owner.abandoned(lease);
@@ -155,7 +160,7 @@ impl<P: Clone, O: Owner> Drop for Lead<P, O> {
         } else {
             state.vacant |= latest;
             let deserted = state.parties == 0;
-            wake(state);
+            unlock_and_wake(state);
             if deserted {
                 self.flights.abandon(&self.flight);
             }

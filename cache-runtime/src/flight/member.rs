@@ -1,4 +1,4 @@
-//! Those who wait.
+//! The members of a flight.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,31 +10,34 @@ pub(crate) struct Member<P: Clone, O: Owner> {
     flights: Arc<Flights<P, O>>,
     flight: Arc<Flight<P, O>>,
     ticket: u64,
-    left: bool,
+    /// The flight no longer counts this member among its parties.
+    departed: bool,
 }
 
+/// The end of a member's wait.
 pub(crate) enum Joined<P: Clone, O: Owner> {
     Shared(P),
     /// Run by yourself, and store nothing.
     Alone,
     /// Read again.
     Again,
-    /// The leader is gone or stalled: lead, under the same lease.
+    /// The leader was dropped or has stalled: lead, under the same lease.
     Promoted(Lead<P, O>),
 }
 
 impl<P: Clone, O: Owner> Member<P, O> {
-    /// Of a party that the flight has counted already.
+    /// The flight has counted the member among its parties already.
     pub(super) fn new(flights: Arc<Flights<P, O>>, flight: Arc<Flight<P, O>>, ticket: u64) -> Self {
-        Self { flights, flight, ticket, left: false }
+        Self { flights, flight, ticket, departed: false }
     }
 
-    /// Whether the run of this flight goes into an entry.
+    /// Whether the result of this flight is to be stored.
     pub(crate) fn is_stored(&self) -> bool {
         self.flight.state().lease.is_some()
     }
 
-    /// Waits for the end of the flight; `now` in milliseconds decides whether the leader stalls.
+    /// Waits for the end of the flight. `now`, in milliseconds of `clock::millis`, decides whether the leader has
+    /// stalled.
     pub(crate) fn poll(&mut self, cx: &Context<'_>, now: u64) -> Poll<Joined<P, O>> {
         let waker = cx.waker().clone();
         let mut state = self.flight.state();
@@ -42,17 +45,17 @@ impl<P: Clone, O: Owner> Member<P, O> {
             Phase::Ended(Ending::Shared(payload)) => Joined::Shared(payload.clone()),
             Phase::Ended(Ending::Alone) => Joined::Alone,
             Phase::Dissolved => Joined::Again,
-            Phase::Sending | Phase::Running(_) => match state.promote(now) {
+            Phase::Acquiring | Phase::Running(_) => match state.promote(now) {
                 None => {
-                    // Dropped outside the lock, as the leader's.
-                    let before = state.waiting.insert(self.ticket, waker);
+                    // The old waker is dropped outside the lock, as in `Lead::poll_terms`.
+                    let old = state.members.insert(self.ticket, waker);
                     drop(state);
-                    drop(before);
+                    drop(old);
                     return Poll::Pending;
                 }
                 Some(stamp) => {
-                    // The member's party becomes the leader's.
-                    self.left = true;
+                    // The leader takes over the member's count among the parties.
+                    self.departed = true;
                     drop(state);
                     let lead = Lead::new(self.flights.clone(), self.flight.clone(), stamp);
                     return Poll::Ready(Joined::Promoted(lead));
@@ -65,13 +68,14 @@ impl<P: Clone, O: Owner> Member<P, O> {
 
 impl<P: Clone, O: Owner> Drop for Member<P, O> {
     fn drop(&mut self) {
-        if self.left {
+        if self.departed {
             return;
         }
         let mut state = self.flight.state();
         state.parties -= 1;
-        let _waker = state.waiting.remove(&self.ticket);
-        let going_on = matches!(state.phase, Phase::Sending | Phase::Running(_));
+        // Dropped after the lock is released.
+        let _waker = state.members.remove(&self.ticket);
+        let going_on = matches!(state.phase, Phase::Acquiring | Phase::Running(_));
         let deserted = state.parties == 0 && going_on;
         drop(state);
         if deserted {

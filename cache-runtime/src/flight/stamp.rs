@@ -1,4 +1,5 @@
-//! Whether a leader that was woken is being polled.
+//! Detects a leader that was woken and is not being polled, as one whose task is blocked or whose future is held
+//! undropped.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -6,7 +7,7 @@ use std::task::{Wake, Waker};
 use super::STALL;
 use crate::sync::{AtomicU64, Ordering};
 
-/// When a leader was woken, in milliseconds; 0 while it need not be polled.
+/// When a leader was woken, in milliseconds of `clock::millis`; 0 since its last poll.
 #[derive(Default)]
 pub(super) struct Stamp(AtomicU64);
 
@@ -26,7 +27,7 @@ impl Stamp {
     }
 }
 
-/// A waker that notes when it is used.
+/// A waker that sets the stamp before it wakes the leader's own.
 pub(super) struct Stamping {
     stamp: Arc<Stamp>,
     outer: Waker,

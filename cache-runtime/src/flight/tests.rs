@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Counts the leases that were given up.
+/// Lists the leases that were given up.
 struct Given(Arc<Mutex<Vec<EntryId>>>);
 
 impl Owner for Given {
@@ -15,10 +15,8 @@ impl Owner for Given {
     }
 }
 
-type Table_ = Arc<Flights<u32, Given>>;
-
 struct Bench {
-    flights: Table_,
+    flights: Arc<Flights<u32, Given>>,
     given: Arc<Mutex<Vec<EntryId>>>,
     next: AtomicUsize,
 }
@@ -101,7 +99,7 @@ fn a_flight_is_joined_until_its_function_begins_and_then_by_its_lease_alone() {
     assert_eq!(terms(&mut lead), None);
     let lease = bench.grant(&lead);
     assert_eq!(terms(&mut lead), Some(Terms::Leased(lease)));
-    // Who read nothing has to ask for a lease of its own, and will be refused.
+    // A call that has not read the lease requests one of its own, which will be refused.
     let late = bench.lead();
     assert!(bench.flights.with_lease(CALL, bench.lease()).is_none());
     let mut reader = bench.flights.with_lease(CALL, lease).expect("it holds that lease");
@@ -120,8 +118,8 @@ fn a_lease_that_is_read_before_its_answer_was_handled_is_joined() {
     let lead = bench.lead();
     let lease = bench.lease();
     lead.flight().requests(lease);
-    // The server grants leases in the order of the lane, but threads look in any order.
-    let mut reader = bench.flights.with_lease(CALL, lease).expect("it asks for that lease");
+    // Redis grants leases in the order of the lane, but threads handle its answers in any order.
+    let mut reader = bench.flights.with_lease(CALL, lease).expect("it has requested that lease");
     assert!(bench.flights.with_lease(CALL, bench.lease()).is_none());
     bench.flights.resolve(lead.flight(), Answer::Granted(lease));
     assert_eq!(lead.finish(Ending::Shared(1)), Some(lease));
@@ -129,7 +127,7 @@ fn a_lease_that_is_read_before_its_answer_was_handled_is_joined() {
 }
 
 #[test]
-fn a_refused_lease_sends_everybody_to_read_again() {
+fn a_refused_lease_has_all_calls_read_again() {
     let bench = Bench::new();
     let mut lead = bench.lead();
     let mut member = bench.member();
@@ -151,7 +149,7 @@ fn a_lease_of_unknown_outcome_cannot_be_joined_and_is_not_populated() {
 }
 
 #[test]
-fn without_a_store_what_is_going_on_is_shared_and_what_has_ended_is_not() {
+fn without_a_store_a_flight_is_joined_until_it_has_ended() {
     let bench = Bench::new();
     let lead = bench.lead();
     let lease = bench.grant(&lead);
@@ -294,7 +292,7 @@ fn a_leader_that_is_dropped_by_the_panic_of_a_sibling_hands_over_however_often()
     assert!(matches!(poll(&mut member), Some(Joined::Shared(1))));
 }
 
-/// Panics when it is used.
+/// A waker that panics.
 struct Rude;
 
 impl Wake for Rude {
@@ -303,7 +301,7 @@ impl Wake for Rude {
     }
 }
 
-/// Counts how often it is used.
+/// A waker that counts its uses.
 #[derive(Default)]
 struct Counting(AtomicUsize);
 
@@ -362,7 +360,7 @@ fn a_leader_that_gave_up_waiting_for_the_answer_closes_the_flight_before_its_fun
     let flight = lead.flight().clone();
     bench.flights.resolve(&flight, Answer::Unknown(Reason::Timeout));
     assert_eq!(terms(&mut lead), Some(Terms::Plain(Reason::Timeout)));
-    // The lease is granted after all, while the function runs: nobody may join by it.
+    // The lease is granted after all, while the function runs: no call may join by it.
     let lease = bench.lease();
     bench.flights.resolve(&flight, Answer::Granted(lease));
     assert!(bench.flights.with_lease(CALL, lease).is_none());
@@ -372,7 +370,7 @@ fn a_leader_that_gave_up_waiting_for_the_answer_closes_the_flight_before_its_fun
 }
 
 #[test]
-fn a_leader_that_was_overtaken_and_panics_disturbs_nobody() {
+fn a_leader_that_was_overtaken_and_panics_leaves_the_flight_as_it_is() {
     let bench = Bench::new();
     let mut lead = bench.lead();
     let (mut first, mut second) = (bench.member(), bench.member());
@@ -398,12 +396,12 @@ fn a_flight_that_was_joined_while_it_was_being_left_is_not_abandoned() {
     assert_eq!(promoted(poll(&mut reader)).finish(Ending::Shared(1)), Some(lease));
 }
 
-/// One step of a random schedule; the number chooses among what is there.
+/// One step of a random schedule; a number chooses among the flights, leaders or members that there are.
 #[derive(Debug, Clone)]
 enum Move {
     Enter,
     EnterPlain,
-    Settle(usize, u8),
+    Resolve(usize, u8),
     JoinLease(usize),
     PollMember(usize, bool),
     DropMember(usize),
@@ -418,7 +416,7 @@ fn any_move() -> impl Strategy<Value = Move> {
     prop_oneof![
         4 => Just(Move::Enter),
         1 => Just(Move::EnterPlain),
-        3 => (one.clone(), 0..3u8).prop_map(|(n, answer)| Move::Settle(n, answer)),
+        3 => (one.clone(), 0..3u8).prop_map(|(n, answer)| Move::Resolve(n, answer)),
         1 => one.clone().prop_map(Move::JoinLease),
         4 => (one.clone(), any::<bool>()).prop_map(|(n, late)| Move::PollMember(n, late)),
         1 => one.clone().prop_map(Move::DropMember),
@@ -434,10 +432,10 @@ fn pick<T>(from: &mut Vec<T>, number: usize) -> Option<T> {
 }
 
 proptest! {
-    /// Whatever happens in whatever order: every lease that was granted is populated or given up
-    /// exactly once, and in the end nobody waits and the table is empty.
+    /// In any schedule, every lease that was granted is populated or given up exactly once; in the end no call
+    /// waits, and the table is empty.
     #[test]
-    fn every_lease_is_settled_once_and_nobody_is_left(
+    fn every_lease_is_populated_or_given_up_once_and_no_call_is_left_waiting(
         moves in proptest::collection::vec(any_move(), 1..60)
     ) {
         let bench = Bench::new();
@@ -464,7 +462,7 @@ proptest! {
                     Entered::Lead(lead) => leads.push(lead),
                     Entered::Member(member) => members.push(member),
                 },
-                Move::Settle(number, answer) => if let Some(flight) = pick(&mut unanswered, number) {
+                Move::Resolve(number, answer) => if let Some(flight) = pick(&mut unanswered, number) {
                     let lease = bench.lease();
                     bench.flights.resolve(&flight, match answer {
                         0 => Answer::Refused,
@@ -506,7 +504,7 @@ proptest! {
             granted.push(lease);
             bench.flights.resolve(&flight, Answer::Granted(lease));
         }
-        // Everybody goes on until done.
+        // All leaders and members go on until done.
         while !(leads.is_empty() && members.is_empty()) {
             let before = (leads.len(), members.len());
             for mut lead in std::mem::take(&mut leads) {
@@ -523,12 +521,12 @@ proptest! {
                     Some(_) => {}
                 }
             }
-            prop_assert!(before != (leads.len(), members.len()), "somebody waits for ever");
+            prop_assert!(before != (leads.len(), members.len()), "a call waits for ever");
         }
         prop_assert_eq!(bench.flights.len(), 0);
-        let mut settled = [populated, bench.given()].concat();
-        settled.sort_by_key(|lease| lease.0);
+        let mut ended = [populated, bench.given()].concat();
+        ended.sort_by_key(|lease| lease.0);
         granted.sort_by_key(|lease| lease.0);
-        prop_assert_eq!(settled, granted);
+        prop_assert_eq!(ended, granted);
     }
 }

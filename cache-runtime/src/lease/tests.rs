@@ -25,6 +25,7 @@ fn value(tokens: &[Token]) -> Write {
     Write::Whole { bytes: draft.encode(), life: LIFE }
 }
 
+/// A key of an in-process store, and the tokens that its entries depend on.
 struct Shelf {
     cache: Cache,
     key: Key,
@@ -54,7 +55,7 @@ impl Shelf {
         Entry::parse(self.bytes().await.unwrap()).unwrap()
     }
 
-    /// Puts a value there, whatever it was before.
+    /// Puts a value under the key, whatever the key holds.
     async fn value(&self) -> Entry {
         let seen = match self.bytes().await {
             Some(bytes) => Entry::parse(bytes).unwrap().seen(),
@@ -84,20 +85,20 @@ async fn a_claim_that_has_been_extended_is_not_taken_over() {
     let entry = shelf.entry().await;
     let ours = Lease::claim(id(), entry.clone(), LIFE / 3, LIFE / 30);
     assert!(shelf.set(&entry.seen(), ours.taking()).await);
-    // To a second process the claim seems to have run out; then its owner extends it.
+    // A second process reads the claim when it has run out; then its holder extends it.
     let claimed = shelf.entry().await;
     assert_eq!(claimed_for(&claimed, LIFE / 4, LIFE / 30), None);
     tokio::time::sleep(Duration::from_millis(5)).await;
     assert!(shelf.set(&ours.seen(), ours.extension(LIFE)).await);
     let theirs = Lease::claim(id(), claimed.clone(), LIFE / 4, LIFE / 30);
     assert!(!shelf.set(&claimed.seen(), theirs.taking()).await);
-    // The owner need not know which of its extensions has arrived.
+    // The holder can populate without knowing which of its extensions has arrived.
     assert!(shelf.set(&ours.seen(), value(&shelf.tokens)).await);
     assert_eq!(shelf.entry().await.claim(), None);
 }
 
 #[tokio::test]
-async fn a_right_that_came_to_nothing_leaves_what_was_there_before() {
+async fn a_lease_that_came_to_nothing_leaves_the_state_from_before() {
     let shelf = Shelf::new().await;
     let entry = shelf.value().await;
     let claim = shelf.claim(&entry).await;
@@ -116,9 +117,9 @@ async fn a_right_that_came_to_nothing_leaves_what_was_there_before() {
 }
 
 #[tokio::test]
-async fn a_run_that_stored_nothing_leaves_a_mark_under_which_all_may_store() {
+async fn a_run_that_stored_nothing_leaves_a_mark_under_which_all_may_populate() {
     let shelf = Shelf::new().await;
-    for (claims, leaving) in [
+    for (claims, on_release) in [
         (false, OnRelease::KeepValue),
         (false, OnRelease::RemoveValue),
         (true, OnRelease::RemoveValue),
@@ -126,14 +127,14 @@ async fn a_run_that_stored_nothing_leaves_a_mark_under_which_all_may_store() {
     ] {
         let entry = shelf.value().await;
         let lease = if claims { shelf.claim(&entry).await } else { shelf.lease(&entry).await };
-        lease.release(&shelf.inner().leases, &shelf.key, leaving, None).await;
+        lease.release(&shelf.inner().leases, &shelf.key, on_release, None).await;
         let mark = shelf.entry().await;
-        let stays = claims && leaving == OnRelease::KeepValue;
+        let stays = claims && on_release == OnRelease::KeepValue;
         assert_eq!(mark.kind, if stays { EntryKind::Value } else { EntryKind::Unstored });
         assert_eq!(is_released(&mark, LIFE), stays);
         assert!(!is_released(&mark, LIFE / 2), "not for long");
         assert!(mark.id != lease.id && mark.tokens().eq(shelf.tokens.iter().copied()));
-        assert!(!shelf.set(&lease.seen(), value(&shelf.tokens)).await, "it is spent");
+        assert!(!shelf.set(&lease.seen(), value(&shelf.tokens)).await, "the lease is spent");
 
         let [first, second] = [Lease::joint(&mark), Lease::joint(&mark)];
         second.release(&shelf.inner().leases, &shelf.key, OnRelease::RemoveValue, None).await;

@@ -1,4 +1,4 @@
-//! Acquiring the lease to populate.
+//! Acquiring a lease or a claim: the request, and the task that waits for its answer.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -15,18 +15,21 @@ use crate::outcome::Reason;
 use crate::stats::Count;
 use crate::store::Fault;
 
-/// What is needed to ask.
+/// What a request for a lease or a claim takes from its call, which may be dropped before the answer.
 struct Request {
     inner: Arc<Inner>,
     group: usize,
     key: Key,
     owner: Owner,
+    /// The tokens as the call has read them; a lease needs those that are missing to be made first.
     known: smallvec::SmallVec<[Option<Token>; 2]>,
     token_life: Duration,
+    /// The life of the lease.
     life: Duration,
 }
 
-/// A lease that is being asked for: until the answer has been dealt with, it may yet be left behind.
+/// Counts a request until its answer has been handled: `Cache::close` waits for it, since the lease that
+/// it may have acquired is still to be released.
 struct Acquiring(Arc<Inner>);
 
 impl Acquiring {
@@ -43,7 +46,8 @@ impl Drop for Acquiring {
 }
 
 impl Lookup {
-    /// Asks for the lease. The answer goes to the flight, so that it outlives this call.
+    /// Requests the lease or claim, and has the answer go to the flight: members need it even if this call is
+    /// dropped.
     pub(super) fn acquire(&mut self, lead: &Lead, want: Want) {
         let inner = self.inner().clone();
         let flight = lead.flight().clone();
@@ -61,7 +65,7 @@ impl Lookup {
             token_life: self.token_life(),
             life: self.lease_life(),
         };
-        let limit = self.limit();
+        let limit = self.budget_left();
         let acquiring = Acquiring::begin(&request.inner);
         background::spawn_begun(async move {
             let Request { inner, key, .. } = &request;
@@ -78,16 +82,17 @@ impl Lookup {
             };
             inner.flights.resolve(&flight, answer);
             let lease = flight.owner().lease.get().cloned();
-            let weak = Arc::downgrade(&flight);
-            // With it goes the output, which the last to hold it drops: not here.
+            let weak_flight = Arc::downgrade(&flight);
+            // The flight holds the output, whose last owner runs the user's `Drop`: not this task.
             drop(flight);
             match (taken, lease) {
                 (Ok(true), Some(lease)) => {
                     drop(acquiring);
-                    let held = || weak.upgrade().is_some_and(|flight| flight.holds(id));
+                    let held = || weak_flight.upgrade().is_some_and(|flight| flight.holds(id));
                     lease.extend(&inner.store, key, inner.config.max_run, held).await;
                 }
-                // It may have been taken all the same: on the same lane this comes after it.
+                // Redis may have granted it all the same. The release follows on the same lane, so Redis
+                // executes it after the request.
                 (Err(Fault::Timeout | Fault::Down | Fault::Refused(_)), Some(lease)) => {
                     lease.release(&inner.leases, key, OnRelease::Restore, None).await;
                     drop(acquiring);
@@ -97,17 +102,17 @@ impl Lookup {
         });
     }
 
-    /// Claims a value that could be served, and keeps it for the case that the function fails; gives
-    /// it back where somebody else refreshes it, or nobody knows.
+    /// Tries to claim a value for a refresh on the caller's path, and keeps the value for the case that the
+    /// function fails. `Err(hit)`: another run holds the claim, or the outcome is unknown; serve the value.
     pub(crate) async fn claim(&mut self, hit: Hit) -> Result<Role, Hit> {
         if let Some(ttl_left) = hit.refresh {
-            self.keep(hit.entry.clone(), ttl_left);
+            self.keep_fallback(hit.entry.clone(), ttl_left);
         }
         let Some(lead) = self.begin_claim(&hit) else { return Err(hit) };
         self.granted(lead).await.ok_or(hit)
     }
 
-    /// Asks for the claim, unless a run is going on in this process.
+    /// Requests the claim, unless a run of the call is under way in this process or nothing may be written.
     pub(crate) fn begin_claim(&mut self, hit: &Hit) -> Option<Lead> {
         let ttl_left = hit.refresh?;
         let inner = self.inner().clone();
@@ -119,7 +124,7 @@ impl Lookup {
         Some(lead)
     }
 
-    /// Waits for the answer to a claim; `None` where this call did not get it.
+    /// Waits for the answer to the claim; `None` where this call does not hold it.
     pub(crate) async fn granted(&mut self, mut lead: Lead) -> Option<Role> {
         match self.lease_terms(&mut lead).await {
             Ok(Terms::Leased(_)) => {
@@ -127,13 +132,14 @@ impl Lookup {
                 return Some(Role { lead: Some(lead), reason: None });
             }
             Ok(Terms::Dissolved) => lead.leave(),
-            // Calls that have joined the flight go on without this one.
+            // The drop hands the flight over to a member, if there is one.
             Ok(Terms::Plain(_)) | Err(_) => drop(lead),
         }
         None
     }
 
-    /// The call goes on without its caller: nobody is counted, and there is a budget of its own.
+    /// Turns the lookup of a call that was served into that of its background refresh: the verb is done, and
+    /// the refresh has a budget of its own.
     pub(crate) fn detach(&mut self) {
         self.call.verb = None;
         self.spent = Duration::ZERO;
@@ -144,7 +150,7 @@ impl Lookup {
         LeaseOwner { leases, key: self.key.clone(), lease: OnceLock::new() }
     }
 
-    /// As [`Lookup::lease_owner`], for a run under what the call has itself read.
+    /// As [`Lookup::lease_owner`], for a run under the id of `entry`, which the call has itself read.
     pub(super) fn joint_owner(&self, entry: &Entry) -> LeaseOwner {
         let lease_owner = self.lease_owner();
         let _ = lease_owner.lease.set(Arc::new(Lease::joint(entry)));
@@ -156,8 +162,8 @@ impl Lookup {
         lease::life(&inner.store, self.call.identity.lease(), inner.config.max_run)
     }
 
-    /// How long a token is made for: twice the life of a lease and that of an entry, so that it is
-    /// seldom renewed.
+    /// How long a new token lives: twice as long as a lease and the entry that follows it, so that a populate
+    /// seldom has to extend it.
     pub(super) fn token_life(&self) -> Duration {
         let ttl = self.call.ttl.unwrap_or(self.inner().config.default_ttl).min(LONGEST_TTL);
         let entry = ttl.saturating_add(self.call.identity.window());
@@ -190,7 +196,7 @@ impl Request {
         self.inner.store.compare_and_set(&self.key, &seen, taking, left).await
     }
 
-    /// The tokens as they were read, and those that were missing.
+    /// The tokens as they were read; makes those that were missing.
     async fn tokens(&self, limit: Duration) -> Result<Tokens, Fault> {
         match self.known.iter().copied().collect() {
             Some(tokens) => Ok(tokens),

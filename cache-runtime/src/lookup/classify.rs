@@ -1,10 +1,11 @@
-//! What lies under the key, and whether it counts: the table of states, read by a call.
+//! From the bytes under the key to the state of a call: the table of states in `docs/coherence.md`, column
+//! "a call that reads it".
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Hit, Kept, Lookup, ReadState, Want};
+use super::{Hit, Lookup, ReadState, Want};
 use crate::entry::{Entry, EntryId, EntryKind, Seen};
 use crate::lease;
 use crate::near::ReadStart;
@@ -15,7 +16,7 @@ use crate::store::Found;
 use crate::verb::Verb;
 
 impl Lookup {
-    /// Whose the bytes are, and whether they count.
+    /// Classifies what was read: whose entry it is, whether it is live, and its age.
     pub(super) fn classify(&mut self, found: Found) -> ReadState {
         self.tokens = found.tokens;
         self.ttl_left = found.ttl_left;
@@ -54,17 +55,18 @@ impl Lookup {
             EntryKind::Lease if self.inner().leases.is_releasing(entry.id) => dead(&entry),
             EntryKind::Lease => ReadState::Held(entry.id),
             EntryKind::Value | EntryKind::None => self.classify_value(entry),
-            EntryKind::Unstored => self.classify_mark(entry),
+            EntryKind::Unstored => self.classify_unstored(entry),
         }
     }
 
-    /// The mark lets those run at once who read it in time; after that it only stands for them.
-    fn classify_mark(&mut self, mark: Entry) -> ReadState {
+    /// A call that reads an unstored mark early enough runs at once. The mark outlives that time only so that
+    /// those runs can still populate over it.
+    fn classify_unstored(&mut self, mark: Entry) -> ReadState {
         if !self.timed {
             return ReadState::Untimed;
         }
         let in_time = self.ttl_left.is_none_or(|ttl_left| ttl_left > mark.window);
-        // A refresh began later than whatever runs under it.
+        // `refresh` promises a run that began after it: it must not join one that runs under the mark.
         if in_time && self.call.verb != Some(Verb::Refresh) {
             return ReadState::Joint(mark);
         }
@@ -84,19 +86,19 @@ impl Lookup {
         if self.call.verb == Some(Verb::Refresh) {
             return free_unless(claimed, entry, ttl_left);
         }
-        // Fresh until the window begins; an entry without one is gone by then.
-        let Some(age) = entry.window.checked_sub(ttl_left).filter(|_| !entry.window.is_zero())
+        // The stale window is the end of the entry's life; an entry without a window expires when fresh ends.
+        let Some(past) = entry.window.checked_sub(ttl_left).filter(|_| !entry.window.is_zero())
         else {
             let early = !claimed && self.is_early(&entry, ttl_left.saturating_sub(entry.window));
             return hit(entry, false, early);
         };
-        // An old value would stay for as long as what is being computed from it.
+        // A stale value must not become part of another entry, which would be fresh for its whole TTL.
         let tolerated = !recursion::is_stored();
-        if tolerated && age < self.call.identity.stale_while_revalidate() {
+        if tolerated && past < self.call.identity.stale_while_revalidate() {
             return hit(entry, true, !claimed);
         }
-        if tolerated && age < self.call.identity.stale_if_error() {
-            self.keep(entry.clone(), ttl_left);
+        if tolerated && past < self.call.identity.stale_if_error() {
+            self.keep_fallback(entry.clone(), ttl_left);
         }
         if lease::is_released(&entry, ttl_left) {
             return ReadState::Joint(entry);
@@ -104,8 +106,9 @@ impl Lookup {
         free_unless(claimed, entry, ttl_left)
     }
 
-    /// The early refresh of Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache Stampede
-    /// Prevention" (VLDB 2015): the nearer the end and the dearer the value, the likelier.
+    /// Decides on an early refresh, which is the likelier the less time the value is still `fresh` and the
+    /// longer its run took: `XFetch`, from Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache
+    /// Stampede Prevention" (VLDB 2015).
     fn is_early(&self, entry: &Entry, fresh: Duration) -> bool {
         let beta = self.call.identity.refresh_ahead();
         if beta <= 0.0 {
@@ -117,50 +120,21 @@ impl Lookup {
 }
 
 impl Lookup {
-    /// When what is being served was asked for, for how long a copy of it may be used, and its age.
+    /// What a near copy of `hit` takes: the start of its read, how long the copy may be served, and the
+    /// entry's age. `None` where the read was not tracked, or the entry is stale or due for a refresh.
     pub(crate) fn take_for_copy(&mut self, hit: &Hit) -> Option<(ReadStart, Duration, Duration)> {
-        let sent = self.sent.take()?;
+        let read_start = self.read_start.take()?;
         if hit.stale || hit.refresh.is_some() {
             return None;
         }
         let entry = &hit.entry;
         let ttl_left = self.ttl_left.unwrap_or(entry.life).min(entry.life);
-        // Where an early refresh becomes likely, at one read in a thousand, it must be looked for.
+        // A copy ends where one read in a thousand would begin an early refresh (7 is about ln 1000): copies
+        // begin none.
         let early = entry.cost.as_secs_f64() * self.call.identity.refresh_ahead() * 7.0;
         let early = Duration::try_from_secs_f64(early).unwrap_or(Duration::MAX);
         let fresh = ttl_left.saturating_sub(entry.window).saturating_sub(early);
-        Some((sent, fresh.min(self.call.local_for()?), entry.life.saturating_sub(ttl_left)))
-    }
-
-    /// Keeps what could be served, for the case that the function fails.
-    pub(crate) fn keep(&mut self, entry: Entry, ttl_left: Duration) {
-        let since = self.inner().store.now();
-        self.kept = Some(Box::new(Kept { entry, ttl_left, since }));
-    }
-
-    /// What was kept, if it may still be served; `forgives` is asked for leave where it takes some.
-    /// The function has had its time, and the value has aged meanwhile.
-    pub(crate) fn stale_for_error(&self, forgives: impl FnOnce() -> bool) -> Option<Hit> {
-        let Kept { entry, ttl_left, since } = self.kept.as_deref()?;
-        let now = self.inner().store.now();
-        let (identity, since) = (self.call.identity, now.saturating_duration_since(*since));
-        // How long past its ttl, if it is.
-        let past = entry.window.saturating_add(since).checked_sub(*ttl_left);
-        let allowed = past.is_none_or(|past| {
-            // As where the entry is read: an early refresh may have outlasted what was fresh.
-            !recursion::is_stored()
-                && (past < identity.stale_while_revalidate()
-                    || (past < identity.stale_if_error() && forgives()))
-        });
-        let hit = || Hit { entry: entry.clone(), stale: past.is_some(), refresh: None };
-        allowed.then(hit)
-    }
-
-    /// What an entry that was kept has left by now, for its age.
-    pub(crate) fn kept_ttl_left(&self) -> Option<Duration> {
-        let Kept { ttl_left, since, .. } = self.kept.as_deref()?;
-        let now = self.inner().store.now();
-        Some(ttl_left.saturating_sub(now.saturating_duration_since(*since)))
+        Some((read_start, fresh.min(self.call.local_for()?), entry.life.saturating_sub(ttl_left)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The verbs that never run the function.
+//! The verbs that read or write an entry and never run the function: `peek`, `put`, `explain`.
 
 use std::future::Future;
 use std::pin::pin;
@@ -15,7 +15,7 @@ use crate::store::{Fault, Found, Read};
 use crate::verb::{Explanation, Stored, StoredKind, Verdict};
 
 impl Lookup {
-    /// The live entry of the call, whatever `when` says.
+    /// The entry that a call would be served, whatever its `when` says. It may not decode.
     pub(crate) fn peek(self) -> impl Future<Output = Option<Entry>> + Send {
         self.live()
     }
@@ -36,7 +36,8 @@ impl Lookup {
         }
     }
 
-    /// Writes over whatever is there, as compare-and-set demands.
+    /// Replaces whatever is under the key. Compare-and-set needs the bytes that are there, so each attempt
+    /// reads them first.
     pub(crate) fn put(self, ready: Ready) -> impl Future<Output = Result<(), Error>> + Send {
         self.overwrite(ready)
     }
@@ -81,7 +82,7 @@ impl Lookup {
         Err(Error::from(Fault::Refused("others kept writing the key".to_owned())))
     }
 
-    /// Also returns the entry that a call would serve, if it decodes.
+    /// Explains the call; also returns the entry that it would be served, which may not decode.
     pub(crate) fn explain(self) -> impl Future<Output = (Explanation, Option<Entry>)> + Send {
         self.dry_run()
     }
@@ -101,7 +102,7 @@ impl Lookup {
         explanation.key = Some(self.key.entry().to_owned());
         let mut found = self.read().await;
         let empty = matches!(&found, Ok(Found { bytes: None, .. }));
-        if empty && self.inner().store.is_of_another_type(&self.key, self.limit()).await {
+        if empty && self.inner().store.is_of_another_type(&self.key, self.budget_left()).await {
             found = Err(Fault::WrongType);
         }
         if let Ok(Found { bytes: Some(bytes), ttl_left, .. }) = &found {

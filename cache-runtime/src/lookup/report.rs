@@ -1,46 +1,18 @@
-//! Counting, logging, and telling `observe`.
+//! The counters, log lines and `observe` outcome of a call.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Hit, Lookup};
-use crate::cache::Inner;
-use crate::entry::{Entry, Owner};
-use crate::key::CallId;
-use crate::key::Key;
+use super::Lookup;
+use crate::entry::Entry;
 use crate::lease::Lease;
 use crate::outcome::{Outcome, OutcomeKind, Reason};
 use crate::site::{Warning, known};
-use crate::stats::{Count, Counters};
+use crate::stats::Count;
 use crate::store::Fault;
 use crate::verb::{self, Fate, Verb};
 
 impl Lookup {
-    pub(crate) fn inner(&self) -> &Arc<Inner> {
-        self.call.cache.inner()
-    }
-
-    pub(crate) fn id(&self) -> CallId {
-        self.id
-    }
-
-    pub(crate) fn owner(&self) -> Owner {
-        self.call.owner(self.id)
-    }
-
-    pub(crate) fn store_key(&self) -> &Key {
-        &self.key
-    }
-
-    pub(crate) fn counters(&self) -> &Counters {
-        self.call.counters()
-    }
-
-    pub(crate) fn max_value(&self) -> usize {
-        self.inner().config.max_value
-    }
-
-    /// The value came from the store; `stale` past its ttl.
+    /// The value came from the store; `stale` where it is past its TTL.
     pub(crate) fn served(&mut self, entry: &Entry, stale: bool) {
         let kind = if stale {
             OutcomeKind::Stale
@@ -49,36 +21,31 @@ impl Lookup {
         } else {
             OutcomeKind::Waited
         };
-        self.observe(kind, Some(entry.cost), Some(entry.life));
+        self.report_outcome(kind, Some(entry.cost), Some(entry.life));
     }
 
-    /// The value came from another run, or from one that was shared because there was no store.
+    /// The value came from the run of another call, which may have been shared for want of a store.
     pub(crate) fn joined(&mut self) {
         let kind = self.without_store.map_or(OutcomeKind::Joined, OutcomeKind::Bypassed);
-        self.observe(kind, None, None);
+        self.report_outcome(kind, None, None);
     }
 
-    /// The value was stored before, and is served because the function has failed.
-    pub(crate) fn served_fallback(&mut self, hit: &Hit) {
-        let kind = if hit.stale { OutcomeKind::StaleIfError } else { OutcomeKind::Hit };
-        self.report(kind, Some(hit.entry.cost), Some(hit.entry.life), self.kept_ttl_left());
-    }
-
-    /// What becomes of the output of a run, for who observes the call.
-    pub(crate) fn met(&self, fate: impl FnOnce() -> Fate) {
+    /// Reports to `observe` whether the output of a run is stored.
+    pub(crate) fn report_fate(&self, fate: impl FnOnce() -> Fate) {
         if self.call.verb == Some(Verb::Observe) {
-            verb::met(fate());
+            verb::report_fate(fate());
         }
     }
 
-    pub(super) fn missed(&mut self) {
-        if !std::mem::replace(&mut self.missed, true) {
+    /// Logs the miss, once a call.
+    pub(super) fn log_miss(&mut self) {
+        if !std::mem::replace(&mut self.miss_logged, true) {
             let (prefix, key) = (&self.call.identity.prefix, self.key.entry());
             tracing::debug!(prefix, key, spent = ?self.spent, "cache miss");
         }
     }
 
-    /// An entry of this very call that does not come back as a value.
+    /// The entry is of this very call and does not decode: the next step overwrites it.
     pub(crate) fn undecodable(&mut self, entry: &Entry, reason: &str) {
         self.counters().count(Count::Dead);
         if self.call.identity.once(Warning::Undecodable) {
@@ -89,10 +56,11 @@ impl Lookup {
                  written it, or it is damaged"
             );
         }
-        self.missed();
-        self.dead = Some(Box::new(entry.seen()));
+        self.log_miss();
+        self.undecodable = Some(Box::new(entry.seen()));
     }
 
+    /// The entry is not of this call, and counts as absent.
     pub(super) fn dead(&self, warning: Warning, why: &str) {
         self.counters().count(Count::Dead);
         self.warn(warning, why);
@@ -105,7 +73,7 @@ impl Lookup {
         }
     }
 
-    pub(super) fn failed(&self, fault: &Fault) -> Reason {
+    pub(super) fn read_failed(&self, fault: &Fault) -> Reason {
         if let Fault::Refused(error) = fault {
             self.warn(Warning::Refused, &format!("redis refuses to be read: {error}"));
         }
@@ -115,8 +83,8 @@ impl Lookup {
         fault.reason()
     }
 
-    /// What came of the call: counts it, tells `observe`, and notes slow traffic.
-    pub(crate) fn observe(
+    /// Counts the outcome, reports it to `observe`, and counts the call as slow where it was.
+    pub(crate) fn report_outcome(
         &mut self,
         kind: OutcomeKind,
         cost: Option<Duration>,
@@ -125,15 +93,15 @@ impl Lookup {
         self.report(kind, cost, life, self.ttl_left);
     }
 
-    fn report(
+    pub(super) fn report(
         &mut self,
         kind: OutcomeKind,
         cost: Option<Duration>,
         life: Option<Duration>,
         ttl_left: Option<Duration>,
     ) {
-        // A refresh behind a call has no outcome of its own.
         let age = life.zip(ttl_left).map(|(life, ttl_left)| life.saturating_sub(ttl_left));
+        // A background refresh goes on with the lookup of a call that was counted when it was served.
         if !std::mem::replace(&mut self.counted, true) {
             self.counters().outcome(kind);
             self.log(kind, age);
@@ -145,11 +113,11 @@ impl Lookup {
         }
         if self.call.verb == Some(Verb::Observe) {
             let key = Some(self.key.entry().to_owned());
-            verb::observed(Outcome { kind, key, age, cost });
+            verb::report_outcome(Outcome { kind, key, age, cost });
         }
     }
 
-    /// What a run has computed has its own lines: that it was missed, and that it was set.
+    /// A computed value has lines of its own: `cache miss` and `cache set`.
     fn log(&self, kind: OutcomeKind, age: Option<Duration>) {
         if !tracing::enabled!(tracing::Level::DEBUG) {
             return;
@@ -169,7 +137,7 @@ impl Lookup {
         }
     }
 
-    /// The lease to store has lapsed before the function's end.
+    /// The lease lapsed before the function ended.
     pub(crate) fn ran_too_long(&self, lease: &Lease) {
         if self.call.identity.once(Warning::RunTooLong) {
             let identity = self.call.identity;
@@ -184,12 +152,12 @@ impl Lookup {
         }
     }
 
+    /// The entry is of another function, and is overwritten.
     pub(super) fn other_function(&self, entry: &Entry) {
         self.counters().count(Count::Dead);
         if self.call.identity.once(Warning::OtherFunction) {
-            let other = known(entry.owner.function);
             let (function, fingerprint) = (self.call.identity.path(), entry.owner.function);
-            if let Some(other) = other {
+            if let Some(other) = known(fingerprint) {
                 tracing::warn!(
                     function,
                     other,
@@ -209,7 +177,7 @@ impl Lookup {
     }
 }
 
-/// Counts a call that ends without a value: dropped by its caller, or unwinding.
+/// Counts a call that its caller drops before it has a value, or whose function panics.
 impl Drop for Lookup {
     fn drop(&mut self) {
         if !self.counted {

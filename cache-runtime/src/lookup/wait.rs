@@ -20,7 +20,7 @@ impl Lookup {
         &mut self,
         lead: &mut Lead,
     ) -> Result<Terms, deadline::Elapsed> {
-        let (began, limit) = (Instant::now(), self.limit());
+        let (began, limit) = (Instant::now(), self.budget_left());
         let answered = poll_fn(|cx| lead.poll_stamped(cx, |lead, cx| lead.poll_terms(cx)));
         let terms = deadline::timeout(limit, pin!(answered)).await;
         self.spent += began.elapsed();
@@ -33,9 +33,9 @@ impl Lookup {
 
     /// Waits for the answer to this call's request for a lease; `None` where another process took the key
     /// first, so that everything has to be read again.
-    pub(super) async fn terms(&mut self, mut lead: Lead) -> Option<Step> {
+    pub(super) async fn wait_for_answer(&mut self, mut lead: Lead) -> Option<Step> {
         let terms = self.lease_terms(&mut lead).await.unwrap_or_else(|_| {
-            // An answer that came in the moment of the timeout still counts.
+            // An answer that came between the timeout and the close of the flight still counts.
             match lead.poll_terms(&Context::from_waker(Waker::noop())) {
                 Poll::Ready(terms) => terms,
                 Poll::Pending => Terms::Plain(Reason::Timeout),
@@ -46,7 +46,7 @@ impl Lookup {
             Terms::Plain(reason) => Some(reason),
             Terms::Dissolved => {
                 lead.leave();
-                return self.refused();
+                return self.read_again();
             }
         };
         if reason == Some(Reason::WrongType) {
@@ -56,19 +56,19 @@ impl Lookup {
     }
 
     /// Waits for a flight to end, for as long as `wait` allows.
-    pub(super) async fn wait(&mut self, mut member: Member) -> Option<Step> {
+    pub(super) async fn wait_for_flight(&mut self, mut member: Member) -> Option<Step> {
         if background::handle().is_none() {
-            // Without a clock there would be no end to it.
+            // Without the private runtime there is no timer, and the wait might never end.
             return Some(Step::Run(Role::alone(Reason::WaitOver)));
         }
         let Some(_wait) = self.inner().wait_graph.enter(self.id()) else {
             return Some(Step::Run(Role::alone(Reason::Recursion)));
         };
         let began = Instant::now();
-        let rest = self.wait_left();
+        let limit = self.wait_left();
         let joined = loop {
-            let left = rest.saturating_sub(began.elapsed());
-            // Looks up now and then whether the leader stalls.
+            let left = limit.saturating_sub(began.elapsed());
+            // Polls the member at least so often, since a stalled leader does not wake it.
             let tick = left.min(STALL / 2);
             let ended = poll_fn(|cx| member.poll(cx, clock::millis()));
             match deadline::timeout(tick, pin!(ended)).await {
@@ -80,36 +80,37 @@ impl Lookup {
         self.waited += began.elapsed();
         match joined {
             None => Some(Step::Run(Role::alone(Reason::WaitOver))),
-            // A run that was not stored may have made use of what was stale.
+            // A run that is not stored may have used stale values, which must not become part of an entry.
             Some(Joined::Shared(_)) if recursion::is_stored() && !member.is_stored() => {
                 Some(Step::Run(Role::alone(Reason::Unshared)))
             }
             Some(Joined::Shared(payload)) => Some(Step::Joined(payload)),
             Some(Joined::Alone) => Some(Step::Run(Role::alone(Reason::Unshared))),
-            Some(Joined::Again) => self.refused(),
+            Some(Joined::Again) => self.read_again(),
             Some(Joined::Promoted(lead)) => {
                 drop(member);
-                self.terms(lead).await
+                self.wait_for_answer(lead).await
             }
         }
     }
 
-    /// Waits until a lease that is not this process's is gone, then has everything read again.
-    pub(super) async fn wait_for_other(&mut self, lease: EntryId) -> Option<Step> {
-        let (rest, inner) = (self.wait_left(), self.inner().clone());
+    /// Waits until a lease or claim of another process is gone; `None` to read again.
+    pub(super) async fn wait_for_lease(&mut self, lease: EntryId) -> Option<Step> {
+        let (limit, inner) = (self.wait_left(), self.inner().clone());
         let over = || Some(Step::Run(Role::alone(Reason::WaitOver)));
-        if rest.is_zero() || background::handle().is_none() {
+        if limit.is_zero() || background::handle().is_none() {
             return over();
         }
         let mut gone = inner.lease_watch.join(&self.key, lease, self.lease_life());
         let began = Instant::now();
         let changed = background::guarded(gone.changed());
-        let waited = deadline::timeout(rest, pin!(changed)).await;
+        let waited = deadline::timeout(limit, pin!(changed)).await;
         self.waited += began.elapsed();
-        // However it ended, there is something else to be read now.
+        // `changed` also ends with an error, when the watch is over: either way the key is to be read again.
         if waited.is_ok() { None } else { over() }
     }
 
+    /// The rest of the time that this call may wait for other runs.
     fn wait_left(&self) -> Duration {
         let wait = self.call.identity.wait().unwrap_or(self.inner().config.wait);
         wait.saturating_sub(self.waited)

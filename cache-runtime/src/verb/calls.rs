@@ -1,4 +1,4 @@
-//! Calls that are named and not made: which entries they would use, and removing those.
+//! `invalidate`: calls that name their entries and are not made.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -19,20 +19,42 @@ pub(crate) struct Target {
     pub(crate) identity: &'static Identity,
 }
 
-/// Finds the entry of a call in a single poll; `None` where the future reaches no cached function at
-/// once.
+/// Finds the entry of a call in a single poll; `None` where that poll reaches no cached function.
 pub(crate) fn target<F: Future>(call: F) -> Option<Target> {
-    // Unconstrained: a task that has used up its cooperative budget would be told to come back, and
-    // there is no second poll.
+    // Unconstrained: in a task that has used up its cooperative budget the poll would be pending, and there is no
+    // second one.
     let mut call = pin!(tokio::task::coop::unconstrained(call));
     let mut cx = Context::from_waker(Waker::noop());
     let (_, answer) = Driver::new(Verb::Invalidate).poll(call.as_mut(), &mut cx, &mut None);
     answer?.downcast().ok().map(|target| *target)
 }
 
-/// One call of a cached function, or several: a tuple, an array or a `Vec` of calls.
+/// One call of a cached function, or several: a tuple of up to eight, an array or a `Vec` of calls. What
+/// [`invalidate`] takes; implemented for nothing else.
 ///
-/// `Form` tells the compiler which; it is always inferred.
+/// `Form` only tells the implementations apart, and is always inferred:
+///
+/// ```
+/// # use cache_runtime::{Cache, cache_result};
+/// use cache_runtime::{Calls, invalidate};
+///
+/// /// Invalidates, and logs a failure: the process delivers the invalidation later.
+/// async fn forget<Form>(calls: impl Calls<Form>) {
+///     if let Err(error) = invalidate(calls).await {
+///         eprintln!("{error}");
+///     }
+/// }
+///
+/// # #[cache_result(ttl = 60)]
+/// # async fn square(of: u32) -> u32 { of * of }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # Cache::in_memory().scope(async {
+/// forget(square(3)).await;
+/// forget([3, 4].map(square)).await;
+/// # }).await
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a call of a cached function",
     label = "not a call",
@@ -50,16 +72,16 @@ pub trait Calls<Form> {
 #[allow(missing_debug_implementations)]
 pub struct Targets {
     found: Vec<Target>,
-    /// Whether a future has run instead.
-    stranger: bool,
+    /// A future reached no cached function, and has run.
+    not_cached: bool,
 }
 
 impl Targets {
-    /// Boxed, as every other step would store the call once more.
+    // Boxed by the caller: each async function on the way would have room for the call in its future.
     async fn add<F: Future>(&mut self, mut call: Pin<Box<F>>) {
         match Driver::new(Verb::Invalidate).answer(call.as_mut()).await {
             Some(target) => self.found.push(target),
-            None => self.stranger = true,
+            None => self.not_cached = true,
         }
     }
 }
@@ -111,23 +133,60 @@ macro_rules! tuples {
 }
 tuples! { A; A B; A B C; A B C D; A B C D E; A B C D E F; A B C D E F G; A B C D E F G H; }
 
-/// Removes what is stored for a call: `invalidate(areas("buy".into())).await?`, or for several at
-/// once: `invalidate((areas("buy".into()), search("buy".into()))).await?`.
+/// Removes the stored entry of a call, or of several. The functions do not run.
 ///
-/// The function does not run. A call that begins after this has returned `Ok` gets a value from a
-/// run of the function that began after the entry was removed, in any process; except one that gets
-/// no answer from Redis in time, or cannot write to it: it may share a run that is already going on
-/// in its process. Several go out as one command, so that none is refilled from another in between.
+/// A call that begins after this has returned `Ok` gets a value from a run of the function that began after the
+/// entry was removed, in any process. There are two exceptions: a near cache of another process (`local`) may
+/// serve its copy for up to one second; and a call that gets no answer from Redis in time, or cannot write to it,
+/// may share a run that is already under way in its process.
+///
+/// The entry is named by the call: its function and arguments. Several entries go out as one command, so that
+/// none is populated again from another that is still to be removed. An entry that does not exist is no error.
+/// A removal that has begun goes on where this future is dropped. It waits for Redis for at most
+/// [`Config::connect_timeout`](crate::Config::connect_timeout) or [`Config::timeout`](crate::Config::timeout),
+/// whichever is longer; over a cluster, as long for every 64 entries.
 ///
 /// # Errors
 ///
-/// [`Error::is_unavailable`] or [`Error::is_refused`] where Redis did not confirm the removal. It
-/// is tried again in the background until it has been delivered, and until then this process runs
-/// the function without the cache. [`Error::is_not_cached`] where a future reached no cached
-/// function; it has then run, with its effects. [`Error::is_value`] where the arguments make no key.
+/// - [`Error::is_unavailable`] or [`Error::is_refused`] where Redis did not confirm the removal. The process
+///   sends it again until Redis does or the cache is closed, and runs the function without the cache until then.
+/// - [`Error::is_not_cached`] where a future reached no cached function; it has then run, with its effects.
+/// - [`Error::is_value`] where the arguments make no key; such a call is never stored.
+///
+/// With several calls, the others are removed all the same.
+///
+/// # Examples
+///
+/// ```
+/// # use cache_runtime::{Cache, cache_result};
+/// use cache_runtime::{invalidate, peek};
+///
+/// #[cache_result(ttl = 60)]
+/// async fn square(of: u32) -> u32 {
+///     of * of
+/// }
+///
+/// #[cache_result(ttl = 60)]
+/// async fn text(of: u32) -> String {
+///     of.to_string()
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cache_runtime::Error> {
+/// # Cache::in_memory().scope(async {
+/// square(3).await;
+/// invalidate(square(3)).await?;
+/// assert_eq!(peek(square(3)).await, None);
+///
+/// invalidate((square(3), text(3))).await?; // of several functions: a tuple
+/// invalidate([3, 4, 5].map(square)).await?; // of one function: an array, or a `Vec`
+/// # Ok(())
+/// # }).await
+/// # }
+/// ```
 pub async fn invalidate<Form, C: Calls<Form>>(calls: C) -> Result<()> {
-    let Targets { found, stranger } = Box::pin(calls.targets()).await;
-    let mut result = if stranger { Err(Error::not_cached()) } else { Ok(()) };
+    let Targets { found, not_cached } = Box::pin(calls.targets()).await;
+    let mut result = if not_cached { Err(Error::not_cached()) } else { Ok(()) };
     let mut batches = Vec::new();
     for Target { cache, key, identity } in found {
         if let Some(key) = key {

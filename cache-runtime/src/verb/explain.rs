@@ -1,4 +1,4 @@
-//! Dry runs.
+//! `explain`: dry runs of a call.
 
 use std::fmt;
 use std::future::Future;
@@ -9,45 +9,117 @@ use super::ticket::{Driver, Verb};
 use crate::error::{Error, Result};
 use crate::outcome::Reason;
 
-/// What a call would do, and what is stored for it, without running anything.
+/// Says what a call would do and what is stored for it, without running its function or changing the store.
+///
+/// The verdict is that of this moment, by one read of the store: a call made next may find another state. Near
+/// copies (`local`) are not looked at. The statistics count no call.
 ///
 /// # Errors
 ///
-/// [`Error::is_not_cached`] where the future reached no cached function; it has then run.
+/// [`Error::is_not_cached`] where the future reached no cached function; it has then run, with its effects. A
+/// store that cannot be read is no error: the verdict is [`Verdict::Bypass`] with its reason.
+///
+/// # Examples
+///
+/// ```
+/// # use cache_runtime::{Cache, cache_result};
+/// use cache_runtime::{StoredKind, Verdict, explain};
+///
+/// #[cache_result(ttl = 60)]
+/// async fn square(of: u32) -> u32 {
+///     of * of
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cache_runtime::Error> {
+/// # Cache::in_memory().scope(async {
+/// assert_eq!(explain(square(3)).await?.verdict, Verdict::Compute);
+/// square(3).await;
+///
+/// let explanation = explain(square(3)).await?;
+/// assert_eq!(explanation.verdict, Verdict::Hit);
+/// assert_eq!(explanation.stored.as_ref().unwrap().kind, StoredKind::Value);
+/// println!("{explanation}"); // one line, with the key, the size and the time left
+/// # Ok(())
+/// # }).await
+/// # }
+/// ```
 pub async fn explain<F: Future>(call: F) -> Result<Explanation> {
     let answer = Driver::new(Verb::Explain).answer(pin!(call)).await;
     answer.ok_or_else(Error::not_cached)
 }
 
-/// A dry run of a call; from [`explain`].
+/// The result of a dry run of a call; from [`explain`], which has an example.
+///
+/// `Display` writes one line for a log or a terminal:
+///
+/// ```
+/// # use cache_runtime::{Cache, cache_result, explain};
+/// #[cache_result(ttl = 60)]
+/// async fn square(of: u32) -> u32 {
+///     of * of
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cache_runtime::Error> {
+/// # Cache::in_memory().scope(async {
+/// let explanation = explain(square(3)).await?;
+/// assert!(explanation.to_string().ends_with("]: would run and store")); // function, key, verdict
+/// # Ok(())
+/// # }).await
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explanation {
     /// The function's path.
     pub function: String,
-    /// Its prefix.
+    /// The function's prefix.
     pub prefix: String,
-    /// The key in Redis; `None` where the cache is off or the arguments make no key.
+    /// The key in Redis; `None` where the cache is off, the function is not cached any more, or the arguments make
+    /// no key.
     pub key: Option<String>,
-    /// The entry under the key, if there is one of ours.
+    /// The entry under the key, live or not; `None` where the key is absent, cannot be read, or holds no entry of
+    /// this cache.
     pub stored: Option<Stored>,
     /// What a call would do.
     pub verdict: Verdict,
 }
 
-/// An entry as [`explain`] sees it.
+/// An entry as [`explain`] has read it; [`Explanation::stored`].
+///
+/// ```
+/// # use cache_runtime::{Cache, cache_result, explain};
+/// use std::time::Duration;
+///
+/// #[cache_result(ttl = 60)]
+/// async fn square(of: u32) -> u32 {
+///     of * of
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cache_runtime::Error> {
+/// let cache = Cache::in_memory();
+/// cache.scope(square(3)).await;
+/// cache.advance(Duration::from_secs(20));
+/// let stored = cache.scope(explain(square(3))).await?.stored.unwrap();
+/// assert!(stored.age.unwrap() > Duration::from_secs(19));
+/// assert!(stored.ttl_left.unwrap() < Duration::from_secs(41));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stored {
     /// What the entry holds.
     pub kind: StoredKind,
-    /// Since the write, by the store's clock.
+    /// The time since the entry was written, by the store's clock; `None` where the store did not say.
     pub age: Option<Duration>,
-    /// Until it expires.
+    /// The time until the entry expires, with its stale windows; `None` where the store did not say.
     pub ttl_left: Option<Duration>,
-    /// How long the function took.
+    /// The time that the run of the function took; zero where there is no value, and for one of [`put`](crate::put).
     pub cost: Duration,
-    /// Bytes in the store, header and all.
+    /// The size of the whole entry in the store, with its header, in bytes.
     pub size: usize,
     /// The `version` of the function that wrote it.
     pub version: u32,
@@ -57,14 +129,14 @@ pub struct Stored {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoredKind {
-    /// No value yet: a process computes it, and has the right to store it.
+    /// No value yet: a process runs the function under this lease, or has died and the lease will expire.
     Lease,
-    /// A value.
+    /// A value, fresh or stale.
     Value,
     /// The `None` that the function returned, kept for its `none_ttl`.
     None,
-    /// No value: the function has run, and its result is not stored. For half a second all who call
-    /// run the function at once.
+    /// No value: the function has run, and its result was not stored. For half a second after that, calls run the
+    /// function at once instead of waiting for one another.
     Unstored,
 }
 
@@ -86,19 +158,39 @@ impl fmt::Display for StoredKind {
     }
 }
 
-/// What a call would do.
+/// What a call would do; [`Explanation::verdict`].
+///
+/// ```
+/// # use cache_runtime::{Cache, Verdict, cache_result, explain};
+/// # use std::time::Duration;
+/// #[cache_result(ttl = 60, stale_while_revalidate = 30)]
+/// async fn square(of: u32) -> u32 {
+///     of * of
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cache_runtime::Error> {
+/// let cache = Cache::in_memory();
+/// assert_eq!(cache.scope(explain(square(3))).await?.verdict, Verdict::Compute);
+/// cache.scope(square(3)).await;
+/// assert_eq!(cache.scope(explain(square(3))).await?.verdict, Verdict::Hit);
+/// cache.advance(Duration::from_secs(61));
+/// assert_eq!(cache.scope(explain(square(3))).await?.verdict, Verdict::Stale);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Return the stored value.
+    /// Return the stored value, which is fresh.
     Hit,
-    /// Run the function and store its value.
+    /// Run the function and store its output.
     Compute,
-    /// Return the stored value, which is past its ttl, and have it refreshed.
+    /// Return the stored value, which is past its TTL and within `stale_while_revalidate`, and have it refreshed.
     Stale,
-    /// Share the run that this process has under way.
+    /// Share the run that is under way in this process.
     Join,
-    /// Wait for the run that another process has under way.
+    /// Wait for the run that is under way in another process.
     Wait,
     /// Run the function without storing anything.
     Bypass(Reason),

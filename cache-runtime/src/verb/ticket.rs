@@ -1,4 +1,4 @@
-//! The ticket that a verb leaves in a thread-local for the length of a poll.
+//! The ticket that a verb leaves in a thread-local for the length of a poll, and the driver that polls with it.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -30,15 +30,16 @@ impl Verb {
 
 struct Ticket {
     verb: Verb,
+    /// A cached function has taken the verb.
     taken: bool,
-    /// The value of `put`, lent for the length of a poll.
+    /// The output given to `put`, lent for the length of a poll.
     lent: Option<Box<dyn Any>>,
     answer: Option<Box<dyn Any>>,
     outcome: Option<Outcome>,
     fate: Option<Fate>,
 }
 
-/// What becomes of what a call's own run, or the run that it joined, has returned.
+/// The further way of an output, of the call's own run or the run that it joined; for `Cache::warm`.
 #[derive(Debug, Clone)]
 pub(crate) enum Fate {
     /// An error, which is not stored.
@@ -48,12 +49,12 @@ pub(crate) enum Fate {
 }
 
 thread_local! {
-    /// Whether there is a ticket to take: all that an ordinary call looks at.
+    /// Whether there is a ticket to take: all that a call without a verb reads.
     static OFFERED: Cell<bool> = const { Cell::new(false) };
     static TICKET: RefCell<Option<Ticket>> = const { RefCell::new(None) };
 }
 
-/// Takes the verb, if this is the first cached function that it reaches.
+/// Takes the verb, if this call is the first of a cached function that the verb's future reaches.
 #[inline]
 pub(crate) fn take() -> Option<Verb> {
     if !OFFERED.replace(false) {
@@ -74,21 +75,22 @@ pub(crate) fn answer<A: 'static>(answer: A) {
     with(|ticket| ticket.answer = Some(Box::new(answer)));
 }
 
-/// The value that `put` lends; `None` where it is of another type.
+/// The output that `put` lends; `None` where it is of another type.
 pub(crate) fn lent<R: 'static>() -> Option<R> {
     let lent = with(|ticket| ticket.lent.take())??;
     lent.downcast().ok().map(|value| *value)
 }
 
-pub(crate) fn observed(outcome: Outcome) {
+pub(crate) fn report_outcome(outcome: Outcome) {
     with(|ticket| ticket.outcome = Some(outcome));
 }
 
-pub(crate) fn met(fate: Fate) {
+pub(crate) fn report_fate(fate: Fate) {
     with(|ticket| ticket.fate = Some(fate));
 }
 
-/// The polling side: everything that is kept between polls, none of it bound to a thread.
+/// Polls a verb's future. Keeps between polls what the ticket holds during one, since the next poll may be on
+/// another thread.
 pub(super) struct Driver {
     verb: Verb,
     taken: bool,
@@ -96,7 +98,7 @@ pub(super) struct Driver {
     fate: Option<Fate>,
 }
 
-/// A call that is observed; its output is dropped.
+/// An observed call whose output is dropped; for `Cache::warm`.
 pub(crate) struct Watched<F> {
     driver: Driver,
     call: Pin<Box<F>>,
@@ -109,7 +111,7 @@ impl<F> Watched<F> {
 }
 
 impl<F: Future> Future for Watched<F> {
-    /// No outcome where no cached function was reached.
+    /// The outcome is `None` where the call reached no cached function.
     type Output = (Option<Outcome>, Option<Fate>);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -119,7 +121,7 @@ impl<F: Future> Future for Watched<F> {
     }
 }
 
-/// Restores the ticket of a verb further out, also where the poll panics.
+/// Restores the ticket of an enclosing verb, also where the poll panics.
 struct Restore {
     offered: bool,
     ticket: Option<Ticket>,
@@ -137,7 +139,7 @@ impl Driver {
         Self { verb, taken: false, outcome: None, fate: None }
     }
 
-    /// Polls once; an answer goes before the output, and what was lent and not used comes back.
+    /// Polls once. Returns the answer beside the output, and gives `lent` back where it was not taken.
     pub(super) fn poll<F: Future>(
         &mut self,
         call: Pin<&mut F>,
@@ -164,7 +166,7 @@ impl Driver {
         (polled, ticket.answer)
     }
 
-    /// Drives the call until it answers; `None` where it has run instead.
+    /// Drives the call until it answers; `None` where it has run to its end without reaching a cached function.
     pub(super) async fn answer<F: Future, A: 'static>(
         &mut self,
         mut call: Pin<&mut F>,
