@@ -12,7 +12,7 @@ use std::time::Duration;
 /// # Examples
 ///
 /// ```
-/// use cache_runtime::{Cache, OutcomeKind, Reason, bypass, cache_result, observe};
+/// use cache_runtime::{Cache, OutcomeKind, Reason, cache_result, observe};
 ///
 /// #[cache_result(ttl = 60, prefix = "areas")]
 /// async fn areas(kind: String) -> Vec<String> { vec![kind] }
@@ -28,8 +28,10 @@ use std::time::Duration;
 /// assert!(second.is_hit() && second.age.is_some());
 /// assert_eq!(second.to_string(), "hit");
 ///
-/// let (_, third) = observe(bypass(areas("buy".into()))).await;
-/// assert_eq!(third.reason(), Some(Reason::Bypass));
+/// Cache::current().disable();
+/// let (_, third) = observe(areas("buy".into())).await;
+/// assert_eq!(third.reason(), Some(Reason::Off));
+/// assert_eq!(third.to_string(), "bypassed (off)");
 /// # }).await;
 /// # }
 /// ```
