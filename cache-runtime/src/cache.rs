@@ -160,8 +160,9 @@ pub struct Health {
 
 /// Whether the store of a cache serves calls; the field of [`Health`].
 ///
-/// In every state but [`Up`](Self::Up), [`Memory`](Self::Memory) and [`Untried`](Self::Untried) some or all functions run without the
-/// cache. None of them is a failure of the service: calls succeed as their functions do.
+/// In every state but [`Up`](Self::Up), [`Memory`](Self::Memory) and [`Untried`](Self::Untried) some or
+/// all functions run without the cache. None of them is a failure of the service: calls succeed as their
+/// functions do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Status {
@@ -244,8 +245,8 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// [`Error::is_config`] where a setting is wrong. [`Error::is_unavailable`] where no connection comes
-    /// up within twice [`Config::connect_timeout`] and 100 ms; the text has the server's reason.
+    /// [`Error::is_config`] where a setting is wrong. [`Error::is_unavailable`] where the first dial fails,
+    /// or does not end within twice [`Config::connect_timeout`] and 100 ms; the text has the server's reason.
     ///
     /// # Examples
     ///
@@ -320,8 +321,9 @@ impl Cache {
     /// Makes a cache that keeps its values in this process, with every setting at its default: for tests,
     /// where [`Cache::advance`] moves its clock, and for programs of one process.
     ///
-    /// It has all that a cache over Redis has (leases, invalidation, stale values), and takes at most
-    /// 64 MiB ([`Config::local_bytes`]). For other settings: `Cache::new(Config::in_memory().wait(..))`.
+    /// Such a cache has leases, invalidation and stale values as one over Redis has, and takes at most
+    /// 64 MiB for its entries and 64 MiB for copies ([`Config::local_bytes`]). For other settings:
+    /// `Cache::new(Config::in_memory().wait(..))`.
     pub fn in_memory() -> Self {
         Self::new(Config::in_memory())
     }
@@ -454,10 +456,10 @@ impl Cache {
     /// value from a run of its function that began after the removal, in any process.
     /// [Guarantees](crate::_documentation::guarantees#invalidation) has the four exceptions.
     ///
-    /// It is one command to Redis (in a cluster, one to the node that has the prefix's token), however
-    /// many entries there are. `prefix` is the whole name of a group, as written in `prefix = ".."`, and
-    /// no pattern. A prefix that no function of this process has may be another process's, and is no
-    /// error; one that looks like a pattern or a key is worth one warning.
+    /// The invalidation is one command to Redis (in a cluster, to the node that has the prefix's token),
+    /// however many entries there are. `prefix` is the whole name of a group, as written in `prefix =
+    /// ".."`, and no pattern. A prefix that no function of this process has may be another process's,
+    /// and is no error; one that looks like a pattern or a key is worth one warning.
     ///
     /// This concerns one cache. [`invalidate_prefix`](crate::invalidate_prefix) concerns the cache that
     /// calls use.

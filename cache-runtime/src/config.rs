@@ -307,8 +307,8 @@ impl Config {
     /// While the function runs, its lease is extended up to here. The value of a longer run is returned
     /// and not stored, with one warning for the function and the outcome
     /// [`Reason::RunTooLong`](crate::Reason::RunTooLong). A run that hangs keeps other processes from
-    /// storing this key for as long, so a service whose functions never take a minute may set a minute. A `lease` in the
-    /// attribute that is longer takes precedence.
+    /// storing this key for as long, so a service whose functions never take a minute may set a minute.
+    /// A `lease` in the attribute that is longer takes precedence.
     #[must_use]
     pub fn max_run(mut self, max_run: Duration) -> Self {
         self.max_run = max_run;
@@ -417,8 +417,8 @@ impl Config {
     ///
     /// Commands are multiplexed, so this is no bound on the calls at a time. Zero counts as 1, and more
     /// than 8 as 8, with a warning. Two more connections are dialled when they are needed: one for
-    /// functions whose values are over 256 KiB, and one through which Redis announces changes (`local`, and waiting for
-    /// another process).
+    /// functions whose values are over 256 KiB, and one through which Redis announces changes (`local`,
+    /// and waiting for another process).
     #[must_use]
     pub fn lanes(mut self, lanes: usize) -> Self {
         self.pool_size = clamp_lanes(lanes.max(1));

@@ -45,7 +45,7 @@ pub(crate) const LONGEST_TTL: Duration = Duration::from_secs(60 * 60 * 24 * 365 
 
 const HEADER: usize = 80;
 const TOKEN: usize = 16;
-/// The end of the id, by which an entry is told from every other.
+/// The end of the id, which no other entry has.
 const ID_END: usize = 32;
 /// The end of the claim mark, which an extension changes under the same id.
 const CLAIM_MARK_END: usize = 64;

@@ -34,12 +34,12 @@
 //!
 //! # What is where
 //!
-//! - [`macro@cache_result`] has every option of the attribute, and [`macro@cache_invalidate`] that of
-//!   functions that write.
+//! - [`macro@cache_result`] is the attribute for functions that read, with every option, and
+//!   [`macro@cache_invalidate`] that for functions that write.
 //! - Verbs act on a call instead of making it: [`invalidate`], [`invalidate_prefix`], [`invalidate_tag`],
 //!   [`refresh`], [`bypass`], [`peek`], [`put`], [`observe`] and [`explain`].
-//! - [`Cache`] is the handle: which cache a call uses, how one is made, closed and switched off, its
-//!   [`Stats`] and its [`Health`].
+//! - [`Cache`] is the handle: which cache a call uses, how one is made, closed, warmed and switched off,
+//!   its [`Stats`] and its [`Health`].
 //! - [`Config`] has the settings; [`_documentation::configuration`] every variable and URL.
 //! - [`Outcome`] says what the cache did for one call.
 //!
@@ -47,8 +47,9 @@
 //!
 //! A caller gets a value that its own function could have returned. The cache never turns a success into
 //! an error, never serves another function's value, never panics, and never holds a call up for longer
-//! than [`Config::budget`] (100 ms by default), except while the call waits, for at most [`Config::wait`],
-//! for another run of the same function. Where Redis is off, down, hung, slow, full or wrong, the function runs.
+//! than [`Config::budget`] (100 ms by default), except while the call waits, for at most
+//! [`Config::wait`], for another run of the same function. Where Redis is off, down, hung, slow, full or
+//! wrong, the function runs.
 //!
 //! A call that begins after an invalidation has returned `Ok` gets a value from a run that began after the
 //! invalidation, in any process, whatever was under way. [`_documentation::guarantees`] has all of it,
@@ -61,7 +62,7 @@
 //! - `axum-08`: functions may return the `axum::Json<T>` of axum 0.8.
 //! - `tls`: `rediss://`, and `?ssl=true` with any other URL: rustls with its provider ring; 12 crates.
 //! - `tls-no-provider`: the same with the default provider that the application has installed in
-//!   rustls, for programs that use another one than ring; 10 crates.
+//!   rustls, for programs that use a provider other than ring; 10 crates.
 //! - `tls-insecure`: `?ssl_cert_reqs=none`, which takes anybody for the server; 12 crates, those of `tls`.
 //! - `sentinel`: `redis+sentinel://host:26379/mymaster/0`; no crate.
 //! - `cluster`: `redis+cluster://host:6379`, and `?cluster=true`; 2 crates.

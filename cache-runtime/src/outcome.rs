@@ -133,8 +133,8 @@ pub enum Reason {
     Key,
     /// A newer `version` of the function has stored the entry, which is left alone.
     NewerVersion,
-    /// This function is not cached any more, or cannot be told apart from another; one warning in the
-    /// log has said why.
+    /// This function is not cached any more, or has the name of another one; one warning in the log has
+    /// said why.
     FunctionDisabled,
 }
 

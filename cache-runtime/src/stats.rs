@@ -18,8 +18,9 @@ pub(crate) use groups::{group_name, group_of, group_of_function};
 /// What a cache has counted since it was made; a snapshot, from [`Cache::stats`](crate::Cache::stats).
 ///
 /// The counters are those of one cache in this process, and begin at zero with it. Counters that change
-/// while the snapshot is taken may be of slightly different moments. A cache that is off by its configuration counts nothing. One that was switched off at run time counts its calls as
-/// bypassed, with the reason `off`.
+/// while the snapshot is taken may be of slightly different moments. A cache that is off by its
+/// configuration counts nothing. One that was switched off at run time counts its calls as bypassed,
+/// with the reason `off`.
 ///
 /// # Examples
 ///
@@ -80,7 +81,8 @@ pub struct Stats {
 ///
 /// fn report(earlier: &PrefixStats, now: &PrefixStats) {
 ///     let minute = now.since(earlier);
-///     println!("{} calls, hit rate {:?}, {} loads failed", minute.calls(), minute.hit_rate(), minute.load_failures);
+///     println!("{} calls, hit rate {:?}", minute.calls(), minute.hit_rate());
+///     println!("{} loads failed", minute.load_failures);
 /// }
 /// # report(&PrefixStats::default(), &PrefixStats::default());
 /// ```
@@ -188,7 +190,7 @@ impl PrefixStats {
     /// [`served`](Self::served) divided by the sum of `served` and [`misses`](Self::misses), 0 to 1;
     /// `None` before the first of them.
     ///
-    /// It leaves out calls that were abandoned, and calls that did not want the cache: those bypassed
+    /// Calls that were abandoned are left out, and so are calls that did not want the cache: those bypassed
     /// with the reason `off`, `when` or `bypass`.
     pub fn hit_rate(&self) -> Option<f64> {
         let wanted = self.served() + self.misses();

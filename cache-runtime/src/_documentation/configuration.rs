@@ -28,8 +28,9 @@
 //! - White space and one pair of quotes around a value are left out, except around passwords, which are
 //!   taken literally. An empty variable counts as unset.
 //! - A **switch** is `true`, `1`, `yes` or `on`; or `false`, `0`, `no` or `off`; in any case.
-//! - A **time** is a sum of whole numbers with units (`ms`, `s`, `m`, `h`, `d`), such as `1h30m` or `250ms`; or
-//!   one plain number in the unit of its variable. Zero is an error, except for `CACHE_LOG_INTERVAL`.
+//! - A **time** is a sum of whole numbers with units (`ms`, `s`, `m`, `h`, `d`), such as `1h30m` or
+//!   `250ms`; or one plain number in the unit of its variable. Zero is an error, except for
+//!   `CACHE_LOG_INTERVAL`.
 //! - A **size** is a whole number of bytes greater than zero.
 //!
 //! # Where Redis is
@@ -49,10 +50,10 @@
 //!
 //! Files have to be readable when the settings are read, and are read again at each dial, so that a
 //! rotated password or a renewed certificate needs no restart. One line break at the end of a file of a
-//! password does not belong to the password. A password and a file of one are an error; where the URL has
-//! a password too, that of the URL is used, and a warning says so. The `REDIS_TLS_` files have an effect only where
-//! the connection uses TLS. [`Config::credentials`](crate::Config::credentials) asks the application for
-//! the login instead.
+//! password does not belong to the password. A password and a file of one are an error; where the URL
+//! has a password too, that of the URL is used, and a warning says so. The `REDIS_TLS_` files have an
+//! effect only where the connection uses TLS. [`Config::credentials`](crate::Config::credentials) asks
+//! the application for the login instead.
 //!
 //! # Limits and sizes
 //!

@@ -5,7 +5,8 @@
 //! A cached function returns what it could have returned without the cache.
 //!
 //! - An entry is served only to calls of the function and the arguments that it was stored for: its
-//!   header has a fingerprint of both. [Limits](super::limits#identity) has what the fingerprints cannot tell apart.
+//!   header has a fingerprint of both. [Limits](super::limits#identity) has what the fingerprints cannot
+//!   tell apart.
 //! - A value is stored only if it decodes from its own bytes to an equal value. Equal is as `PartialEq`
 //!   says; for a type without it, as what both values tell serde says.
 //! - Entries have checksums. A value that was damaged on its way is not served, and its function runs.
@@ -38,17 +39,17 @@
 //! began after the invalidation reached Redis. This holds in every process, for calls, prefixes and tags,
 //! and against runs, refreshes and writes that are under way. There are four exceptions:
 //!
-//! 1. A copy in another process (`local`) may be served until that process has heard of the change: as a
-//!    rule for less than a millisecond, and for one second at most, also where the network hangs. In the
-//!    process that invalidates, the copy is void at once. The outcome is `local-hit`.
+//! 1. A copy in another process (`local`) may be served until Redis has announced the change to that
+//!    process: as a rule for less than a millisecond, and for one second at most, also where the network
+//!    hangs. In the process that invalidates, the copy is void at once. The outcome is `local-hit`.
 //! 2. A call that gets no answer from Redis in time, or cannot write to it, shares a run that another call
 //!    of its process has begun. The outcome is `bypassed`; [`bypass`](crate::bypass) shares nothing.
 //! 3. Redis may lose what it has acknowledged: in a fail-over to a replica that lagged, or a restart from
 //!    a snapshot. What was stored before comes back, for its ttl and its stale windows at most.
 //!    [`Cache::clear`](crate::Cache::clear) removes it.
 //! 4. The function may read what is old: from a replica of the database that lags, or before the
-//!    transaction is committed. Invalidate after the commit. A value of [`put`](crate::put) was made before
-//!    Redis heard of it, and is not covered either.
+//!    transaction is committed. Invalidate after the commit. A value of [`put`](crate::put) is not covered
+//!    either: it was made before Redis was asked to store it.
 //!
 //! An invalidation that returns `Err` binds this process at once: the functions concerned run without the
 //! cache until the invalidation is delivered, which is tried until it succeeds or the process ends. Other

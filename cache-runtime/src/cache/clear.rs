@@ -25,9 +25,9 @@ pub struct Clear<'a> {
 impl Cache {
     /// Removes every key of the namespace from the store: entries, leases and tokens.
     ///
-    /// It works by `SCAN` and `UNLINK`, batch by batch, on the connection for bulk work, and takes time in
-    /// proportion to the number of keys on the server. So it is for operators, as after a restore from a
-    /// snapshot. To make calls see a change there are [`Cache::invalidate_prefix`] and
+    /// Redis is asked to `SCAN` and `UNLINK`, batch by batch, on the connection for bulk work, which
+    /// takes time in proportion to the number of keys on the server. So this is for operators, as after
+    /// a restore from a snapshot. To make calls see a change there are [`Cache::invalidate_prefix`] and
     /// [`Cache::invalidate_tag`], which are one command each.
     ///
     /// A namespace that begins with this one and a colon (`shop:test`, for `shop`) is removed too.

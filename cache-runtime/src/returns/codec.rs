@@ -110,8 +110,8 @@ impl<S: Shape, R> Codec<S, R> {
         }
     }
 
-    /// The output of a function from a copy; a copy of `None` is an output of `None`. Returns `None` where the
-    /// user's `Clone` or `Deserialize` fails.
+    /// The output of a function from a copy; a copy of `None` is an output of `None`. Returns `None`
+    /// where the user's `Clone` or `Deserialize` fails.
     pub(crate) fn of_copy(&self, copy: Option<Handed>) -> Option<S::Return> {
         let Some(handed) = copy else { return self.none_ttl.and_then(|_| S::nothing()) };
         let value = if let Some(sharing) = self.wire.value {

@@ -25,8 +25,8 @@ enum Family {
     Map,
 }
 
-/// `serde_json` asks for a value that it keeps as text (`RawValue`, `Number`) by a newtype of such a name, and
-/// expects a map.
+/// `serde_json` asks for a value that it keeps as text (`RawValue`, `Number`) by a newtype of such a
+/// name, and expects a map.
 const OF_JSON: &str = "$serde_json::private::";
 
 impl<'de> Reader<'de> {
