@@ -1,11 +1,11 @@
-//! The handle that users hold: one cache, and which of them a call uses.
+//! The handle that users hold: how a cache is made, switched, observed and invalidated.
 
 mod advance;
 mod batch;
 mod clear;
 mod close;
+mod current;
 mod report;
-mod scope;
 
 use std::fmt;
 use std::pin::pin;
@@ -25,7 +25,7 @@ use crate::near::Near;
 use crate::queue::Queue;
 use crate::recursion::WaitGraph;
 use crate::returns::Payload;
-use crate::stats::{Board, Count, Counters, Stats};
+use crate::stats::{Count, CounterTable, Counters, Stats};
 use crate::store::{Memory, Redis, State, Store};
 use crate::undelivered::Undelivered;
 use crate::versions::Versions;
@@ -33,16 +33,73 @@ use crate::{background, deadline, invalidate, key};
 
 pub(crate) use batch::InvalidationBatch;
 pub use clear::{Clear, Cleared};
-pub use scope::init;
-pub(crate) use scope::{Chosen, Scope, current, scoped};
+pub use current::init;
+pub(crate) use current::{Chosen, Scope, current, scoped};
 
-/// How many values are refreshed behind calls at a time; past that they are served stale.
+/// The most refreshes that run behind calls at a time; past that, stale values are served without one.
 const REFRESHES: usize = 64;
 
-/// A cache: a store, the calls under way, and counters. A cheap handle; clones are the same cache.
+/// A cache: a store (Redis, or this process), the runs under way, and counters.
 ///
-/// Most programs have one, which the first cached call makes from the environment
-/// ([`Cache::from_env`]), or which they hand to [`init`](crate::init).
+/// A `Cache` is a handle: cloning it is cheap, and all clones are the same cache. Two caches share no
+/// copies, counters or connections, even over one Redis; with one namespace they share the entries.
+///
+/// # Which cache a call uses
+///
+/// A call of a cached function uses, in this order:
+///
+/// 1. the cache that the attribute names (`cache = self.cache`);
+/// 2. that of the innermost [`Cache::scope`] around the call;
+/// 3. the global one: that given to [`init`](crate::init), or else one that the first call makes from
+///    the environment, as [`Cache::from_env`].
+///
+/// [`Cache::current`] is the cache of 2 or 3. Most programs only have the global one.
+///
+/// # Making one
+///
+/// | | connects | a wrong setting |
+/// |---|---|---|
+/// | [`Cache::from_env`] | on use | one error line in the log, and a cache that is off |
+/// | [`Cache::new`] | on use | the same |
+/// | [`Cache::connect`] | now | an error, and so is a Redis that does not answer |
+/// | [`Cache::in_memory`], [`Cache::disabled`] | never | |
+///
+/// Once a cache is made, a Redis that is down, slow or full costs hits, never results: see
+/// [guarantees](crate::_documentation::guarantees). A program that ends should [`close`](Cache::close) it.
+///
+/// # Examples
+///
+/// A cache with a life of its own, which a service holds and a method names:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cache_runtime::{Cache, cache_result, observe};
+///
+/// struct Shop {
+///     cache: Cache,
+/// }
+///
+/// impl Shop {
+///     #[cache_result(ttl = "1h", prefix = "areas", skip(self), cache = self.cache)]
+///     async fn areas(&self, kind: String) -> Vec<String> {
+///         vec![format!("Mitte ({kind})")] // a slow query
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cache_runtime::Error> {
+/// let shop = Shop { cache: Cache::in_memory() };
+/// shop.areas("buy".into()).await; // runs
+/// assert!(observe(shop.areas("buy".into())).await.1.is_hit());
+///
+/// shop.cache.invalidate_prefix("areas").await?;
+/// assert!(observe(shop.areas("buy".into())).await.1.is_computed());
+///
+/// shop.cache.close(Duration::from_secs(5)).await?; // what was computed is written
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Cache(Arc<Inner>);
 
@@ -52,67 +109,85 @@ pub(crate) struct Inner {
     pub(crate) flights: Arc<Flights<Payload, LeaseOwner>>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) lease_watch: Arc<LeaseWatch>,
-    /// Computations that wait for others, for they must not wait for one another.
+    /// Which run waits for which, so that no two wait for each other.
     pub(crate) wait_graph: Arc<WaitGraph>,
     pub(crate) undelivered: Arc<Undelivered>,
     pub(crate) near: Near,
-    /// Places for refreshes behind a call.
+    /// One permit for each refresh behind a call, [`REFRESHES`] in all.
     pub(crate) refreshes: Arc<Semaphore>,
     pub(crate) queue: Arc<Queue>,
-    board: Board,
-    /// Leases and claims that are being asked for.
+    counters: CounterTable,
+    /// Requests for a lease or a claim that Redis has not answered; [`Cache::close`] waits for them.
     pub(crate) acquiring: AtomicUsize,
     enabled: AtomicBool,
-    /// For good.
+    /// Set by [`Cache::close`], and never cleared.
     closed: AtomicBool,
 }
 
 impl Inner {
     pub(crate) fn counters(&self, group: usize) -> &Counters {
-        self.board.group(group)
+        self.counters.group(group)
     }
 
-    /// Whether nothing can be read or written any more.
+    /// Whether [`Cache::close`] was called: calls then run their functions plainly.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 }
 
-/// How the store does; from [`Cache::health`].
+/// The state of the store, for a health endpoint; from [`Cache::health`].
+///
+/// # Examples
+///
+/// ```
+/// use cache_runtime::{Cache, Status};
+///
+/// let health = Cache::in_memory().health();
+/// assert_eq!(health.status, Status::Memory);
+/// println!("cache: {}, {} connections, {:?}", health.status, health.lanes, health.last_error);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// What the store does.
+    /// Whether the store serves calls.
     pub status: Status,
-    /// Connections that are up.
+    /// Connections to Redis that are up; 0 where the cache is off or in memory.
     pub lanes: usize,
-    /// Why Redis, or one node of a cluster, is not used at the moment, or what it refuses: with the
-    /// step of the dial, or the server's own words.
+    /// Why Redis, or one node of a cluster, is not used at the moment, or what it refuses: the step of
+    /// the dial that failed, or the server's own words. `None` where nothing is wrong.
     pub last_error: Option<String>,
 }
 
-/// What the store of a cache does.
+/// Whether the store of a cache serves calls; the field of [`Health`].
+///
+/// In every state but [`Up`](Self::Up), [`Memory`](Self::Memory) and [`Untried`](Self::Untried) some or
+/// all functions run without the cache. None of them is a failure of the service: calls succeed as their
+/// functions do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Status {
-    /// Switched off, by configuration or at run time.
+    /// The cache is switched off by its configuration or [`Cache::disable`], or was closed. Every
+    /// function runs.
     Off,
-    /// The in-process store.
+    /// The cache keeps its values in this process.
     Memory,
-    /// Redis, of which no dial has ended yet, well or badly: connections are dialled on use.
+    /// No dial of Redis has ended yet, well or badly. Connections are dialled on use.
     Untried,
-    /// Redis, which serves calls.
+    /// Redis serves calls.
     Up,
-    /// Redis, which does not answer; functions run plainly and it is redialled in the background.
+    /// Redis does not answer, fails every call, or is a replica where it was the master. Every function
+    /// runs, and Redis is redialled in the background.
     Down,
-    /// Redis, which answers, and does not serve all calls: it refuses reads (functions run plainly) or
-    /// writes (what is stored is served, and nothing is populated), or a part of a cluster is down.
-    /// [`Health::last_error`] says which. One function whose keys or values are refused is no reason.
+    /// Redis answers, and does not serve all calls: it refuses reads (functions run) or writes (what is
+    /// stored is served, and nothing is populated), or a part of a cluster is down.
+    /// [`Health::last_error`] says which. A refusal that concerns the keys or values of one function
+    /// does not count.
     Degraded,
 }
 
 impl Status {
-    /// The status as one word, for health checks and metric labels.
+    /// The status as one word, for health checks and metric labels: `off`, `memory`, `untried`, `up`,
+    /// `down` or `degraded`. `Display` writes the same.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -131,7 +206,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// The store that the settings ask for; the error says what is wrong with them.
+/// Makes the store that the settings name; the error says which setting is wrong.
 fn store(config: &Config, versions: &Arc<Versions>) -> std::result::Result<Store, String> {
     if let Some(problem) = config::namespace_problem(&config.namespace) {
         return Err(format!("namespace: {problem}"));
@@ -146,13 +221,16 @@ fn store(config: &Config, versions: &Arc<Versions>) -> std::result::Result<Store
 }
 
 impl Cache {
-    /// Makes a cache from the environment. Never fails and does not connect: a wrong setting is
-    /// one error line in the log and a cache that is off.
+    /// Makes a cache from the variables of the process ([`Config::from_env`]).
+    ///
+    /// Never fails, and does not connect: connections are dialled when a call needs them. A wrong setting
+    /// is one error line in the log, which names the variable, and a cache that is off.
+    /// [`Cache::connect`] returns such an error instead.
     pub fn from_env() -> Self {
         Self::from_lookup(|name| std::env::var(name).ok())
     }
 
-    /// As [`Cache::from_env`], with variables from elsewhere.
+    /// As [`Cache::from_env`], with variables that `lookup` reads.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let config = Config::from_lookup(lookup).unwrap_or_else(|error| {
             tracing::error!(%error, "the cache is off: a setting is wrong");
@@ -161,12 +239,26 @@ impl Cache {
         Self::new(config)
     }
 
-    /// Makes a cache and waits until Redis answers.
+    /// Makes a cache and waits until Redis answers: for a service that should not start without it.
+    ///
+    /// A cache in memory, or one that is off, is made at once.
     ///
     /// # Errors
     ///
-    /// [`Error::is_unavailable`] where no connection comes up within twice the connect timeout
-    /// and 100 ms, with the server's reason.
+    /// [`Error::is_config`] where a setting is wrong. [`Error::is_unavailable`] where the first dial fails,
+    /// or does not end within twice [`Config::connect_timeout`] and 100 ms; the text has the server's reason.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use cache_runtime::{Cache, Config};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cache_runtime::Error> {
+    /// cache_runtime::init(Cache::connect(Config::from_env()?).await?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect(config: Config) -> Result<Self> {
         let versions = Arc::new(Versions::new(config.local_bytes));
         let store =
@@ -185,8 +277,11 @@ impl Cache {
         Err(Error::new(ErrorKind::Unavailable, format!("redis cannot be reached: {why}")))
     }
 
-    /// Makes a cache from settings, without connecting. One that cannot be made, as with a certificate
-    /// that is none, is one error line in the log and a cache that is off.
+    /// Makes a cache from settings. Never fails, and does not connect: connections are dialled when a
+    /// call needs them.
+    ///
+    /// Settings that no cache can be made of, such as an empty namespace or a certificate that is none,
+    /// are one error line in the log, and a cache that is off.
     pub fn new(config: Config) -> Self {
         let versions = Arc::new(Versions::new(config.local_bytes));
         let store = store(&config, &versions);
@@ -210,7 +305,7 @@ impl Cache {
             near: Near::new(config.local_bytes, config.max_value, versions),
             wait_graph: Arc::default(),
             refreshes: Arc::new(Semaphore::new(REFRESHES)),
-            board: Board::default(),
+            counters: CounterTable::default(),
             acquiring: AtomicUsize::new(0),
             enabled: AtomicBool::new(true),
             closed: AtomicBool::new(false),
@@ -219,47 +314,78 @@ impl Cache {
             queue,
             config,
         }));
-        cache.log_now_and_then();
+        cache.log_statistics();
         cache
     }
 
-    /// A cache that keeps values in this process, with every setting at its default. For tests, whose
-    /// clock [`Cache::advance`] moves, and for programs of one process.
+    /// Makes a cache that keeps its values in this process, with every setting at its default: for tests,
+    /// where [`Cache::advance`] moves its clock, and for programs of one process.
+    ///
+    /// Such a cache has leases, invalidation and stale values as one over Redis has, and takes at most
+    /// 64 MiB for its entries and 64 MiB for copies ([`Config::local_bytes`]). For other settings:
+    /// `Cache::new(Config::in_memory().wait(..))`.
     pub fn in_memory() -> Self {
         Self::new(Config::in_memory())
     }
 
-    /// A cache that is off: every function runs plainly.
+    /// Makes a cache that is off for good: every function runs, nothing is stored or counted.
     pub fn disabled() -> Self {
         Self::new(Config { backend: Backend::Off, ..Config::default() })
     }
 
-    /// Stops reading and populating. Invalidations still go out.
+    /// Stops reading and populating until [`Cache::enable`]: every function runs, and its calls are
+    /// counted as bypassed, with the reason `off`. Invalidations still go out.
+    ///
+    /// Concerns this process alone. A call that has begun goes on as it was.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cache_runtime::{Cache, Reason, cache_result, observe};
+    ///
+    /// #[cache_result]
+    /// async fn double(number: u32) -> u32 { number * 2 }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let cache = Cache::in_memory();
+    /// cache.disable();
+    /// let (_, outcome) = cache.scope(observe(double(1))).await;
+    /// assert_eq!(outcome.reason(), Some(Reason::Off));
+    /// cache.enable();
+    /// assert!(cache.scope(observe(double(1))).await.1.is_computed());
+    /// # }
+    /// ```
     pub fn disable(&self) {
         self.0.enabled.store(false, Ordering::Relaxed);
     }
 
-    /// Undoes [`Cache::disable`]. The near cache begins empty.
+    /// Undoes [`Cache::disable`]. Entries in the store are served again; copies in this process (`local`)
+    /// are not.
     pub fn enable(&self) {
         self.0.near.clear();
         self.0.enabled.store(true, Ordering::Relaxed);
     }
 
-    /// Whether calls read and populate.
+    /// Whether calls read and populate: not where the cache is off by its configuration, disabled or
+    /// closed. Says nothing about whether Redis answers; [`Cache::health`] does.
     pub fn is_enabled(&self) -> bool {
         !self.is_off() && self.0.enabled.load(Ordering::Relaxed) && !self.0.is_closed()
     }
 
-    /// Waits until everything that was computed before has been written, refused or given up.
+    /// Waits until every value that was computed before has been written, refused or given up.
+    ///
+    /// Values are written behind the reply, so a program that looks into Redis itself waits here first.
+    /// Later calls of this process need not: until a value is written they join the run that has made it.
     pub async fn flush(&self) {
         self.0.queue.flush().await;
     }
 
-    /// What the cache has done so far.
+    /// Takes a snapshot of what the cache has counted since it was made. Asks nothing of Redis.
     pub fn stats(&self) -> Stats {
         let (local_entries, local_bytes) = self.0.near.size();
         Stats {
-            prefixes: self.0.board.snapshot(),
+            prefixes: self.0.counters.snapshot(),
             flights: self.0.flights.len(),
             undelivered: self.0.undelivered.len(),
             local_entries,
@@ -267,11 +393,12 @@ impl Cache {
         }
     }
 
-    /// How the store does, from what the last commands and probes showed; asks nothing.
+    /// Whether the store serves calls, by what the last commands and probes have shown. Returns at once,
+    /// and asks nothing of Redis.
     ///
-    /// It follows calls: where they are served it is [`Status::Up`]. A connection that nobody uses is
-    /// asked every 2 s whether it is there, so that a loss is seen without a call too. A server that was
-    /// lost is up again once a call has been served, or none has failed for 2 s while it answers.
+    /// The status follows calls: while Redis serves them it is [`Status::Up`]. A connection that no call
+    /// uses is sent a heartbeat every 2 s, so that a loss is noticed without calls too. A server that was
+    /// lost is up again once it has served a call, or once it answers and no call has failed for 2 s.
     pub fn health(&self) -> Health {
         let (status, lanes, last_error) = match &*self.0.store {
             _ if !self.is_enabled() => (Status::Off, 0, None),
@@ -294,7 +421,7 @@ impl Cache {
         &self.0
     }
 
-    /// Whether both are handles of one cache.
+    /// Whether both handles are of one cache.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -311,41 +438,65 @@ impl Cache {
         self.0.counters(group)
     }
 
-    /// Where the token of a prefix lies.
+    /// The key of a prefix's token.
     pub(crate) fn prefix_token(&self, prefix: &str) -> String {
         let mut name = Buffer::new();
         key::prefix_token(self.namespace(), prefix, &mut name);
         String::from_utf8_lossy(&name).into_owned()
     }
 
-    /// Where the token of a tag lies.
+    /// The key of a tag's token.
     pub(crate) fn tag_token(&self, tag: &str) -> String {
         let mut name = Buffer::new();
         key::tag_token(self.namespace(), tag, &mut name);
         String::from_utf8_lossy(&name).into_owned()
     }
 
-    /// Removes what a prefix groups from this cache: one command, however many entries there are.
-    /// For the cache that calls use, there is [`invalidate_prefix`](crate::invalidate_prefix).
+    /// Invalidates every entry under a prefix: a call that begins after this has returned `Ok` gets a
+    /// value from a run of its function that began after the removal, in any process.
+    /// [Guarantees](crate::_documentation::guarantees#invalidation) has the four exceptions.
     ///
-    /// `prefix` is the whole name of a group, as written in `prefix = ".."`, and no pattern. Where no
-    /// function that this process has called has it, the group may be another process's: that is no
-    /// error, and worth a warning where `prefix` looks like a pattern or a key.
+    /// The invalidation is one command to Redis (in a cluster, to the node that has the prefix's token),
+    /// however many entries there are. `prefix` is the whole name of a group, as written in `prefix =
+    /// ".."`, and no pattern. A prefix that no function of this process has may be another process's,
+    /// and is no error; one that looks like a pattern or a key is worth one warning.
     ///
-    /// A call that begins after this has returned `Ok` gets a value from a run of its function that
-    /// began after the removal, in any process.
+    /// This concerns one cache. [`invalidate_prefix`](crate::invalidate_prefix) concerns the cache that
+    /// calls use.
     ///
     /// # Errors
     ///
     /// As [`invalidate`](crate::invalidate).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cache_runtime::{Cache, cache_result, observe};
+    ///
+    /// #[cache_result(prefix = "areas")]
+    /// async fn areas(kind: String) -> Vec<String> { vec![kind] }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cache_runtime::Error> {
+    /// let cache = Cache::in_memory();
+    /// cache.scope(areas("buy".into())).await;
+    /// cache.invalidate_prefix("areas").await?;
+    /// assert!(cache.scope(observe(areas("buy".into()))).await.1.is_computed());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn invalidate_prefix(&self, prefix: &str) -> Result<()> {
         self.invalidate(vec![self.prefix_token(prefix)], crate::stats::group_of(prefix)).await
     }
 
-    /// Removes what carries a tag from this cache, across prefixes, as [`Cache::invalidate_prefix`].
-    /// For the cache that calls use, there is [`invalidate_tag`](crate::invalidate_tag).
+    /// Invalidates every entry that carries a tag, under every prefix, with the guarantee of
+    /// [`Cache::invalidate_prefix`].
     ///
-    /// A tag that nothing carries is no error.
+    /// `tag` is the tag as it reads for one call: of `tags = ["agent:{agent}"]` it is `agent:7`. A tag
+    /// that no entry carries is no error.
+    ///
+    /// This concerns one cache. [`invalidate_tag`](crate::invalidate_tag) concerns the cache that calls
+    /// use.
     ///
     /// # Errors
     ///
@@ -354,7 +505,8 @@ impl Cache {
         self.invalidate(vec![self.tag_token(tag)], None).await
     }
 
-    /// Removes `names`; a first dial may take as long as a dial may, rather than a request's budget.
+    /// Removes `names`. Where a connection has to be dialled first, it waits for as long as a dial may
+    /// take, since the caller wants the removal rather than an answer in time.
     pub(crate) async fn invalidate(&self, names: Vec<String>, group: Option<usize>) -> Result<()> {
         let patience = self.0.config.connect_timeout.max(self.0.store.patience());
         let done = invalidate::invalidate(&self.0.undelivered, names, group, patience).await;

@@ -1,4 +1,4 @@
-//! What lies in Redis under one key: a fixed header, then the value.
+//! An entry: the bytes in Redis under one key. A header, then the value.
 //!
 //! | bytes | field |
 //! |--:|---|
@@ -14,17 +14,18 @@
 //! | 32..40 | fingerprint of the function's identity |
 //! | 40..48 | fingerprint of the arguments |
 //! | 48..56 | lifetime given at the write, in milliseconds |
-//! | 56..64 | claim mark: what the entry had left when it was claimed, in milliseconds; 0 is none; with the top bit, when its claim was released |
-//! | 64..72 | stale window at the end of the lifetime, in milliseconds; of an unstored mark, the time in which it lets nobody run any more |
-//! | 72..76 | checksum of the body, as it lies there |
-//! | 76..80 | checksum of the header and the tokens, but for itself |
+//! | 56..64 | claim mark: the TTL left when the entry was claimed, in milliseconds, 0 if it is not; with the top bit set, the TTL left when its claim was released |
+//! | 64..72 | stale window at the end of the lifetime, in milliseconds; of an unstored mark, the time at its end in which calls that read it do not run at once |
+//! | 72..76 | checksum of the body, as it is stored |
+//! | 76..80 | checksum of the header and the tokens, without these four bytes |
 //! | 80.. | tokens that the entry depends on, 16 bytes each |
 //!
-//! The body of a value is `MessagePack`, in a form that it names itself (`returns/wire.rs`).
+//! The body of a value is `MessagePack`, in a form that the body names itself (`returns/wire.rs`).
 //!
-//! Numbers are little-endian. Compare-and-set compares the bytes up to the id, which says it all;
-//! and those up to the claim mark where there is one. The top bit makes a claim mark so old that it
-//! has run out for a reader that does not know the bit.
+//! Numbers are little-endian. Compare-and-set compares the bytes to the end of the id, which is fresh at
+//! every write but an extension; where the entry is claimed, to the end of the claim mark, which an
+//! extension changes. A reader that does not know the top bit of a claim mark takes it for a claim so old
+//! that it has expired.
 
 mod checksum;
 
@@ -38,37 +39,38 @@ use smallvec::SmallVec;
 
 use checksum::checksum;
 
-/// No ttl and no stale window is longer; a longer one counts as this. Redis refuses dates that
-/// overflow, and an entry that got less than it asked for would seem to be old.
+/// The longest ttl and the longest stale window, ten years; a longer one counts as this. Redis refuses
+/// expiry dates that overflow. An entry that got a shorter lifetime than its header says would seem old.
 pub(crate) const LONGEST_TTL: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 10);
 
 const HEADER: usize = 80;
 const TOKEN: usize = 16;
-/// As much of an entry as tells it from every other: to the end of its id.
-const STAMP: usize = 32;
-/// To the end of the claim mark, which an extension changes under the same id.
-const MARKED: usize = 64;
+/// The end of the id, which no other entry has.
+const ID_END: usize = 32;
+/// The end of the claim mark, which an extension changes under the same id.
+const CLAIM_MARK_END: usize = 64;
 const MAGIC: [u8; 2] = *b"fc";
 const FORMAT: u8 = 2;
 const BODY_SUM: Range<usize> = 72..76;
 const HEADER_SUM: Range<usize> = 76..80;
+/// A flag: the body is compressed.
 const COMPRESSED: u8 = 1;
-/// In a claim mark: the claim was released by an owner whose function has failed.
+/// The top bit of a claim mark: the owner has released the claim, since its function has failed.
 const RELEASED: u64 = 1 << 63;
 
-/// The random name of one write.
+/// The random id of one write.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct EntryId(pub(crate) [u8; 16]);
 
 impl EntryId {
-    /// A fresh id; `None` where the system has no randomness to give, and nothing may be written.
+    /// A fresh id; `None` where the system refuses randomness, in which case nothing may be written.
     pub(crate) fn fresh() -> Option<Self> {
         let mut id = [0; 16];
         getrandom::fill(&mut id).ok()?;
         Some(Self(id))
     }
 
-    /// Uniform in 0..1, for the jitter of the write that carries this id.
+    /// A number in 0..1, uniformly distributed: the jitter of the write with this id.
     pub(crate) fn fraction(self) -> f64 {
         let [a, b, c, d, ..] = self.0;
         f64::from(u32::from_le_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0)
@@ -80,11 +82,11 @@ pub(crate) enum EntryKind {
     Lease = 1,
     Value = 2,
     None = 3,
-    /// The function has run, and its result is not stored.
+    /// An unstored mark: the function has run, and its result is not stored.
     Unstored = 4,
 }
 
-/// Whose entry it is: one call of one function.
+/// The call that an entry belongs to, by the fingerprints of its function and its arguments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Owner {
     pub(crate) function: u64,
@@ -92,21 +94,21 @@ pub(crate) struct Owner {
     pub(crate) version: u32,
 }
 
-/// The generation of a prefix or a tag, as it lies in the store: random, and gone once it has been
-/// invalidated.
+/// The token of a prefix or a tag: random bytes that an invalidation removes. An entry is live while the
+/// tokens in its header equal those in the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Token(pub(crate) [u8; TOKEN]);
 
 pub(crate) type Tokens = SmallVec<[Token; 2]>;
 
 impl Token {
-    /// What somebody else has put there counts too, whatever its length.
+    /// The token that `bytes` stand for. A token that was set by hand has any length, and counts too.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Self(bytes.try_into().unwrap_or_else(|_| array(&Sha256::digest(bytes)[..TOKEN])))
     }
 }
 
-/// An entry as read. The body is borrowed from the reply's bytes.
+/// An entry that was read. It shares the bytes of the reply.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) kind: EntryKind,
@@ -117,15 +119,16 @@ pub(crate) struct Entry {
     pub(crate) life: Duration,
     /// How long before its end the entry becomes stale.
     pub(crate) window: Duration,
-    /// As it lies there.
-    mark: u64,
+    /// The claim mark as it is stored: [`Entry::claim`] and [`Entry::released`] read it.
+    claim_mark: u64,
     compressed: bool,
+    /// The length of the header with its tokens.
     header: usize,
     bytes: Bytes,
 }
 
 impl Entry {
-    /// Reads an entry; gives the bytes back where they are not one of ours.
+    /// Reads an entry. Bytes that are no entry of this cache come back as the error.
     pub(crate) fn parse(bytes: Bytes) -> Result<Self, Bytes> {
         let Some((kind, header)) = Self::frame(&bytes) else { return Err(bytes) };
         let head = &bytes[..HEADER];
@@ -140,14 +143,14 @@ impl Entry {
             cost: Duration::from_micros(u32::from_le_bytes(array(&head[12..16])).into()),
             life: millis(&head[48..56]),
             window: millis(&head[64..72]),
-            mark: u64::from_le_bytes(array(&head[56..64])),
+            claim_mark: u64::from_le_bytes(array(&head[56..64])),
             compressed: head[4] & COMPRESSED != 0,
             header,
             bytes,
         })
     }
 
-    /// The kind, and how long the header is with its tokens.
+    /// Checks the header; returns the kind, and the length of the header with its tokens.
     fn frame(bytes: &[u8]) -> Option<(EntryKind, usize)> {
         let head = bytes.get(..HEADER)?;
         if head[..2] != MAGIC || head[2] != FORMAT {
@@ -167,25 +170,27 @@ impl Entry {
         Some((kind, header))
     }
 
-    /// The entry's remaining time to live when a refresh of it began.
+    /// The entry's remaining TTL when it was claimed for a refresh; `None` where it is not claimed.
     pub(crate) fn claim(&self) -> Option<Duration> {
-        let claimed = self.mark > 0 && self.mark & RELEASED == 0;
-        claimed.then(|| Duration::from_millis(self.mark))
+        let claimed = self.claim_mark > 0 && self.claim_mark & RELEASED == 0;
+        claimed.then(|| Duration::from_millis(self.claim_mark))
     }
 
-    /// The entry's remaining time to live when the function of a refresh failed.
+    /// The entry's remaining TTL when its claim was released, since the refresh had failed; `None` where no
+    /// claim was.
     pub(crate) fn released(&self) -> Option<Duration> {
-        let released = self.mark & RELEASED != 0;
-        released.then(|| Duration::from_millis(self.mark & !RELEASED))
+        let released = self.claim_mark & RELEASED != 0;
+        released.then(|| Duration::from_millis(self.claim_mark & !RELEASED))
     }
 
-    /// The bytes that compare-and-set compares. Whoever takes over a claim that has run out must
-    /// not have missed its extension.
+    /// The bytes that compare-and-set expects under the key. Those of a claimed entry include the claim mark:
+    /// a call that takes over an expired claim must fail if the claim was extended meanwhile.
     pub(crate) fn seen(&self) -> Seen {
-        Seen(self.bytes.slice(..if self.claim().is_some() { MARKED } else { STAMP }))
+        let end = if self.claim().is_some() { CLAIM_MARK_END } else { ID_END };
+        Seen(self.bytes.slice(..end))
     }
 
-    /// Whether the entry depends on exactly these tokens; one that is missing matches nothing.
+    /// Whether the entry depends on exactly these tokens. A missing token equals none.
     pub(crate) fn depends_on(&self, current: &[Option<Token>]) -> bool {
         let mut own = self.tokens().map(Some);
         current.iter().all(|token| token.is_some() && own.next() == Some(*token))
@@ -196,18 +201,18 @@ impl Entry {
         self.bytes[HEADER..self.header].chunks_exact(TOKEN).map(Token::of)
     }
 
-    /// The header under another id, with a claim mark or without.
-    pub(crate) fn claimed(&self, id: EntryId, mark: Option<Duration>) -> Bytes {
-        self.marked(id, in_millis(mark.unwrap_or_default()))
+    /// The header with another id, and with a claim mark (`ttl_left`) or without.
+    pub(crate) fn claimed(&self, id: EntryId, ttl_left: Option<Duration>) -> Bytes {
+        self.with_claim_mark(id, in_millis(ttl_left.unwrap_or_default()))
     }
 
-    /// The header under another id, for an entry that has `left` when its claim is released.
+    /// The header with another id, for a claim that is released while the entry has `ttl_left`.
     pub(crate) fn as_released(&self, id: EntryId, ttl_left: Duration) -> Bytes {
         let ttl_left = u64::try_from(ttl_left.as_millis()).unwrap_or(u64::MAX);
-        self.marked(id, (ttl_left | RELEASED).to_le_bytes())
+        self.with_claim_mark(id, (ttl_left | RELEASED).to_le_bytes())
     }
 
-    fn marked(&self, id: EntryId, mark: [u8; 8]) -> Bytes {
+    fn with_claim_mark(&self, id: EntryId, mark: [u8; 8]) -> Bytes {
         let mut header = self.bytes[..self.header].to_vec();
         header[16..32].copy_from_slice(&id.0);
         header[56..64].copy_from_slice(&mark);
@@ -216,8 +221,8 @@ impl Entry {
         header.into()
     }
 
-    /// The encoded value; `None` where it is not what was written, or has more than `limit` bytes once
-    /// it is unpacked. Decoded it may take many times as much.
+    /// The encoded value; `None` where the checksum says that it is damaged, or where it has more than
+    /// `limit` bytes once it is unpacked. The decoded value may take many times as much memory.
     pub(crate) fn body(&self, limit: usize) -> Option<Cow<'_, [u8]>> {
         let body = &self.bytes[self.header..];
         if !is_intact(&self.bytes[BODY_SUM], checksum(&[body])) {
@@ -233,7 +238,7 @@ impl Entry {
         lz4_flex::block::decompress(packed, size).ok().map(Cow::from)
     }
 
-    /// Bytes of the encoded value, before it was compressed.
+    /// The length of the encoded value in bytes, before compression.
     pub(crate) fn unpacked(&self) -> usize {
         let body = &self.bytes[self.header..];
         if !self.compressed {
@@ -242,18 +247,19 @@ impl Entry {
         lz4_flex::block::uncompressed_size(body).map_or(body.len(), |(size, _)| size)
     }
 
-    /// Bytes in Redis, header and all.
+    /// The length of the entry in Redis in bytes, header and all.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len()
     }
 }
 
-/// Of a header with its tokens, but for the place of the sum itself.
+/// The checksum of a header with its tokens, without the bytes of the checksum itself.
 fn header_sum(header: &[u8]) -> [u8; 4] {
     checksum(&[&header[..HEADER_SUM.start], &header[HEADER_SUM.end..]])
 }
 
-/// Whatever fuzzes the decoder could never guess a checksum.
+/// Whether a checksum fits. Under a fuzzer every one does: it could not find one that fits, and would reach
+/// nothing behind this check.
 fn is_intact(written: &[u8], sum: [u8; 4]) -> bool {
     cfg!(cache_runtime_fuzzing) || *written == sum
 }
@@ -272,7 +278,7 @@ fn in_millis(duration: Duration) -> [u8; 8] {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).to_le_bytes()
 }
 
-/// What was read under a key, as compare-and-set expects it: nothing, or the first bytes.
+/// What compare-and-set expects under a key, since the writer has read it: nothing, or these first bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen(pub(crate) Bytes);
 
@@ -281,12 +287,12 @@ impl Seen {
         Self::default()
     }
 
-    /// Of an entry that this process has written.
+    /// For an entry that this process has written, by its header.
     pub(crate) fn own(header: &Bytes) -> Self {
-        Self(header.slice(..STAMP))
+        Self(header.slice(..ID_END))
     }
 
-    /// Of bytes that are no entry of ours.
+    /// For bytes that are no entry of this cache.
     pub(crate) fn foreign(bytes: &Bytes) -> Self {
         Self(bytes.slice(..bytes.len().min(HEADER)))
     }
@@ -303,7 +309,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) window: Duration,
     pub(crate) tokens: &'a [Token],
     pub(crate) body: &'a [u8],
-    /// Bodies over this many bytes are compressed, and kept so where that is smaller.
+    /// Bodies over this many bytes are compressed, and stored so where that is smaller.
     pub(crate) compress_above: usize,
 }
 
@@ -322,16 +328,16 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A mark that lets all who read it run at once for `joint`, and stands for those who do for
-    /// `after` more.
+    /// An unstored mark. For `joint` every call that reads it runs at once; for `rest` more it stays, so that
+    /// those runs may still populate.
     pub(crate) fn unstored(
         id: EntryId,
         owner: Owner,
-        [joint, after]: [Duration; 2],
+        [joint, rest]: [Duration; 2],
         tokens: &'a [Token],
     ) -> Self {
-        let life = joint.saturating_add(after);
-        Draft { kind: EntryKind::Unstored, window: after, ..Self::lease(id, owner, life, tokens) }
+        let life = joint.saturating_add(rest);
+        Draft { kind: EntryKind::Unstored, window: rest, ..Self::lease(id, owner, life, tokens) }
     }
 
     pub(crate) fn encode(&self) -> Bytes {
@@ -363,6 +369,7 @@ impl<'a> Draft<'a> {
         bytes.into()
     }
 
+    /// The compressed body, where it is smaller.
     fn pack(&self) -> Option<Vec<u8>> {
         if self.body.len() <= self.compress_above {
             return None;
@@ -448,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_has_the_time_in_which_it_lets_others_run_and_what_comes_after() {
+    fn an_unstored_mark_has_the_time_in_which_calls_run_at_once_and_the_time_after() {
         let owner = Owner { function: 1, arguments: 2, version: 3 };
         let times = [Duration::from_millis(500), Duration::from_secs(2)];
         let mark = Draft::unstored(EntryId([7; 16]), owner, times, &TOKENS).encode();
@@ -492,7 +499,7 @@ mod tests {
         assert!(Entry::parse(forged.into()).unwrap().body(1 << 20).is_none());
     }
 
-    /// Gives bytes the checksums that fit them.
+    /// Writes checksums that fit the forged bytes.
     fn seal(bytes: &mut [u8], body: usize) {
         let sum = checksum(&[&bytes[body..]]);
         bytes[BODY_SUM].copy_from_slice(&sum);

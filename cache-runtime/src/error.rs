@@ -2,12 +2,36 @@
 
 use std::fmt;
 
-/// What went wrong outside a cached function.
+/// The one error of this crate. A cached function never returns it: where the cache fails, the
+/// function runs instead.
 ///
-/// A cached function never returns it: there, every failure of the cache means that the function
-/// simply runs. It comes from set-up ([`Cache::connect`](crate::Cache::connect),
-/// [`init`](crate::init)) and from the verbs ([`invalidate`](crate::invalidate),
-/// [`put`](crate::put)). Its text never contains a password or a key.
+/// It comes from setting up ([`Config::from_env`](crate::Config::from_env),
+/// [`Cache::connect`](crate::Cache::connect), [`init`](crate::init)), from the verbs that have something
+/// to confirm ([`invalidate`](crate::invalidate), [`put`](crate::put), [`explain`](crate::explain)), and
+/// from [`Cache::clear`](crate::Cache::clear) and [`Cache::close`](crate::Cache::close). Its text is for
+/// people, and never contains a password or a key. The methods tell the causes apart.
+///
+/// # Examples
+///
+/// An invalidation that Redis has not confirmed binds this process at once, and is sent again until it is
+/// delivered. So a service that has written its data logs the error and goes on:
+///
+/// ```
+/// use cache_runtime::{Cache, cache_result, invalidate};
+///
+/// #[cache_result(prefix = "areas")]
+/// async fn areas(kind: String) -> Vec<String> { vec![kind] }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # Cache::in_memory().scope(async {
+/// if let Err(error) = invalidate(areas("buy".into())).await {
+///     assert!(error.is_unavailable() || error.is_refused());
+///     eprintln!("{error}");
+/// }
+/// # }).await;
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
@@ -50,43 +74,48 @@ impl Error {
         )
     }
 
-    /// The same error, of the invalidation of something.
+    /// Adds to the text which invalidation has failed.
     pub(crate) fn of_invalidating(self, what: &str) -> Self {
         let Self { kind, message } = self;
         Self::new(kind, format!("the invalidation of {what} is not confirmed: {message}"))
     }
 
-    /// A setting is wrong; the text names the variable.
+    /// A setting is wrong. The text names the variable, or the setting of a [`Config`](crate::Config).
     pub fn is_config(&self) -> bool {
         self.kind == ErrorKind::Config
     }
 
-    /// Redis could not be reached, refused the connection, or did not answer in time.
+    /// Redis could not be reached, refused the connection, or did not answer in time; or
+    /// [`put`](crate::put) was used with a cache that is off. True for every error for which
+    /// [`is_timeout`](Self::is_timeout) is.
     pub fn is_unavailable(&self) -> bool {
         matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
     }
 
-    /// Redis did not answer in time. Whether it has carried the command out is unknown.
+    /// Redis did not answer in time, so that it is not known whether it has carried the command out; or
+    /// something was left at the deadline of [`Cache::close`](crate::Cache::close).
     pub fn is_timeout(&self) -> bool {
         self.kind == ErrorKind::Timeout
     }
 
-    /// The future handed to a verb reached no cached function. It has run, with its effects.
+    /// The future that was handed to a verb reached no cached function. It has run, with its effects.
     pub fn is_not_cached(&self) -> bool {
         self.kind == ErrorKind::NotCached
     }
 
-    /// [`init`](crate::init) was called twice, or after the first cached call.
+    /// [`init`](crate::init) was called while there was a global cache already.
     pub fn is_already_initialized(&self) -> bool {
         self.kind == ErrorKind::AlreadyInitialized
     }
 
-    /// The value or the arguments cannot be encoded, or the value is too large to be stored.
+    /// The arguments make no key; or [`put`](crate::put) was given an output that is not stored: an
+    /// `Err`, a value that `cache_if` refuses, that is too large or that cannot be encoded.
     pub fn is_value(&self) -> bool {
         self.kind == ErrorKind::Value
     }
 
-    /// Redis answered with an error, for example because it is out of memory.
+    /// Redis answered with an error, for example because it is out of memory or an ACL forbids the
+    /// command. The text has the server's words.
     pub fn is_refused(&self) -> bool {
         self.kind == ErrorKind::Refused
     }

@@ -1,4 +1,4 @@
-//! Ways in for the targets of `fuzz/`. Ordinary builds have none of it.
+//! Entry points for the targets of `fuzz/`. Compiled under a fuzzer only.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use crate::fetch::decode;
 use crate::key::{self, Buffer, CallId};
 use crate::returns::{Returns, levels::*};
 
-/// The largest value, so that a bomb is small.
+/// The largest value in bytes, small enough for a fuzzer to exceed by compression.
 pub const LIMIT: usize = 1 << 16;
 
 const OWNER: Owner = Owner { function: 1, arguments: 2, version: 3 };
 
-/// The value of an entry, as a hit has it.
+/// Decodes the value of an entry as a hit does.
 pub fn value<V: Serialize + DeserializeOwned>(bytes: &[u8]) -> Option<V> {
     let entry = Entry::parse(Bytes::copy_from_slice(bytes)).ok()?;
     decode(&Returns::<V>::new().shape().value().share().error(), LIMIT, &entry).ok()
 }
 
-/// The bytes of an entry of the cache's own around a value.
+/// Encodes an entry around an encoded value.
 pub fn entry(body: &[u8], tokens: &[[u8; 16]], compress_above: usize) -> Vec<u8> {
     let tokens: Vec<Token> = tokens.iter().copied().map(Token).collect();
     let draft = Draft {
@@ -45,11 +45,11 @@ pub fn body(bytes: &[u8]) -> Option<Vec<u8>> {
     entry.body(LIMIT).map(Into::into)
 }
 
-/// Reads an entry by all the ways that a call has of looking at it.
+/// Reads an entry with every method that calls use.
 ///
 /// # Panics
 ///
-/// Where two of them disagree.
+/// Where two methods disagree.
 pub fn look_at(bytes: &[u8]) {
     let Ok(entry) = Entry::parse(Bytes::copy_from_slice(bytes)) else { return };
     assert!(bytes.starts_with(&entry.seen().0));
@@ -65,8 +65,8 @@ pub fn look_at(bytes: &[u8]) {
     assert!(claimed.tokens().eq(entry.tokens()));
 }
 
-/// The key of a call whose template has these parts, with a colon between each two; or of one without
-/// a template.
+/// The key of a call whose template has these parts with colons between them (`readable`), or whose key is
+/// hashed.
 pub fn entry_key(namespace: &str, prefix: &str, parts: &[Option<&str>], readable: bool) -> Vec<u8> {
     let (mut text, mut arguments) = (String::new(), Buffer::new());
     for (at, part) in parts.iter().enumerate() {

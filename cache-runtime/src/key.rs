@@ -1,4 +1,4 @@
-//! Canonical, injective bytes of a call's arguments, and the Redis key made of them.
+//! Keys: the canonical bytes of a call's arguments, and the names in Redis that are made of them.
 
 mod buffer;
 mod canonical;
@@ -14,44 +14,46 @@ pub(crate) use canonical::encode;
 pub(crate) use name::Key;
 pub(crate) use text::{render, spell};
 
-/// The longest readable text that stands in a key as it is, in bytes.
+/// The longest readable text, in bytes, that stands in a key as it is; a longer one is replaced by its
+/// digest.
 const MAX_TEXT: usize = 200;
 
-/// The name of one call of one function: what flights are found by, and the hashed part of keys.
+/// The SHA-256 of one call of one function. It names the call's flight, and is the hashed part of its key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct CallId(pub(crate) [u8; 32]);
 
 impl CallId {
-    /// Of a function's fingerprint and the arguments.
+    /// `parts` are a function's fingerprint and the canonical bytes of the arguments.
     pub(crate) fn of(parts: &[u8]) -> Self {
         Self(Sha256::digest(parts).into())
     }
 
-    /// Guards entries whose key is a readable text against calls that read alike.
+    /// The fingerprint of the arguments in an entry's header: calls whose readable keys are equal share a
+    /// key and never a value.
     pub(crate) fn arguments(&self) -> u64 {
-        head(&self.0)
+        first_word(&self.0)
     }
 }
 
-/// The fingerprint of a function's name and of what its key is made of.
+/// The fingerprint of a function: of its global name and of the recipe of its key.
 pub(crate) fn fingerprint(name: &str, recipe: &[&str]) -> u64 {
     let mut digest = Sha256::new();
     for part in [name].iter().chain(recipe) {
-        // None of them runs into the next.
+        // The length in front keeps `["ab", "c"]` apart from `["a", "bc"]`.
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part.as_bytes());
     }
-    head(&digest.finalize())
+    first_word(&digest.finalize())
 }
 
-/// What tells a function from others in a readable key: eight characters of its name's digest.
-pub(crate) fn short(name: &str) -> String {
+/// Eight characters (48 bits) of the digest of a function's global name, for readable keys.
+pub(crate) fn short_digest_of_name(name: &str) -> String {
     URL_SAFE_NO_PAD.encode(&Sha256::digest(name.as_bytes())[..6])
 }
 
 /// Appends `{namespace}:{prefix}:{digest}`, or `{namespace}:{prefix}:{text}@{function}` where the key
-/// is readable. The function comes last, so that what begins alike is found together; no argument
-/// has an `@`.
+/// is readable. The function comes last, so that a `SCAN` by the beginning of a key finds what it reads
+/// like. The text has no `@` of its own: arguments are percent-encoded.
 pub(crate) fn redis_key(
     [namespace, prefix, function]: [&str; 3],
     text: Option<&str>,
@@ -76,17 +78,17 @@ fn push<const N: usize>(out: &mut Buffer, parts: [&str; N]) {
 fn push_digest(out: &mut Buffer, digest: [u8; 32]) {
     let mut text = [0; 43];
     let length = URL_SAFE_NO_PAD.encode_slice(digest, &mut text);
-    debug_assert_eq!(length, Ok(text.len()), "a digest fills it");
+    debug_assert_eq!(length, Ok(text.len()), "32 bytes are 43 characters of base64");
     out.extend_from_slice(&text);
 }
 
-/// Appends where the token of a prefix lies.
+/// Appends the name of a prefix's token.
 pub(crate) fn prefix_token(namespace: &str, prefix: &str, out: &mut Buffer) {
     push(out, [namespace, ":~", prefix]);
 }
 
-/// Appends where the token of a tag lies. Arguments in a tag stand as they read, so it is here that
-/// none of them gets a brace, which would choose a slot of a cluster, or a line break into a key.
+/// Appends the name of a tag's token. The arguments in a tag are not escaped before, so this is where
+/// braces, which would choose a slot of a cluster, and line breaks are kept out of the name.
 pub(crate) fn tag_token(namespace: &str, tag: &str, out: &mut Buffer) {
     push(out, [namespace, ":#"]);
     let start = out.len();
@@ -94,20 +96,21 @@ pub(crate) fn tag_token(namespace: &str, tag: &str, out: &mut Buffer) {
         out.push_str(piece);
         if out.len() - start > MAX_TEXT {
             out.truncate(start);
-            // No short tag reads like it: its `#` is escaped.
+            // No short tag has this name: a `#` in a tag is escaped.
             out.push_str("#");
             return push_digest(out, Sha256::digest(tag.as_bytes()).into());
         }
     }
 }
 
-/// A short digest for a part that has no readable form.
+/// Sixteen characters of a digest, for a part of a readable key that has no readable form.
 fn short_digest(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(&Sha256::digest(bytes)[..12])
 }
 
-fn head(digest: &[u8]) -> u64 {
-    let mut head = [0; 8];
-    head.copy_from_slice(&digest[..8]);
-    u64::from_le_bytes(head)
+/// The first eight bytes of a digest, as a number.
+fn first_word(digest: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&digest[..8]);
+    u64::from_le_bytes(word)
 }

@@ -21,41 +21,50 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let first = areas("buy".into()).await?; // runs
-//! let second = areas("buy".into()).await?; // does not
-//! cache_runtime::invalidate(areas("buy".into())).await?; // the call is the key
+//! let first = areas("buy".into()).await?; // runs the function, and stores the value
+//! let second = areas("buy".into()).await?; // is served from the cache
+//! cache_runtime::invalidate(areas("buy".into())).await?; // names the entry by the call, which does not run
 //! # assert_eq!(first.len(), second.len());
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Where Redis is comes from the environment (`REDIS_URL`, `REDIS_ENABLED`, ...) or from
-//! [`init`]. With nothing set, values are kept in this process.
+//! Where values are stored comes from the environment (`REDIS_URL`, `REDIS_ENABLED`, ...), or from the
+//! [`Cache`] that a program hands to [`init`]. With nothing set, values are kept in this process.
 //!
-//! # What it does not do
+//! # What is where
 //!
-//! It does not retry the function, cache errors, rewrite queries, or compare clocks of two hosts.
+//! - [`macro@cache_result`] is the attribute for functions that read, with every option, and
+//!   [`macro@cache_invalidate`] that for functions that write.
+//! - Verbs act on a call instead of making it: [`invalidate`], [`invalidate_prefix`], [`invalidate_tag`],
+//!   [`refresh`], [`bypass`], [`peek`], [`put`], [`observe`] and [`explain`].
+//! - [`Cache`] is the handle: which cache a call uses, how one is made, closed, warmed and switched off,
+//!   its [`Stats`] and its [`Health`].
+//! - [`Config`] has the settings; [`_documentation::configuration`] every variable and URL.
+//! - [`Outcome`] says what the cache did for one call.
 //!
 //! # Guarantees
 //!
-//! The value that a caller gets is always one that its own function could have returned. The cache
-//! never turns a success into an error, never serves another function's value, never panics, and
-//! never holds a call up for longer than its budget (100 ms by default), except while it waits, at
-//! most [`Config::wait`], for another run of the same function. Redis can be off, down, hung, slow,
-//! full or wrong: the function then simply runs.
+//! A caller gets a value that its own function could have returned. The cache never turns a success into
+//! an error, never serves another function's value, never panics, and never holds a call up for longer
+//! than [`Config::budget`] (100 ms by default), except while the call waits, for at most
+//! [`Config::wait`], for another run of the same function. Where Redis is off, down, hung, slow, full or
+//! wrong, the function runs.
 //!
-//! An invalidation that has returned `Ok` is seen by every call that begins afterwards, in any
-//! process, whatever was under way. What that does not cover, and how it works, is in
-//! `docs/coherence.md` of the repository.
+//! A call that begins after an invalidation has returned `Ok` gets a value from a run that began after the
+//! invalidation, in any process, whatever was under way. [`_documentation::guarantees`] has all of it,
+//! with the four exceptions, and [`_documentation::limits`] what the cache does not do.
 //!
 //! # Crate features
 //!
+//! None is on by default. A URL that needs one says so in its error.
+//!
 //! - `axum-08`: functions may return the `axum::Json<T>` of axum 0.8.
-//! - `tls`: `rediss://`, and `?ssl=true` with any other URL; rustls with its provider ring; 12 crates.
+//! - `tls`: `rediss://`, and `?ssl=true` with any other URL: rustls with its provider ring; 12 crates.
 //! - `tls-no-provider`: the same with the default provider that the application has installed in
-//!   rustls, for programs that use another one than ring.
-//! - `tls-insecure`: `?ssl_cert_reqs=none`, which takes anybody for the server.
-//! - `sentinel`: `redis+sentinel://host:26379/mymaster/0`.
+//!   rustls, for programs that use a provider other than ring; 10 crates.
+//! - `tls-insecure`: `?ssl_cert_reqs=none`, which takes anybody for the server; 12 crates, those of `tls`.
+//! - `sentinel`: `redis+sentinel://host:26379/mymaster/0`; no crate.
 //! - `cluster`: `redis+cluster://host:6379`, and `?cluster=true`; 2 crates.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -63,6 +72,7 @@
 // Lets the examples of the attribute, and the crate's own tests, name the crate as users do.
 extern crate self as cache_runtime;
 
+pub mod _documentation;
 mod background;
 mod cache;
 mod call;
@@ -78,6 +88,7 @@ mod flight;
 mod invalidate;
 mod key;
 mod lease;
+mod lease_watch;
 mod lookup;
 mod near;
 mod outcome;
@@ -90,8 +101,6 @@ mod stats;
 mod store;
 mod sync;
 mod undelivered;
-
-mod lease_watch;
 mod verb;
 mod versions;
 mod warm;

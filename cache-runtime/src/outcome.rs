@@ -1,92 +1,140 @@
-//! What the cache did for one call.
+//! The outcome of one call: where its value came from, and why the cache had no part in it.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What the cache did for one call; from [`observe`](crate::observe).
+/// Where the value of one call came from; from [`observe`](crate::observe).
 ///
-/// `Display` writes one short word for a response header: `hit`, `local-hit`, `stale`, `stale-if-error`,
-/// `joined`, `waited`, `computed`, or `bypassed` with its reason.
+/// `Display` writes it for a response header or a log: `hit`, `local-hit`, `stale`, `stale-if-error`,
+/// `joined`, `waited`, `computed`, or `bypassed` with its reason, as in `bypassed (timeout)`. It never
+/// shows the key.
+///
+/// # Examples
+///
+/// ```
+/// use cache_runtime::{Cache, OutcomeKind, Reason, cache_result, observe};
+///
+/// #[cache_result(ttl = 60, prefix = "areas")]
+/// async fn areas(kind: String) -> Vec<String> { vec![kind] }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # Cache::in_memory().scope(async {
+/// let (_, first) = observe(areas("buy".into())).await;
+/// assert_eq!(first.kind, OutcomeKind::Computed);
+/// assert!(first.cost.is_some()); // how long the function took
+///
+/// let (_, second) = observe(areas("buy".into())).await;
+/// assert!(second.is_hit() && second.age.is_some());
+/// assert_eq!(second.to_string(), "hit");
+///
+/// Cache::current().disable();
+/// let (_, third) = observe(areas("buy".into())).await;
+/// assert_eq!(third.reason(), Some(Reason::Off));
+/// assert_eq!(third.to_string(), "bypassed (off)");
+/// # }).await;
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
     /// Where the value came from.
     pub kind: OutcomeKind,
-    /// The key in Redis; `None` where no key was built.
+    /// The key of the entry in Redis; `None` where the call needed no key (`off`, `when`, `bypass`,
+    /// `not-cached`, `function-disabled`) or none could be made.
     pub key: Option<String>,
-    /// How long ago the value was stored, by the store's clock; only for one that was stored.
+    /// How long ago the value was stored, by the store's clock; `None` where it came from a run.
     pub age: Option<Duration>,
-    /// How long the function took when the value was computed; `None` where that is not known.
+    /// How long the function took to compute the value, in this call or when the value was stored;
+    /// `None` where that is not known, as with a copy or a joined run. Zero for a value of
+    /// [`put`](crate::put).
     pub cost: Option<Duration>,
 }
 
-/// Where the value of a call came from.
+/// Where the value of a call came from. Each call that returns has one kind, and is counted under it in
+/// [`PrefixStats`](crate::PrefixStats).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OutcomeKind {
-    /// From the store.
+    /// A fresh value from the store, without waiting for a run.
     Hit,
-    /// From a copy in this process (`local`).
+    /// A fresh value from a copy in this process (`local`).
     LocalHit,
-    /// From the store, past its ttl, while it is refreshed.
+    /// A value from the store past its ttl, within `stale_while_revalidate`. One process refreshes it
+    /// behind such a call.
     Stale,
-    /// From the store, past its ttl, because the function has failed.
+    /// A value from the store past its ttl, because the function has failed (`stale_if_error`).
     StaleIfError,
-    /// From a run of the function that another call of this process had under way.
+    /// A value or an error from a run of the function that another call of this process had begun.
     Joined,
-    /// From the store, after waiting for another process's run of the function.
+    /// A fresh value from the store, after this call had waited for a run of the function, as a rule one
+    /// of another process.
     Waited,
-    /// From this call's own run, under the cache's eyes: a value went to the store, unless
-    /// `cache_if`, its size or its type forbade it, or it was invalidated meanwhile; an error went to
-    /// the caller alone.
+    /// From this call's own run of the function, under a lease. A value was handed to the store, unless
+    /// `cache_if`, its size or its type forbids storing it. The store refuses it where the entry was
+    /// invalidated meanwhile. An error is not stored.
     Computed,
-    /// From a run that the cache had no part in, or could not store.
+    /// From a run of the function that stores nothing: this call's own or, where the store did not answer,
+    /// one that another call of this process had begun. The reason says why.
     Bypassed(Reason),
 }
 
-/// Why the function ran without the cache.
+/// Why the value of a call came from a run that stores nothing.
+///
+/// [`Reason::as_str`] is the word in `Display`, in metric labels, and in
+/// [`PrefixStats::bypassed`](crate::PrefixStats::bypassed).
+///
+/// | the caller or the configuration | the store | other runs | the function |
+/// |---|---|---|---|
+/// | `off`, `when`, `bypass`, `not-cached` | `unavailable`, `timeout`, `busy`, `wrong-type`, `writes-refused`, `failed`, `invalidated` | `wait-over`, `unshared`, `overtaken`, `recursion`, `contended` | `run-too-long`, `key`, `newer-version`, `function-disabled` |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Switched off, by configuration or at run time.
+    /// The cache is switched off, by its configuration or by [`Cache::disable`](crate::Cache::disable),
+    /// or was closed.
     Off,
-    /// The `when` expression was false.
+    /// The `when` expression of the attribute was false.
     When,
     /// The caller used [`bypass`](crate::bypass).
     Bypass,
-    /// The future reached no cached function.
+    /// The future handed to [`observe`](crate::observe) reached no cached function.
     NotCached,
-    /// No connection, or the breaker is open.
+    /// There is no connection to Redis, or the breaker is open: Redis has failed too often, and is not
+    /// asked until it answers probes.
     Unavailable,
-    /// Redis did not answer in time, or the budget was spent.
+    /// Redis did not answer within [`Config::timeout`](crate::Config::timeout), or the call's
+    /// [`Config::budget`](crate::Config::budget) was spent.
     Timeout,
-    /// Too many commands in flight.
+    /// Too many commands of this process wait for an answer (4096; in a cluster 65,536).
     Busy,
-    /// The key holds another Redis type.
+    /// The key holds another Redis type, which is left alone.
     WrongType,
-    /// Redis refuses writes, for example because it is out of memory.
+    /// Redis refuses writes, for example because it is out of memory or a replica.
     WritesRefused,
-    /// Redis answered with an error.
+    /// Redis answered with an error; or the system had no randomness for an id.
     Failed,
-    /// An invalidation of it has not been delivered yet.
+    /// An invalidation of this call, its prefix or one of its tags has not been delivered yet.
     Invalidated,
-    /// The wait for another run was over.
+    /// The call waited for another run for as long as `wait` allows.
     WaitOver,
-    /// The run that was waited for panicked, or its result cannot be shared.
+    /// The run that the call waited for panicked, or its result cannot be shared: an error that is not
+    /// `Clone`, or a value that neither is `Clone` nor can be encoded.
     Unshared,
     /// The function ran for longer than [`Config::max_run`](crate::Config::max_run) allows.
     RunTooLong,
-    /// A run that began later ended first, while this one was not being polled.
+    /// The future of this call was not polled for a while, another call took the run over, and that run
+    /// ended first.
     Overtaken,
-    /// The call is part of its own computation, or waits for one that waits for it.
+    /// The call is part of its own computation, or would wait for a call that waits for it.
     Recursion,
-    /// Others took the key three times in a row.
+    /// Other processes took the key three times in a row.
     Contended,
-    /// The arguments could not be made into a key.
+    /// The arguments could not be made into a key; one warning in the log has said why.
     Key,
-    /// The entry under the key was stored by a newer `version` of the function; it is left alone.
+    /// A newer `version` of the function has stored the entry, which is left alone.
     NewerVersion,
-    /// This function is not cached any more; one warning in the log has said why.
+    /// This function is not cached any more, or has the name of another one; one warning in the log has
+    /// said why.
     FunctionDisabled,
 }
 
@@ -114,7 +162,7 @@ impl Reason {
         Self::FunctionDisabled,
     ];
 
-    /// The reason as one word, for headers and metric labels.
+    /// The reason as one word in lower case, for headers and metric labels: `off`, `wait-over`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -142,7 +190,8 @@ impl Reason {
 }
 
 impl OutcomeKind {
-    /// The kind as one word, for headers and metric labels.
+    /// The kind as one word in lower case, without the reason of a bypass, for headers and metric labels:
+    /// `hit`, `stale-if-error`, `bypassed`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
@@ -158,32 +207,34 @@ impl OutcomeKind {
 }
 
 impl Outcome {
-    /// The value came from the store, or from a copy of it in this process, fresh.
+    /// Whether the value came fresh from the store or from a copy in this process, without waiting for a
+    /// run: [`Hit`](OutcomeKind::Hit) or [`LocalHit`](OutcomeKind::LocalHit).
     pub fn is_hit(&self) -> bool {
         matches!(self.kind, OutcomeKind::Hit | OutcomeKind::LocalHit)
     }
 
-    /// The value came from a copy in this process.
+    /// Whether the value came from a copy in this process ([`LocalHit`](OutcomeKind::LocalHit)).
     pub fn is_local_hit(&self) -> bool {
         self.kind == OutcomeKind::LocalHit
     }
 
-    /// The value came from the store, past its ttl.
+    /// Whether the value was past its ttl: [`Stale`](OutcomeKind::Stale) or
+    /// [`StaleIfError`](OutcomeKind::StaleIfError).
     pub fn is_stale(&self) -> bool {
         matches!(self.kind, OutcomeKind::Stale | OutcomeKind::StaleIfError)
     }
 
-    /// This call ran the function with the cache at hand.
+    /// Whether this call ran the function under a lease ([`Computed`](OutcomeKind::Computed)).
     pub fn is_computed(&self) -> bool {
         self.kind == OutcomeKind::Computed
     }
 
-    /// The cache had no part in the call.
+    /// Whether the value came from a run that stores nothing ([`Bypassed`](OutcomeKind::Bypassed)).
     pub fn is_bypassed(&self) -> bool {
         matches!(self.kind, OutcomeKind::Bypassed(_))
     }
 
-    /// Why the cache had no part in the call.
+    /// Why the value came from a run that stores nothing; `None` where the call was not bypassed.
     pub fn reason(&self) -> Option<Reason> {
         match self.kind {
             OutcomeKind::Bypassed(reason) => Some(reason),

@@ -1,10 +1,10 @@
-//! How a return type is taken apart, encoded and shared, chosen by method resolution.
+//! How a return type is taken apart, encoded and shared. Method resolution chooses it.
 //!
-//! `Returns::<R>::new().shape().value().share().error()` walks four axes. On each, an inherent
-//! method on the specific type beats a trait's method by value, which beats a trait's method by
-//! reference; so aliases work, and the macro reads no letters. Bounds that must hold are on the
-//! last method of an axis, so that a missing one is told in our words. What the chain leaves is a
-//! [`Codec`] of plain functions without any bound.
+//! `Returns::<R>::new().shape().value().share().error()` decides four questions in turn. For each, the
+//! compiler prefers an inherent method on the specific type to a trait's method by value, and that to a
+//! trait's method by reference. So aliases work: the macro never compares the text of a type. A bound that
+//! must hold is on the last method for its question, so that a type without it gets the message of
+//! [`CacheValue`]. The result is a [`Codec`] of plain functions, without any bound.
 
 mod codec;
 mod shape;
@@ -28,7 +28,7 @@ pub use ttl::IntoTtl;
 use wire::{Decoded, Encoded, alike, decode, encode, equal};
 pub(crate) use wire::{Form, Proven, Unencoded};
 
-/// The start of the chain.
+/// The beginning of the chain, for the return type `R`.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Returns<R>(PhantomData<fn() -> R>);
@@ -40,7 +40,7 @@ impl<R> Returns<R> {
     }
 }
 
-/// After `shape`.
+/// The chain after `shape`: where the value is in the return type.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Shaped<S>(PhantomData<fn() -> S>);
@@ -56,7 +56,7 @@ impl<V, E> Returns<Result<Option<V>, E>> {
 }
 
 impl<V, E> Returns<Option<Result<V, E>>> {
-    // By value, since that is what beats the traits' methods of this name.
+    // By value, so that it is preferred to the methods of the traits.
     #[allow(clippy::unused_self)]
     pub fn shape(self) -> Shaped<OptionalFallible<V, E>> {
         shaped()
@@ -94,7 +94,7 @@ impl<R> ShapeOfAny<R> for Returns<R> {
     }
 }
 
-/// A value that can be cached: owned, and brought back by serde.
+/// A value that can be cached: owned, and both serializable and deserializable.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be cached",
@@ -111,7 +111,7 @@ pub trait CacheValue: Serialize + DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> CacheValue for T {}
 
-/// A type that is not serializable itself and holds nothing but a value that is.
+/// A type that is not serializable itself, and holds one value that is and nothing else.
 #[doc(hidden)]
 pub trait Wrapper: Sized {
     type Inner: Serialize + DeserializeOwned;
@@ -130,11 +130,11 @@ impl<T: Serialize + DeserializeOwned> Wrapper for axum_08::Json<T> {
     }
 }
 
-/// After `value`.
+/// The chain after `value`: how the value is encoded and decoded.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Valued<S: Shape> {
-    /// In the form that is tried first, or in another from which the value comes back.
+    /// Encodes within a limit in bytes, in the given form or another one from which the value decodes.
     encode: fn(&S::Value, usize, Form) -> Encoded,
     decode: fn(&[u8]) -> Decoded<S::Value>,
 }
@@ -143,7 +143,7 @@ impl<S: Shape> Shaped<S>
 where
     S::Value: Serialize + DeserializeOwned + PartialEq,
 {
-    // By value, since that is what beats the traits' methods of this name.
+    // By value, so that it is preferred to the methods of the traits.
     #[allow(clippy::unused_self)]
     pub fn value(self) -> Valued<S> {
         Valued { encode: |value, limit, form| encode(value, limit, form, equal), decode }
@@ -183,13 +183,14 @@ impl<S: Shape> ValueOfAny<S> for Shaped<S> {
     }
 }
 
-/// Something handed to all who joined a flight.
+/// A value or an error that a flight hands to its members, or that the near cache keeps.
 pub(crate) type Handed = Arc<dyn Any + Send + Sync>;
 
+/// How a value or an error is shared among calls: a clone of it is handed out, and each taker clones that.
 #[derive(Debug)]
 pub(crate) struct Sharing<T> {
     hand: fn(&T) -> Handed,
-    /// `None` also where the user's `Clone` panics.
+    /// `None`: it is of another type, or the user's `Clone` has panicked.
     take: fn(Handed) -> Option<T>,
 }
 
@@ -207,12 +208,12 @@ fn sharing<T: Clone + Send + Sync + 'static>() -> Sharing<T> {
     }
 }
 
-/// What is behind an `Arc` already is handed out as it is.
+/// An `Arc` is handed out itself: the value in it need not be `Clone`.
 fn sharing_arc<T: Send + Sync + 'static>() -> Sharing<Arc<T>> {
     Sharing { hand: |value| value.clone(), take: |handed| handed.downcast().ok() }
 }
 
-/// After `share`.
+/// The chain after `share`: how the value is shared, if it can be.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Shared<S: Shape> {
@@ -275,7 +276,7 @@ impl<S: Shape> ErrorOfAny<S> for Shared<S> {
     }
 }
 
-/// The traits of the chain, without their names: `use levels::*` brings methods and nothing else.
+/// The traits of the chain without their names, so that `use levels::*` imports methods and no names.
 #[doc(hidden)]
 pub mod levels {
     pub use super::{

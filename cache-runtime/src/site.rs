@@ -1,4 +1,4 @@
-//! Annotated functions, and how they are told apart.
+//! Annotated functions: the literals of an attribute, and the identity of each function that runs.
 
 mod name;
 mod proof;
@@ -10,49 +10,52 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::entry::LONGEST_TTL;
-use crate::key::short;
+use crate::key::short_digest_of_name;
 
-use name::{normal, of_id, path};
+use name::{generic_arguments, normalized, path};
 use proof::Proof;
 pub(crate) use registry::known;
 use registry::register;
 
-/// One annotated function in the source: the literals of its attribute.
+/// One annotated function in the source, with the literals of its attribute. A generic function is one
+/// site and has an [`Identity`] for each of its instances.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Site {
     name: &'static str,
     package: Package,
     id: Option<Id>,
-    /// What the key is made of: the names of arguments, values as they are written.
+    /// What the key is made of: the names of arguments, and expressions of `key` as text.
     recipe: &'static [&'static str],
     prefix: Option<&'static str>,
     version: u32,
+    /// The largest share by which a ttl is shortened, 0 to 1.
     jitter: f64,
-    /// The rest in milliseconds.
+    /// In milliseconds, as all times below.
     lease: u64,
     wait: Option<u64>,
     stale_while_revalidate: u64,
     stale_if_error: u64,
+    /// The beta of XFetch; 0 is off.
     refresh_ahead: f64,
-    /// For how long a copy in this process may be used at most.
+    /// The longest time for which a copy in this process is used; `None` without `local`.
     local: Option<u64>,
-    /// The first identity that was seen; the only one unless the function is generic.
+    /// The identity that was registered first; the only one unless the function is generic.
     identity: OnceLock<&'static Identity>,
 }
 
-/// The package of a function, as cargo names it to the compiler: its name, its version and, in a
-/// program, the program's name.
+/// The package of a function, from the variables that cargo sets for the compiler: its name, its version
+/// and, in a program, the program's name.
 pub type Package = [Option<&'static str>; 3];
 
-/// A name given by hand, and where the function is without its type parameters.
+/// The `id` of an attribute, and the type name of an item in the function, which has no type parameters.
 #[derive(Clone, Copy, Debug)]
 struct Id {
     id: &'static str,
     here: fn() -> &'static str,
 }
 
-/// Expands where the function is compiled. Other builds than cargo's may set none of these.
+/// Expands in the package of the function, whose variables it reads. A build without cargo sets none.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __package {
@@ -85,7 +88,7 @@ impl Site {
         }
     }
 
-    /// `here` is the type name of an item beside the closure that is handed to [`Site::call`].
+    /// `here` returns the type name of an item beside the closure that [`Site::call`] takes.
     #[must_use]
     pub const fn id(mut self, id: &'static str, here: fn() -> &'static str) -> Self {
         self.id = Some(Id { id, here });
@@ -157,38 +160,39 @@ impl Site {
         self
     }
 
-    /// The function's name across processes and builds. Two that have one are refused.
+    /// The name of a function across processes and builds; `name` is the type name of a closure in its
+    /// body. Of two functions with one global name, the registry refuses the second.
     fn global_name(&self, name: &str) -> String {
         let [package, version, program] = self.package.map(Option::unwrap_or_default);
         match self.id {
-            Some(Id { id, here }) => format!("{package} #{id}{}", of_id(name, here())),
-            None => format!("{package} {} {program} {}", compatible(version), normal(name)),
+            Some(Id { id, here }) => format!("{package} #{id}{}", generic_arguments(name, here())),
+            None => format!("{package} {} {program} {}", compatible(version), normalized(name)),
         }
     }
 
-    /// The group of a function that was given none.
+    /// The prefix of a function whose attribute has none.
     fn default_prefix(&self, name: &str) -> String {
         self.id.map_or_else(|| path(name), |id| id.id.to_owned())
     }
 
-    /// How the function is called in readable keys: by its id, or by its fingerprint where that alone
-    /// does not tell the instances of a generic function apart.
+    /// The name of the function in readable keys: its id, or a digest of its global name where it has no id
+    /// or where the id alone does not tell the instances of a generic function apart.
     fn name_in_keys(&self, name: &str, global: &str) -> String {
         match self.id {
-            Some(Id { id, here }) if of_id(name, here()).is_empty() => id.to_owned(),
-            _ => short(global),
+            Some(Id { id, here }) if generic_arguments(name, here()).is_empty() => id.to_owned(),
+            _ => short_digest_of_name(global),
         }
     }
 
-    /// The function as it runs: `id` and `name` are those of a closure in its body, whose type names the
-    /// function with its impl, `Self` and type parameters.
+    /// The identity of the function as it runs. `id` and `name` are the type id and the type name of a
+    /// closure in its body, which name the function with its impl, `Self` and type parameters.
     pub(crate) fn identity(
         &'static self,
         id: TypeId,
         name: fn() -> &'static str,
     ) -> &'static Identity {
         match self.identity.get() {
-            // One comparison for a function that is not generic.
+            // The usual case: a function that is not generic.
             Some(known) if known.id == id => known,
             _ => {
                 let identity = register(self, id, name());
@@ -199,13 +203,14 @@ impl Site {
     }
 }
 
-/// A window, no longer than the longest.
+/// A stale window in milliseconds, no longer than [`LONGEST_TTL`].
 const fn bounded(millis: u64) -> u64 {
     let longest = LONGEST_TTL.as_secs() * 1000;
     if millis < longest { millis } else { longest }
 }
 
-/// What cargo takes for one version, of which a program has one: `1`, `0.3`, `0.0.7`.
+/// The part of a version within which cargo takes versions for compatible: `1`, `0.3`, `0.0.7`. A
+/// program has one package for each of them at most.
 fn compatible(version: &str) -> &str {
     let release = version.split(['-', '+']).next().unwrap_or_default();
     let mut ends = release.match_indices('.').map(|(at, _)| at).chain([release.len()]);
@@ -214,29 +219,31 @@ fn compatible(version: &str) -> &str {
     &release[..end.unwrap_or(release.len())]
 }
 
-/// One function as it runs: a site with its type parameters.
+/// One function as it runs: a site, and an instance of its type parameters. Registered once, and never
+/// freed.
 #[derive(Debug)]
 pub(crate) struct Identity {
     id: TypeId,
     name: &'static str,
     site: &'static Site,
     pub(crate) prefix: String,
-    /// Of its name and of the recipe of its key.
+    /// The fingerprint of its global name and of the recipe of its key.
     pub(crate) fingerprint: u64,
-    /// How readable keys name it.
+    /// Its name in readable keys.
     pub(crate) in_keys: String,
-    /// Where the counters of its prefix are.
+    /// The number of its prefix's group of counters.
     pub(crate) group: usize,
-    /// Not cached any more; the reason was logged.
+    /// Not cached, or not any more; a warning has said why.
     pub(crate) off: AtomicBool,
-    /// How its values come back from their own bytes.
+    /// Whether its values decode from their own bytes.
     pub(crate) proof: Proof,
-    /// The last value was large.
+    /// Whether its last value was large, so that its reads use the lane for bulk work.
     pub(crate) bulk: AtomicBool,
+    /// One bit for each [`Warning`] that was logged.
     warned: AtomicU32,
 }
 
-/// What is logged once for each function.
+/// The warnings that are logged once for each function.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Warning {
     WrongType,
@@ -262,7 +269,7 @@ impl Identity {
         self.site.jitter
     }
 
-    /// How long one process holds the right to populate, unless it extends it.
+    /// How long a lease lasts without an extension.
     pub(crate) fn lease(&self) -> Duration {
         Duration::from_millis(self.site.lease)
     }
@@ -276,32 +283,33 @@ impl Identity {
         Duration::from_millis(self.site.stale_while_revalidate)
     }
 
-    /// How long past its ttl a value is served where the function fails.
+    /// How long past its ttl a value is served in place of an error.
     pub(crate) fn stale_if_error(&self) -> Duration {
         Duration::from_millis(self.site.stale_if_error)
     }
 
-    /// How long past its ttl a value stays in the store.
+    /// How long past its ttl a value stays in the store: the longer of the two windows.
     pub(crate) fn window(&self) -> Duration {
         self.stale_while_revalidate().max(self.stale_if_error())
     }
 
-    /// The beta of the early refresh, 0 where there is none.
+    /// The beta of the early refresh (XFetch); 0 is off.
     pub(crate) fn refresh_ahead(&self) -> f64 {
         self.site.refresh_ahead
     }
 
-    /// Whether it looks for a copy in this process before anything else.
+    /// Whether its attribute has `local`.
     pub(crate) fn is_local(&self) -> bool {
         self.site.local.is_some()
     }
 
-    /// For how long such a copy may be used at most.
+    /// The longest time for which its attribute lets a copy be used; `None` without `local`.
     pub(crate) fn local_for(&self) -> Option<Duration> {
         self.site.local.map(Duration::from_millis)
     }
 
-    /// Whether a hit has to know how old it is.
+    /// Whether a read has to ask for the age of the entry (`PTTL`): where it may be stale, or refreshed
+    /// early.
     pub(crate) fn asks_age(&self) -> bool {
         !self.window().is_zero() || self.refresh_ahead() > 0.0
     }
@@ -311,7 +319,7 @@ impl Identity {
         path(self.name)
     }
 
-    /// True the first time.
+    /// Whether `warning` is due: true for the first call with it.
     pub(crate) fn once(&self, warning: Warning) -> bool {
         let bit = 1 << warning as u32;
         self.warned.fetch_or(bit, Ordering::Relaxed) & bit == 0

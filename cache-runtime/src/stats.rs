@@ -1,6 +1,7 @@
-//! Counters, one set for each prefix; a hit adds to one atomic and takes no lock.
+//! Counters, one set for each prefix. A hit changes one atomic and takes no lock.
 //!
-//! Every call is counted once, by what came of it. What happened on the way is counted apart.
+//! Each call is counted once, by its outcome. Events on the way (loads, populates, errors) have counters
+//! of their own.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,142 +10,195 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::outcome::{OutcomeKind, Reason};
+
 mod groups;
 
 pub(crate) use groups::{group_name, group_of, group_of_function};
 
-/// What a cache has done so far; from [`Cache::stats`](crate::Cache::stats).
+/// What a cache has counted since it was made; a snapshot, from [`Cache::stats`](crate::Cache::stats).
 ///
-/// A cache that is off by its configuration counts nothing. One that was switched off at run time
-/// counts its calls as bypassed, with the reason `off`.
+/// The counters are those of one cache in this process, and begin at zero with it. Counters that change
+/// while the snapshot is taken may be of slightly different moments. A cache that is off by its
+/// configuration counts nothing. One that was switched off at run time counts its calls as bypassed,
+/// with the reason `off`.
+///
+/// # Examples
+///
+/// ```
+/// use cache_runtime::{Cache, cache_result};
+///
+/// #[cache_result(prefix = "areas")]
+/// async fn areas(kind: String) -> Vec<String> { vec![kind] }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let cache = Cache::in_memory();
+/// cache.scope(async {
+///     for _ in 0..4 {
+///         areas("buy".into()).await;
+///     }
+/// }).await;
+///
+/// let stats = cache.stats();
+/// let areas = stats.prefix("areas");
+/// assert_eq!((areas.computed, areas.served()), (1, 3));
+/// assert_eq!(areas.hit_rate(), Some(0.75));
+/// assert_eq!(stats.total().calls(), 4);
+/// # }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// By prefix: those of the functions that were called, and those that were invalidated.
+    /// The counters of each prefix whose functions were called, or that was invalidated.
     pub prefixes: BTreeMap<String, PrefixStats>,
-    /// Flights that are going on, or whose entry is being written.
+    /// Runs of functions that other calls may join: under way, or with an entry that is being written.
     pub flights: usize,
-    /// Names whose invalidation has not been delivered yet; calls that depend on them run plainly.
+    /// Keys and tokens whose invalidation Redis has not confirmed yet. Calls that depend on them run their
+    /// functions without the cache.
     pub undelivered: usize,
-    /// Copies in the near cache; also those that do not count any more and were not yet evicted.
+    /// Copies in this process (`local`), including those that are void and were not yet evicted.
     pub local_entries: u64,
-    /// Their size in bytes, as `CACHE_LOCAL_BYTES` bounds it: keys, encoded values, and 120 bytes each.
+    /// The size of these copies in bytes, as [`Config::local_bytes`](crate::Config::local_bytes) bounds
+    /// it: arguments, values as they are encoded, and 120 bytes for each copy.
     pub local_bytes: u64,
 }
 
-/// What a cache has done for one prefix.
+/// The counters of one prefix, or of several together ([`Stats::total`]).
 ///
-/// The first fields, up to `bypassed`, are the calls: each call is counted in one of them, once, when
-/// it ends ([`PrefixStats::calls`] is their sum). A call that does not ask the cache at all (`off`,
-/// `when`, `bypass`, `function-disabled`, `key`) is counted when it begins. The fields after them are events, of
-/// which a call may cause several or none. A verb that does not call the function (`peek`, `put`,
-/// `explain`, `invalidate`) is no call; a refresh behind a call is part of that call.
+/// The fields up to `bypassed` count calls. Each call is counted in one of them, once, when it ends;
+/// [`PrefixStats::calls`] is their sum. A call that does not ask the cache at all (`off`, `when`,
+/// `bypass`, `function-disabled`, `key`) is counted when it begins. A verb that does not call the function
+/// (`peek`, `put`, `explain`, `invalidate`) is no call, and a refresh behind a call is part of that call.
+///
+/// The fields after `bypassed` count events, of which a call may cause several or none.
+///
+/// # Examples
+///
+/// The rate of the last minute, from two snapshots:
+///
+/// ```
+/// use cache_runtime::PrefixStats;
+///
+/// fn report(earlier: &PrefixStats, now: &PrefixStats) {
+///     let minute = now.since(earlier);
+///     println!("{} calls, hit rate {:?}", minute.calls(), minute.hit_rate());
+///     println!("{} loads failed", minute.load_failures);
+/// }
+/// # report(&PrefixStats::default(), &PrefixStats::default());
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PrefixStats {
-    /// Calls answered from the store, with a fresh value and without waiting.
+    /// Calls answered with a fresh value from the store, without waiting for a run.
     pub hits: u64,
-    /// Calls answered from a copy in this process (`local`).
+    /// Calls answered with a fresh value from a copy in this process (`local`).
     pub local_hits: u64,
-    /// Calls answered with a value past its ttl, while it is refreshed (`stale_while_revalidate`).
+    /// Calls answered with a value past its ttl, within its `stale_while_revalidate` window.
     pub stale: u64,
-    /// Calls answered with a value past its ttl, because the function had failed (`stale_if_error`).
+    /// Calls answered with a value past its ttl, because the function has failed (`stale_if_error`).
     pub stale_if_error: u64,
-    /// Calls answered from the store after waiting for another run of the function.
+    /// Calls answered from the store after they had waited for another run of the function.
     pub waited: u64,
-    /// Calls that shared another call's run of the function.
+    /// Calls answered by another call's run of the function in this process.
     pub joined: u64,
-    /// Calls that ran the function with the right to store what it returns.
+    /// Calls that ran the function under a lease.
     pub computed: u64,
     /// Calls that ended without a value: the caller dropped them, or the function panicked.
     pub abandoned: u64,
-    /// Calls that the cache had no part in, by reason; only those that occurred.
+    /// Calls answered by a run that stores nothing, by [`Reason::as_str`]; only the reasons that
+    /// occurred.
     pub bypassed: BTreeMap<&'static str, u64>,
 
-    /// Runs of the function that began in order to renew a stored value: behind a call, ahead of the
-    /// end of its ttl, or for [`refresh`](crate::refresh).
+    /// Runs of the function to renew a stored value: behind a call, ahead of the end of its ttl, or for
+    /// [`refresh`](crate::refresh).
     pub refreshes: u64,
-    /// Runs of the function that returned a value. Runs of calls that do not ask the cache at all are
-    /// not counted as loads.
+    /// Loads that returned a value. A load is a run of the function by a call that asks the cache, so
+    /// runs of `off`, `when`, `bypass`, `function-disabled` and `key` are none.
     pub load_successes: u64,
-    /// Runs of the function that returned an error.
+    /// Loads that returned an error.
     pub load_failures: u64,
-    /// Time spent in these runs.
+    /// The time of all loads together, in microseconds of resolution.
     pub total_load_time: Duration,
-    /// Entries written.
+    /// Entries that were written, by calls and by [`put`](crate::put).
     pub populated: u64,
-    /// Entries that were not written, because the key had changed since the function began: it was
-    /// invalidated, the right to store had ended, or of several runs after one whose result was not
-    /// stored another was first.
+    /// Entries that were not written because the key had changed since the function began: the entry was
+    /// invalidated, the lease had expired, or another run was first (after a run whose result is not
+    /// stored, several may run at once).
     pub populates_fenced: u64,
-    /// Entries that were not written, because too many bytes were waiting to be written.
+    /// Entries that were not written because too much was waiting to be written: 64 MiB, of which each
+    /// entry counts 16 KiB beside its bytes.
     pub populates_queue_full: u64,
-    /// Entries that were not written, or perhaps were, because Redis refused or did not answer.
+    /// Entries that were not written, or perhaps were, because Redis refused the write or did not answer.
     pub populates_failed: u64,
-    /// Entries found that could not be served: foreign, garbage, or of a changed type.
+    /// Entries that were found and could not be served: of another function or other arguments, garbage,
+    /// or of a type that has changed. Entries that were invalidated are not counted here.
     pub dead: u64,
-    /// Values over `CACHE_MAX_VALUE`, that could not be encoded, or that do not come back as they were.
+    /// Values that were not stored because they are larger than
+    /// [`Config::max_value`](crate::Config::max_value), cannot be encoded, or do not decode to an equal
+    /// value.
     pub unstorable: u64,
-    /// Invalidations of calls and of the prefix that succeeded, or that a writer which was dropped has
-    /// left to be delivered.
+    /// Invalidations of calls and of the prefix that Redis has confirmed, or that a
+    /// `#[cache_invalidate]` function which was dropped has left to be delivered. Tags are not counted.
     pub invalidations: u64,
-    /// Commands that failed or timed out.
+    /// Reads, requests for a lease, and invalidations that failed or timed out.
     pub errors: u64,
-    /// Calls whose cache traffic took longer than `CACHE_SLOW_MS`.
+    /// Calls whose cache traffic took longer than [`Config::slow`](crate::Config::slow).
     pub slow: u64,
 }
 
 impl Stats {
-    /// One prefix; all zero where it has not been used.
+    /// The counters of one prefix; all zero where it has not been used.
     pub fn prefix(&self, prefix: &str) -> PrefixStats {
         self.prefixes.get(prefix).cloned().unwrap_or_default()
     }
 
-    /// All prefixes together.
+    /// The sum over all prefixes.
     pub fn total(&self) -> PrefixStats {
         let none = PrefixStats::default();
         self.prefixes.values().fold(none, |sum, prefix| sum.with(prefix, u64::saturating_add))
     }
 }
 
-/// Reasons for which a caller did not want the cache.
+/// The reasons of calls that did not want the cache, and so neither hit nor missed it.
 const UNWANTED: [Reason; 3] = [Reason::Off, Reason::When, Reason::Bypass];
 
 impl PrefixStats {
-    /// All calls that have ended: the sum of the fields up to `bypassed`.
+    /// All calls: the sum of the fields up to `bypassed`.
     pub fn calls(&self) -> u64 {
         self.served() + self.stale_if_error + self.computed + self.abandoned + self.bypassed_total()
     }
 
-    /// Calls that cost no run of the function: `hits`, `local_hits`, `stale`, `waited` and `joined`.
+    /// Calls that cost no run of the function of their own: `hits`, `local_hits`, `stale`, `waited` and
+    /// `joined`.
     pub fn served(&self) -> u64 {
         self.hits + self.local_hits + self.stale + self.waited + self.joined
     }
 
-    /// Calls that wanted the cache and had to run the function: `computed`, `stale_if_error`, and
-    /// `bypassed` for any reason but `off`, `when` and `bypass`. So calls during an outage are misses.
+    /// Calls that wanted the cache and were not served by it: `computed`, `stale_if_error`, and `bypassed`
+    /// for every reason but `off`, `when` and `bypass`. So calls during an outage are misses.
     pub fn misses(&self) -> u64 {
         let unwanted = UNWANTED.iter().filter_map(|reason| self.bypassed.get(reason.as_str()));
         let bypassed = self.bypassed_total() - unwanted.sum::<u64>();
         self.computed + self.stale_if_error + bypassed
     }
 
-    /// All calls that the cache had no part in.
+    /// The calls of `bypassed`, for all reasons together.
     pub fn bypassed_total(&self) -> u64 {
         self.bypassed.values().sum()
     }
 
-    /// The share of [`served`](Self::served) in `served` and [`misses`](Self::misses), 0 to 1; `None`
-    /// before the first of them.
+    /// [`served`](Self::served) divided by the sum of `served` and [`misses`](Self::misses), 0 to 1;
+    /// `None` before the first of them.
     ///
-    /// It leaves out what was abandoned, and calls that did not want the cache: `off`, `when` and
-    /// `asked`.
+    /// Calls that were abandoned are left out, and so are calls that did not want the cache: those bypassed
+    /// with the reason `off`, `when` or `bypass`.
     pub fn hit_rate(&self) -> Option<f64> {
         let wanted = self.served() + self.misses();
         (wanted > 0).then(|| self.served() as f64 / wanted as f64)
     }
 
-    /// What has been counted since `earlier`, an older state of the same prefix.
+    /// What was counted since `earlier`, an older snapshot of the same prefix. Where `earlier` is of another
+    /// cache and larger, a counter is zero rather than negative.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut since = self.with(earlier, u64::saturating_sub);
@@ -152,6 +206,7 @@ impl PrefixStats {
         since
     }
 
+    /// Combines each counter with its like in `other`.
     fn with(&self, other: &Self, with: fn(u64, u64) -> u64) -> Self {
         let mut bypassed = self.bypassed.clone();
         for (reason, times) in &other.bypassed {
@@ -225,12 +280,13 @@ pub(crate) enum Count {
 
 const COUNTS: usize = Count::Slow as usize + 1;
 
-/// Kinds of outcomes, one for each reason of a bypass.
+/// Counters of outcomes: one for each kind, and one for each reason of a bypass.
 const OUTCOMES: usize = BYPASSED + Reason::ALL.len();
 
+/// The index of the first reason: the kinds before it are those of [`outcome_index`].
 const BYPASSED: usize = 7;
 
-fn place(kind: OutcomeKind) -> usize {
+fn outcome_index(kind: OutcomeKind) -> usize {
     match kind {
         OutcomeKind::Hit => 0,
         OutcomeKind::LocalHit => 1,
@@ -247,7 +303,7 @@ fn place(kind: OutcomeKind) -> usize {
 pub(crate) struct Counters {
     outcomes: [AtomicU64; OUTCOMES],
     counts: [AtomicU64; COUNTS],
-    local_hits: Tally,
+    local_hits: ShardedCounter,
 }
 
 impl Default for Counters {
@@ -255,26 +311,27 @@ impl Default for Counters {
         Self {
             outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
             counts: std::array::from_fn(|_| AtomicU64::new(0)),
-            local_hits: Tally::default(),
+            local_hits: ShardedCounter::default(),
         }
     }
 }
 
 impl Counters {
-    /// What came of a call; once for each.
+    /// Counts the outcome of a call; to be called once for each.
     pub(crate) fn outcome(&self, kind: OutcomeKind) {
-        self.outcomes[place(kind)].fetch_add(1, Ordering::Relaxed);
+        self.outcomes[outcome_index(kind)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A hit in the near cache, which has no time for more.
+    /// Counts a hit in the near cache. Apart from the other outcomes: `benches/benches/near.rs` measures
+    /// what such a hit costs.
     #[inline]
     pub(crate) fn local_hit(&self) {
         self.local_hits.add_one();
     }
 
-    /// It was none: the copy could not be cloned, and the call goes on.
+    /// Takes a hit back: the `Clone` of the copied value has panicked, and the call goes on.
     #[cold]
-    pub(crate) fn no_local_hit(&self) {
+    pub(crate) fn undo_local_hit(&self) {
         self.local_hits.take_one();
     }
 
@@ -288,7 +345,7 @@ impl Counters {
 
     fn snapshot(&self) -> PrefixStats {
         let count = |what: Count| self.counts[what as usize].load(Ordering::Relaxed);
-        let calls = |kind| self.outcomes[place(kind)].load(Ordering::Relaxed);
+        let calls = |kind| self.outcomes[outcome_index(kind)].load(Ordering::Relaxed);
         let bypassed = Reason::ALL.into_iter().filter_map(|reason| {
             let times = calls(OutcomeKind::Bypassed(reason));
             (times > 0).then_some((reason.as_str(), times))
@@ -320,25 +377,27 @@ impl Counters {
     }
 }
 
-/// A counter of which each thread has a cell of its own, so that none waits for another's cache
-/// line, or for its own to be written.
+/// A counter in shards, of which each of the first threads owns one: its cache line is written by one
+/// core, and the owner needs no atomic read-modify-write. `peers near` in `benches/` counts hits on one
+/// thread and on two.
 #[derive(Debug, Default)]
-struct Tally([Cell; CELLS]);
+struct ShardedCounter([Shard; SHARDS]);
 
-/// Threads with a cell of their own; those after share the last.
-const CELLS: usize = 16;
+/// The last shard is shared by the threads that own none.
+const SHARDS: usize = 16;
 
+/// A cache line of its own (64 bytes on x86-64 and most of ARM).
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Cell(AtomicU64);
+struct Shard(AtomicU64);
 
-impl Tally {
+impl ShardedCounter {
     #[inline]
     fn add_one(&self) {
         self.add(1);
     }
 
-    /// Takes back what this thread has added.
+    /// Undoes one [`ShardedCounter::add_one`]: the sum wraps, so the largest number is minus one.
     fn take_one(&self) {
         self.add(u64::MAX);
     }
@@ -346,22 +405,23 @@ impl Tally {
     #[inline]
     fn add(&self, amount: u64) {
         let thread = thread_number();
-        if thread < CELLS - 1 {
-            // Nobody else writes here.
-            let cell = &self.0[thread].0;
-            cell.store(cell.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+        if thread < SHARDS - 1 {
+            // No other thread writes to this shard, so no addition can come in between.
+            let shard = &self.0[thread].0;
+            shard.store(shard.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
         } else {
-            self.0[CELLS - 1].0.fetch_add(amount, Ordering::Relaxed);
+            self.0[SHARDS - 1].0.fetch_add(amount, Ordering::Relaxed);
         }
     }
 
     fn sum(&self) -> u64 {
-        let cells = self.0.iter().map(|cell| cell.0.load(Ordering::Relaxed));
-        cells.fold(0, u64::wrapping_add)
+        let shards = self.0.iter().map(|shard| shard.0.load(Ordering::Relaxed));
+        shards.fold(0, u64::wrapping_add)
     }
 }
 
-/// The threads that have ever asked, in the order in which they did.
+/// The number of this thread among those that have ever called this, in the order of their first calls.
+/// No number is given twice, so that a shard's owner stays its only writer.
 #[inline]
 fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -377,32 +437,34 @@ fn thread_number() -> usize {
     own
 }
 
-/// The counters of a cache, by the group number of a prefix. They are never moved, so that a hit
-/// finds its own without a lock or a count of references: shelf `n` has room for `2^n` of them.
+/// The counters of a cache, by the group number of a prefix. The table grows and never moves what it
+/// holds, so that a hit finds its counters without a lock or a reference count: segment `n` has room for
+/// `2^n` groups.
 #[derive(Debug, Default)]
-pub(crate) struct Board {
-    shelves: [OnceLock<Box<[OnceLock<Counters>]>>; SHELVES],
+pub(crate) struct CounterTable {
+    segments: [OnceLock<Box<[OnceLock<Counters>]>>; SEGMENTS],
 }
 
-/// Enough for as many prefixes as anybody has.
-const SHELVES: usize = 24;
+/// Room for 16 million prefixes; any further ones share the last counters.
+const SEGMENTS: usize = 24;
 
-impl Board {
+impl CounterTable {
     #[inline]
     pub(crate) fn group(&self, group: usize) -> &Counters {
-        let number = (group + 1).min((1 << SHELVES) - 1);
-        let which = number.ilog2();
-        let room = || (0..1_usize << which).map(|_| OnceLock::new()).collect();
-        let row = self.shelves[which as usize].get_or_init(room);
-        row[number - (1 << which)].get_or_init(Counters::default)
+        // Group 0 is number 1, and segment `n` has the numbers from `2^n` on.
+        let number = (group + 1).min((1 << SEGMENTS) - 1);
+        let segment = number.ilog2();
+        let empty = || (0..1_usize << segment).map(|_| OnceLock::new()).collect();
+        let counters = self.segments[segment as usize].get_or_init(empty);
+        counters[number - (1 << segment)].get_or_init(Counters::default)
     }
 
     pub(crate) fn snapshot(&self) -> BTreeMap<String, PrefixStats> {
-        let numbers = self.shelves.iter().enumerate().flat_map(|(n, shelf)| {
-            let row = shelf.get().into_iter().flatten().enumerate();
-            row.map(move |(at, counters)| ((1 << n) + at - 1, counters))
+        let groups = self.segments.iter().enumerate().flat_map(|(n, segment)| {
+            let counters = segment.get().into_iter().flatten().enumerate();
+            counters.map(move |(at, counters)| ((1 << n) + at - 1, counters))
         });
-        let used = numbers.filter_map(|(group, counters)| Some((group, counters.get()?)));
+        let used = groups.filter_map(|(group, counters)| Some((group, counters.get()?)));
         used.map(|(group, counters)| (group_name(group), counters.snapshot())).collect()
     }
 }
@@ -413,37 +475,37 @@ mod tests {
 
     #[test]
     fn no_count_is_lost_however_many_threads_there_are() {
-        let board = Board::default();
+        let table = CounterTable::default();
         std::thread::scope(|scope| {
-            for _ in 0..CELLS * 2 {
-                scope.spawn(|| (0..10_000).for_each(|_| board.group(5).local_hit()));
+            for _ in 0..SHARDS * 2 {
+                scope.spawn(|| (0..10_000).for_each(|_| table.group(5).local_hit()));
             }
         });
-        assert_eq!(board.group(5).local_hits.sum(), CELLS as u64 * 2 * 10_000);
+        assert_eq!(table.group(5).local_hits.sum(), SHARDS as u64 * 2 * 10_000);
     }
 
     #[test]
     fn every_group_has_counters_of_its_own() {
-        let board = Board::default();
+        let table = CounterTable::default();
         for group in 0..200 {
-            board.group(group).add(Count::Dead, group as u64);
+            table.group(group).add(Count::Dead, group as u64);
         }
         for group in 0..200 {
-            assert_eq!(board.group(group).snapshot().dead, group as u64);
+            assert_eq!(table.group(group).snapshot().dead, group as u64);
         }
     }
 
     #[test]
-    fn a_hit_that_was_none_is_taken_back() {
+    fn a_hit_that_was_undone_is_not_counted() {
         let counters = Counters::default();
-        counters.no_local_hit();
+        counters.undo_local_hit();
         assert_eq!(counters.local_hits.sum(), u64::MAX);
         counters.local_hit();
         assert_eq!(counters.local_hits.sum(), 0);
     }
 
     #[test]
-    fn every_outcome_is_one_call_and_what_nobody_wanted_is_no_miss() {
+    fn every_outcome_is_one_call_and_an_unwanted_cache_is_no_miss() {
         let counters = Counters::default();
         let kinds = [
             OutcomeKind::Hit,

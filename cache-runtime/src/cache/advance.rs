@@ -1,4 +1,4 @@
-//! A clock that tests can move.
+//! Moving the clock of a cache in memory, for tests.
 
 use std::time::Duration;
 
@@ -6,15 +6,19 @@ use super::Cache;
 use crate::store::Store;
 
 impl Cache {
-    /// Moves the clock of a cache that keeps its values in this process ([`Cache::in_memory`]), so that
-    /// a test sees a value expire, go stale or be refreshed without sleeping: all entries, and all
-    /// copies of `local` functions, are older by `by` afterwards.
+    /// Moves the clock of a cache in memory ([`Cache::in_memory`]) forward, so that a test sees values
+    /// expire, go stale and be refreshed without sleeping: all entries, and all copies of `local`
+    /// functions, are older by `by` afterwards.
     ///
-    /// Time goes on by itself beside it. What a run that is going on returns is still stored, unless the
-    /// clock is moved by more than [`Config::max_run`](crate::Config::max_run) meanwhile (or by more than
-    /// its `lease`, if that is longer); what a refresh returns, unless the value expires that it renews.
+    /// Real time passes as well. The value of a run that is under way is still stored, unless the clock
+    /// is moved by more than [`Config::max_run`](crate::Config::max_run) meanwhile (or by more than its
+    /// `lease`, if that is longer). The value of a refresh is stored, unless the value that it renews
+    /// expires.
     ///
-    /// A cache over Redis has the clock of its server: there, it has no effect but a warning.
+    /// On a cache over Redis, whose server has the clock, this has no effect but a warning. On a cache
+    /// that is off it has none.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
@@ -44,7 +48,7 @@ impl Cache {
     pub fn advance(&self, by: Duration) {
         match &*self.0.store {
             Store::Memory(memory) => {
-                // First the copies, which must not be younger than what they are made of.
+                // Copies first: a copy must never be younger than the entry that it was made from.
                 self.0.near.advance(by);
                 memory.advance(by);
             }

@@ -1,4 +1,4 @@
-//! Emptying a cache.
+//! Removing everything in a namespace.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -7,7 +7,7 @@ use std::pin::Pin;
 use super::Cache;
 use crate::error::{Error, Result};
 
-/// How far [`Cache::clear`] is.
+/// How much [`Cache::clear`] has removed: so far, for [`Clear::progress`], and in all at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cleared {
@@ -15,7 +15,7 @@ pub struct Cleared {
     pub removed: u64,
 }
 
-/// A clearing under construction; `.await` starts it.
+/// A [`Cache::clear`] that has not begun; `.await` runs it.
 #[must_use = "nothing is removed until it is awaited"]
 pub struct Clear<'a> {
     cache: &'a Cache,
@@ -23,25 +23,44 @@ pub struct Clear<'a> {
 }
 
 impl Cache {
-    /// Removes everything in the namespace, by `SCAN` and `UNLINK` on the connection for bulk work.
+    /// Removes every key of the namespace from the store: entries, leases and tokens.
     ///
-    /// For operators: it takes time in proportion to the number of keys on the server, and a
-    /// namespace that begins with this one and a colon goes with it. To make calls see a change
-    /// there are [`Cache::invalidate_prefix`] and [`Cache::invalidate_tag`].
+    /// Redis is asked to `SCAN` and `UNLINK`, batch by batch, on the connection for bulk work, which
+    /// takes time in proportion to the number of keys on the server. So this is for operators, as after
+    /// a restore from a snapshot. To make calls see a change there are [`Cache::invalidate_prefix`] and
+    /// [`Cache::invalidate_tag`], which are one command each.
     ///
-    /// `let cleared = cache.clear().await?;`
+    /// A namespace that begins with this one and a colon (`shop:test`, for `shop`) is removed too.
     ///
     /// # Errors
     ///
     /// [`Error::is_unavailable`] or [`Error::is_refused`] where Redis did not carry it out to the
     /// end; what has been removed by then stays removed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cache_runtime::{Cache, cache_result};
+    ///
+    /// #[cache_result]
+    /// async fn double(number: u32) -> u32 { number * 2 }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cache_runtime::Error> {
+    /// let cache = Cache::in_memory();
+    /// cache.scope(double(1)).await;
+    /// let cleared = cache.clear().progress(|so_far| println!("{} keys", so_far.removed)).await?;
+    /// assert!(cleared.removed >= 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn clear(&self) -> Clear<'_> {
         Clear { cache: self, progress: Box::new(|_| {}) }
     }
 }
 
 impl<'a> Clear<'a> {
-    /// Told after each batch.
+    /// Calls `progress` after each batch, with the number of keys removed so far.
     pub fn progress(mut self, progress: impl FnMut(Cleared) + Send + 'a) -> Self {
         self.progress = Box::new(progress);
         self
@@ -56,9 +75,9 @@ impl<'a> IntoFuture for Clear<'a> {
         let Self { cache, mut progress } = self;
         Box::pin(async move {
             let start = format!("{}:", cache.namespace());
-            let mut told = |removed| progress(Cleared { removed });
+            let mut report = |removed| progress(Cleared { removed });
             let removed =
-                cache.inner().store.clear(&start, &mut told).await.map_err(Error::from)?;
+                cache.inner().store.clear(&start, &mut report).await.map_err(Error::from)?;
             Ok(Cleared { removed })
         })
     }

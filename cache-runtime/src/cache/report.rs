@@ -1,4 +1,4 @@
-//! Statistics in the log, now and then.
+//! Statistics in the log, once an interval (`Config::log_interval`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,9 @@ use crate::background;
 use crate::stats::PrefixStats;
 
 impl Cache {
-    pub(super) fn log_now_and_then(&self) {
+    /// Starts the task that logs statistics, where the settings ask for it. It ends with the cache: it
+    /// holds no strong reference while it sleeps.
+    pub(super) fn log_statistics(&self) {
         let every = self.0.config.log_interval;
         if every.is_zero() || self.is_off() {
             return;
@@ -22,7 +24,7 @@ impl Cache {
                 let Some(inner) = inner.upgrade().filter(|inner| !inner.is_closed()) else {
                     return;
                 };
-                let now = inner.board.snapshot();
+                let now = inner.counters.snapshot();
                 report(&before, &now, began.elapsed());
                 (before, began) = (now, Instant::now());
             }
@@ -30,7 +32,7 @@ impl Cache {
     }
 }
 
-/// One line for each prefix that anything was counted for meanwhile.
+/// Logs one line for each prefix whose counters have changed since `before`.
 fn report(
     before: &BTreeMap<String, PrefixStats>,
     now: &BTreeMap<String, PrefixStats>,
@@ -38,50 +40,52 @@ fn report(
 ) {
     let none = PrefixStats::default();
     for (prefix, counted) in now {
-        let of = counted.since(before.get(prefix).unwrap_or(&none));
-        if of != none {
-            line(prefix, &of, took);
+        let change = counted.since(before.get(prefix).unwrap_or(&none));
+        if change != none {
+            log_line(prefix, &change, took);
         }
     }
 }
 
-fn line(prefix: &str, of: &PrefixStats, took: Duration) {
-    let calls = of.calls();
-    let runs = of.load_successes + of.load_failures;
-    let mean_load = u32::try_from(runs).ok().and_then(|runs| of.total_load_time.checked_div(runs));
+fn log_line(prefix: &str, change: &PrefixStats, took: Duration) {
+    let calls = change.calls();
+    let runs = change.load_successes + change.load_failures;
+    let mean_load =
+        u32::try_from(runs).ok().and_then(|runs| change.total_load_time.checked_div(runs));
     tracing::info!(
         prefix,
         seconds = took.as_secs_f64(),
         calls,
         calls_per_second = calls as f64 / took.as_secs_f64().max(f64::MIN_POSITIVE),
-        hit_rate = of.hit_rate(),
-        hits = of.hits,
-        local_hits = of.local_hits,
-        stale = of.stale,
-        stale_if_error = of.stale_if_error,
-        waited = of.waited,
-        joined = of.joined,
-        computed = of.computed,
-        abandoned = of.abandoned,
-        bypassed = of.bypassed_total(),
-        bypassed_because = reasons(of),
-        refreshes = of.refreshes,
-        load_failures = of.load_failures,
+        hit_rate = change.hit_rate(),
+        hits = change.hits,
+        local_hits = change.local_hits,
+        stale = change.stale,
+        stale_if_error = change.stale_if_error,
+        waited = change.waited,
+        joined = change.joined,
+        computed = change.computed,
+        abandoned = change.abandoned,
+        bypassed = change.bypassed_total(),
+        bypassed_because = reasons(change),
+        refreshes = change.refreshes,
+        load_failures = change.load_failures,
         mean_load = mean_load.map(tracing::field::debug),
-        populated = of.populated,
-        not_populated = of.populates_fenced + of.populates_queue_full + of.populates_failed,
-        invalidations = of.invalidations,
-        dead = of.dead,
-        unstorable = of.unstorable,
-        errors = of.errors,
-        slow = of.slow,
+        populated = change.populated,
+        not_populated =
+            change.populates_fenced + change.populates_queue_full + change.populates_failed,
+        invalidations = change.invalidations,
+        dead = change.dead,
+        unstorable = change.unstorable,
+        errors = change.errors,
+        slow = change.slow,
         "cache statistics"
     );
 }
 
-/// `unavailable 7, timeout 1`; the most frequent first.
-fn reasons(of: &PrefixStats) -> Option<String> {
-    let mut reasons: Vec<_> = of.bypassed.iter().collect();
+/// The reasons of bypassed calls as text, the most frequent first: `unavailable 7, timeout 1`.
+fn reasons(change: &PrefixStats) -> Option<String> {
+    let mut reasons: Vec<_> = change.bypassed.iter().collect();
     reasons.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
     let reasons: Vec<_> = reasons.iter().map(|(why, times)| format!("{why} {times}")).collect();
     (!reasons.is_empty()).then(|| reasons.join(", "))

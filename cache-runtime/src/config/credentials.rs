@@ -1,12 +1,21 @@
-//! Logins that the application fetches itself.
+//! Logins that the application fetches by a callback.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// A user and a password for Redis; from the callback of
-/// [`Config::credentials`](crate::Config::credentials). `Debug` shows neither.
+/// A user and a password for Redis, which the callback of
+/// [`Config::credentials`](crate::Config::credentials) returns. `Debug` shows neither.
+///
+/// # Examples
+///
+/// ```
+/// use cache_runtime::Credentials;
+///
+/// let token = Credentials::new("app", "a token that expires");
+/// assert!(!format!("{token:?}").contains("expires"));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     username: Option<String>,
@@ -14,7 +23,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A user of the server's ACL and its password or token.
+    /// A user of the server's ACL, with its password or token.
     pub fn new(username: impl Into<String>, password: impl Into<String>) -> Self {
         Self { username: Some(username.into()), password: password.into() }
     }
@@ -35,11 +44,11 @@ impl fmt::Debug for Credentials {
     }
 }
 
-type Asked = Pin<Box<dyn Future<Output = Result<Credentials, String>> + Send>>;
+type Fetching = Pin<Box<dyn Future<Output = Result<Credentials, String>> + Send>>;
 
-/// The application's callback, asked for each dial.
+/// The application's callback, which each dial asks for a login.
 #[derive(Clone)]
-pub(crate) struct Provider(Arc<dyn Fn() -> Asked + Send + Sync>);
+pub(crate) struct Provider(Arc<dyn Fn() -> Fetching + Send + Sync>);
 
 impl Provider {
     pub(super) fn new<F, A, E>(ask: F) -> Self
@@ -49,11 +58,12 @@ impl Provider {
         E: fmt::Display,
     {
         Self(Arc::new(move || {
-            let asked = ask();
-            Box::pin(async move { asked.await.map_err(|error| error.to_string()) })
+            let fetching = ask();
+            Box::pin(async move { fetching.await.map_err(|error| error.to_string()) })
         }))
     }
 
+    /// The login, or the text of the callback's error.
     pub(crate) async fn ask(&self) -> Result<Credentials, String> {
         (self.0)().await
     }

@@ -1,17 +1,17 @@
-//! Where Redis is: one server, or the way to the servers that do the work at the moment.
+//! Where Redis is: one server, or the addresses that lead to the servers that hold the data.
 
 use std::fmt;
 
 use super::credentials::Provider;
 use super::source::Source;
 
-/// What a URL says.
+/// A Redis deployment, as a URL or the variables describe it.
 #[derive(Clone)]
 pub(crate) struct Deployment {
     pub(crate) topology: Topology,
-    /// The server; the sentinels; or nodes of the cluster, of which one is enough.
+    /// The server; or the sentinels; or nodes of the cluster, of which one that answers is enough.
     pub(crate) addresses: Vec<Address>,
-    /// To the servers that hold the data.
+    /// The access to the servers that hold the data.
     pub(crate) access: Access,
 }
 
@@ -22,25 +22,25 @@ pub(crate) enum Topology {
     Cluster,
 }
 
-/// Who is asked which server is the master.
+/// The name that the sentinels know, and the login for them.
 #[derive(Clone)]
 pub(crate) struct Sentinel {
     /// The name under which the sentinels know the master.
     pub(crate) master: String,
-    /// For the sentinels themselves.
+    /// The login of the sentinels, which is not that of the servers.
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Source>,
 }
 
-/// How one talks to a server.
+/// How to log in to a server, and the protocol to speak.
 #[derive(Clone, Default)]
 pub(crate) struct Access {
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Source>,
-    /// Asked for user and password in place of those two.
+    /// The application's callback, which replaces user and password.
     pub(crate) provider: Option<Provider>,
     pub(crate) db: i64,
-    /// The protocol asked for by `?protocol=`; otherwise RESP3 is tried first.
+    /// RESP2 by `?protocol=2`; otherwise a dial tries RESP3 first.
     pub(crate) resp2: bool,
     pub(crate) tls: Option<Tls>,
 }
@@ -55,14 +55,14 @@ impl Access {
     }
 }
 
-/// How a server proves who it is, and we to it.
+/// How the server's certificate is verified, and the client certificate.
 #[derive(Clone, Default)]
 pub(crate) struct Tls {
-    /// Anybody is taken for the server.
+    /// Any certificate of the server is accepted.
     pub(crate) insecure: bool,
     /// Authorities in PEM, in place of the system's.
     pub(crate) ca: Option<Source>,
-    /// Our certificate and its key, in PEM.
+    /// The client certificate and its key, in PEM, for mutual TLS.
     pub(crate) client: Option<[Source; 2]>,
 }
 
@@ -72,7 +72,7 @@ pub(crate) enum Address {
     Unix(String),
 }
 
-/// One server.
+/// One server, and how to reach it.
 #[derive(Clone)]
 pub(crate) struct Server {
     pub(crate) part: Part,
@@ -80,13 +80,13 @@ pub(crate) struct Server {
     pub(crate) access: Access,
 }
 
-/// What a server is among others.
+/// The role of a server in its deployment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Part {
     Alone,
-    /// What the sentinels call the master.
+    /// The server that the sentinels name as the master.
     Master,
-    /// One of a cluster.
+    /// A node of a cluster.
     Node,
 }
 
@@ -95,7 +95,7 @@ impl Deployment {
         Self { topology: Topology::Standalone, addresses: vec![address], access }
     }
 
-    /// A server that holds data.
+    /// The server at `address`, which holds data.
     pub(crate) fn at(&self, address: Address) -> Server {
         let part = match self.topology {
             Topology::Standalone => Part::Alone,
@@ -105,8 +105,8 @@ impl Deployment {
         Server { part, address, access: self.access.clone() }
     }
 
+    /// The sentinel at `address`, with the login of the sentinels.
     #[cfg(feature = "sentinel")]
-    /// One of the sentinels, whose login is its own.
     pub(crate) fn sentinel(&self, sentinel: &Sentinel, address: Address) -> Server {
         let (username, password) = (sentinel.username.clone(), sentinel.password.clone());
         let tls = self.access.tls.clone();
@@ -126,7 +126,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Shows where the server is, and never how to log in.
+/// Shows where the server is, never the login.
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (address, db) = (&self.address, self.access.db);
@@ -137,7 +137,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// Shows where the servers are, and never how to log in.
+/// Shows where the servers are, never the login.
 impl fmt::Display for Deployment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = scheme(&self.access);

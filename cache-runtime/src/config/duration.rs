@@ -1,12 +1,12 @@
-//! Durations as text in variables of the environment: what attributes read too, and plain numbers.
+//! Times as variables write them: as attributes do, or as plain numbers.
 
 use std::time::Duration;
 
-/// The units and their length in milliseconds.
+/// Each unit and its length in milliseconds.
 const UNITS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-/// Reads `1h30m`, `250ms`, or a whole number of `unit`; `None` where it is neither.
+/// Reads `1h30m`, `250ms`, or a plain whole number, which counts `unit`; `None` for any other text.
 pub(super) fn parse(text: &str, unit: Duration) -> Option<Duration> {
     if let Ok(number) = text.parse::<u64>() {
         let millis = u64::try_from(unit.as_millis()).ok()?.checked_mul(number)?;
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn texts_mean_the_same_in_variables_and_attributes() {
-        // The crate of the attributes reads the same table in its tests.
+        // The tests of `cache-macros` read the same table.
         let table = include_str!("../../../cache-macros/src/tests/durations.txt");
         for line in table.lines().filter(|line| !line.starts_with('#')) {
             let (text, meaning) = line.split_once(' ').expect("a text and its meaning");

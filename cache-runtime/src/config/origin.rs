@@ -1,23 +1,23 @@
-//! Who has decided where values go, and the one line that says so when a cache is made.
+//! What has chosen the backend, and the one log line that says so when a cache is made.
 
 use super::{Backend, Config};
 
-/// What has decided on the backend.
+/// What has chosen the backend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Origin {
-    /// The program.
+    /// The program, in code.
     Code,
-    /// A variable of the environment, by its name.
+    /// The variable of this name.
     Variable(&'static str),
-    /// Nothing: no variable is set.
+    /// No variable is set.
     Nothing,
-    /// A mistake in the settings, which has a line of its own.
+    /// A wrong setting, for which an error line was logged.
     Mistake,
 }
 
 impl Config {
-    /// Says where values go, or who has switched them off. What the program has asked for itself is no news
-    /// to its operator.
+    /// Logs where values go, or which variable has switched the cache off. A choice in code is logged at
+    /// debug level, except where Redis is, which an operator wants to see in any case.
     pub(crate) fn announce(&self) {
         let namespace = &*self.namespace;
         match (&self.backend, self.origin) {

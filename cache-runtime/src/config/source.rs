@@ -1,12 +1,12 @@
-//! Secrets and certificates that may change while the program runs.
+//! Passwords and certificates, in the settings or in files that may change while the program runs.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// How certificates and keys begin.
+/// The beginning of every certificate and key in PEM.
 const BEGIN: &[u8] = b"-----BEGIN ";
 
-/// Bytes that were given, or a file of them, which is read again for each dial.
+/// Bytes in the settings, or the path of a file, which is read again for each dial.
 #[derive(Clone)]
 pub(crate) enum Source {
     Given(Arc<[u8]>),
@@ -18,23 +18,24 @@ impl Source {
         Self::Given(text.into_bytes().into())
     }
 
-    /// A file of a secret, which has to be readable.
+    /// The file of a password. It has to be readable now, so that a wrong path is an error at the start.
     pub(super) fn secret(path: String) -> Result<Self, String> {
         let source = Self::File(path.into());
         source.password().map(|_| source)
     }
 
-    /// A file of certificates or of a key, which has to be readable.
+    /// The file of certificates or of a key, which has to be readable now.
     pub(super) fn pem(path: String) -> Result<Self, String> {
         let source = Self::File(path.into());
         source.certificates().map(|_| source)
     }
 
+    /// Whether a later dial may read other bytes.
     pub(crate) fn may_change(&self) -> bool {
         matches!(self, Self::File(_))
     }
 
-    /// The secret of the moment; a file may end in a line break, which does not belong to it.
+    /// Reads the password. One line break at the end of a file does not belong to it.
     pub(crate) fn password(&self) -> Result<String, String> {
         let text = String::from_utf8(self.read()?.to_vec());
         let text = text.map_err(|_| format!("{self} is not UTF-8"))?;
@@ -44,7 +45,7 @@ impl Source {
         if text.is_empty() { Err(format!("{self} is empty")) } else { Ok(text.to_owned()) }
     }
 
-    /// The certificates, or the key, of the moment.
+    /// Reads the certificates, or the key.
     pub(crate) fn certificates(&self) -> Result<Arc<[u8]>, String> {
         let bytes = self.read()?;
         let is_pem = bytes.windows(BEGIN.len()).any(|window| window == BEGIN);
@@ -57,7 +58,7 @@ impl Source {
             Self::File(path) => &**path,
         };
         let cannot = |error: &dyn fmt::Display| format!("{self} cannot be read: {error}");
-        // A pipe may never end.
+        // Reading a pipe or a device might never end.
         if !std::fs::metadata(path).map_err(|error| cannot(&error))?.is_file() {
             return Err(cannot(&"it is no file"));
         }
@@ -65,7 +66,7 @@ impl Source {
     }
 }
 
-/// Shows where the bytes come from, and never the bytes.
+/// Shows where the bytes come from, never the bytes.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! URLs of Redis, read more leniently than a URL parser would: passwords arrive unescaped.
+//! URLs of Redis. Read more leniently than a URL parser would, since people paste passwords unescaped.
 
 use percent_encoding::percent_decode_str;
 
@@ -9,30 +9,29 @@ use super::source::Source;
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// What a URL is about before its query has been read.
+/// What the scheme says. The query may still turn a server into a cluster.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// One server, or a cluster where the query says so.
+enum Scheme {
+    /// One server, or the nodes of a cluster where the query says so.
     Servers,
     Cluster,
     Sentinel,
 }
 
-/// Reads a URL; the error says what is wrong and shows nothing that could be a secret.
+/// Reads a URL. The error says what is wrong, and shows nothing that could be part of a password.
 pub(super) fn parse(url: &str) -> Result<Backend, String> {
-    let (scheme, rest) = url
+    let (name, rest) = url
         .split_once("://")
         .ok_or("expected a URL such as `redis://host:6379/0`, and found no `://`")?;
-    let scheme = scheme.to_ascii_lowercase();
-    let deployment = match scheme.as_str() {
+    let deployment = match name.to_ascii_lowercase().as_str() {
         "memory" => return Ok(Backend::Memory),
         "unix" | "redis+unix" | "valkey+unix" => unix(rest),
-        "redis" | "valkey" => servers(rest, Kind::Servers, false),
-        "rediss" | "valkeys" => servers(rest, Kind::Servers, true),
-        "redis+sentinel" | "valkey+sentinel" => servers(rest, Kind::Sentinel, false),
-        "rediss+sentinel" | "valkeys+sentinel" => servers(rest, Kind::Sentinel, true),
-        "redis+cluster" | "valkey+cluster" => servers(rest, Kind::Cluster, false),
-        "rediss+cluster" | "valkeys+cluster" => servers(rest, Kind::Cluster, true),
+        "redis" | "valkey" => servers(rest, Scheme::Servers, false),
+        "rediss" | "valkeys" => servers(rest, Scheme::Servers, true),
+        "redis+sentinel" | "valkey+sentinel" => servers(rest, Scheme::Sentinel, false),
+        "rediss+sentinel" | "valkeys+sentinel" => servers(rest, Scheme::Sentinel, true),
+        "redis+cluster" | "valkey+cluster" => servers(rest, Scheme::Cluster, false),
+        "rediss+cluster" | "valkeys+cluster" => servers(rest, Scheme::Cluster, true),
         _ => Err("unknown scheme; expected `redis://`, `rediss://`, `redis+sentinel://`, \
                   `redis+cluster://`, `unix://` or `memory://`"
             .to_owned()),
@@ -40,7 +39,7 @@ pub(super) fn parse(url: &str) -> Result<Backend, String> {
     deployment.and_then(featured).map(Box::new).map(Backend::Redis)
 }
 
-/// Refuses what this build has no code for.
+/// Refuses a deployment whose feature this build does not have.
 fn featured(deployment: Deployment) -> Result<Deployment, String> {
     let tls = deployment.access.tls.as_ref();
     let needs = [
@@ -64,31 +63,31 @@ fn featured(deployment: Deployment) -> Result<Deployment, String> {
             "sentinel",
         ),
     ];
-    match needs.into_iter().find(|(needed, there, ..)| *needed && !there) {
-        Some((.., what, feature)) => {
-            Err(format!("{what} needs the feature `{feature}` of the crate `cache-runtime`"))
+    match needs.into_iter().find(|(needed, built, ..)| *needed && !built) {
+        Some((.., name, feature)) => {
+            Err(format!("{name} needs the feature `{feature}` of the crate `cache-runtime`"))
         }
         None => Ok(deployment),
     }
 }
 
-fn servers(rest: &str, kind: Kind, tls: bool) -> Result<Deployment, String> {
-    let (login, place) = split_login(rest, kind);
-    let (place, query) = place.split_once('?').unwrap_or((place, ""));
-    let (authority, path) = place.split_once('/').unwrap_or((place, ""));
-    let port = if kind == Kind::Sentinel { SENTINEL_PORT } else { PORT };
-    let (master, db) = path_of(path, kind)?;
+fn servers(rest: &str, scheme: Scheme, tls: bool) -> Result<Deployment, String> {
+    let (login, location) = split_login(rest, scheme);
+    let (location, query) = location.split_once('?').unwrap_or((location, ""));
+    let (authority, path) = location.split_once('/').unwrap_or((location, ""));
+    let port = if scheme == Scheme::Sentinel { SENTINEL_PORT } else { PORT };
+    let (master, db) = path_of(path, scheme)?;
     let mut access = Access { db, tls: tls.then(Tls::default), ..Access::default() };
     log_in(&mut access, login);
-    let asked = apply(&mut access, query)?;
-    let master = master.or(asked.master);
+    let query = apply(&mut access, query)?;
+    let master = master.or(query.master);
     let addresses = addresses(authority, port)?;
-    let topology = if kind == Kind::Sentinel {
+    let topology = if scheme == Scheme::Sentinel {
         let master = master.ok_or(
             "the name of the master is missing, as in `redis+sentinel://host:26379/mymaster/0`",
         )?;
-        Topology::Sentinel(Sentinel { master, ..asked.sentinel })
-    } else if kind == Kind::Cluster || asked.cluster {
+        Topology::Sentinel(Sentinel { master, ..query.sentinel })
+    } else if scheme == Scheme::Cluster || query.cluster {
         Topology::Cluster
     } else {
         Topology::Standalone
@@ -104,19 +103,20 @@ fn servers(rest: &str, kind: Kind, tls: bool) -> Result<Deployment, String> {
     Ok(Deployment { topology, addresses, access })
 }
 
-/// The user part ends at the last `@`, so that a password may contain `@`, `/`, `?` and `#`; but
-/// not at one in the query of an address that has no user part.
-fn split_login(rest: &str, kind: Kind) -> (Option<&str>, &str) {
-    if let Some((place, query)) = rest.split_once('?') {
-        let (authority, path) = place.split_once('/').unwrap_or((place, ""));
-        let whole = addresses(authority, PORT).is_ok() && path_of(path, kind).is_ok();
-        let named = query.split('@').next().is_some_and(|first| first.contains('='));
-        if !place.contains('@') && whole && named {
+/// Splits the login from the location. The login ends at the last `@`, so that a password may contain
+/// `@`, `/`, `?` and `#`; but not at an `@` in the query of a URL that has no login, which is one whose
+/// text before the query is a valid location already.
+fn split_login(rest: &str, scheme: Scheme) -> (Option<&str>, &str) {
+    if let Some((location, query)) = rest.split_once('?') {
+        let (authority, path) = location.split_once('/').unwrap_or((location, ""));
+        let is_location = addresses(authority, PORT).is_ok() && path_of(path, scheme).is_ok();
+        let is_query = query.split('@').next().is_some_and(|first| first.contains('='));
+        if !location.contains('@') && is_location && is_query {
             return (None, rest);
         }
     }
     match rest.rsplit_once('@') {
-        Some((login, place)) => (Some(login), place),
+        Some((login, location)) => (Some(login), location),
         None => (None, rest),
     }
 }
@@ -133,10 +133,10 @@ fn unix(rest: &str) -> Result<Deployment, String> {
     if !cfg!(unix) {
         return Err("this system has no sockets in files: write `redis://host:6379/0`".to_owned());
     }
-    // As some clients write it: `unix://user:password@/run/redis.sock`.
-    // It ends as late as it can, so that nothing of a password is taken for a path.
-    let place = rest.split('?').next().unwrap_or_default();
-    let has_login = !rest.starts_with(['/', '.']) && place.contains([':', '@']);
+    // Some clients write `unix://user:password@/run/redis.sock`. The login ends at the last `@` that can end
+    // it, since a path is shown in messages and a password never is.
+    let location = rest.split('?').next().unwrap_or_default();
+    let has_login = !rest.starts_with(['/', '.']) && location.contains([':', '@']);
     let end = rest.rfind("@/").or_else(|| rest.rfind('@')).filter(|_| has_login);
     let (login, rest) = end.map_or((None, rest), |end| (Some(&rest[..end]), &rest[end + 1..]));
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -145,21 +145,23 @@ fn unix(rest: &str) -> Result<Deployment, String> {
     }
     let mut access = Access::default();
     log_in(&mut access, login);
-    let asked = apply(&mut access, query)?;
-    if access.tls.is_some() || asked.cluster {
+    let query = apply(&mut access, query)?;
+    if access.tls.is_some() || query.cluster {
         return Err("a socket has no TLS, and is no cluster".to_owned());
     }
     Ok(Deployment::standalone(Address::Unix(path.to_owned()), access))
 }
 
+/// The addresses of a list with commas; `port` is that of a host without one.
 fn addresses(authority: &str, port: u16) -> Result<Vec<Address>, String> {
     let address = |one: &str| {
-        let (host, named) = host_and_port(one)?;
-        Ok(Address::Tcp(host, named.unwrap_or(port)))
+        let (host, own_port) = host_and_port(one)?;
+        Ok(Address::Tcp(host, own_port.unwrap_or(port)))
     };
     authority.split(',').map(str::trim).map(address).collect()
 }
 
+/// One host, and its port where it has one. No host is this one, 127.0.0.1.
 pub(super) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or("unclosed `[` in the host")?;
@@ -187,10 +189,10 @@ pub(super) fn host_and_port(authority: &str) -> Result<(String, Option<u16>), St
     Ok((host.to_owned(), port))
 }
 
-/// The name of the master, where there is one, and the database.
-fn path_of(path: &str, kind: Kind) -> Result<(Option<String>, i64), String> {
+/// The name of the master, where the path has one, and the database.
+fn path_of(path: &str, scheme: Scheme) -> Result<(Option<String>, i64), String> {
     let path = path.trim_end_matches('/');
-    if kind != Kind::Sentinel {
+    if scheme != Scheme::Sentinel {
         return Ok((None, database(path)?));
     }
     let (master, db) = path.split_once('/').unwrap_or((path, ""));
@@ -208,16 +210,17 @@ fn number(db: &str) -> Result<i64, String> {
     db.parse::<u32>().map(i64::from).map_err(|_| "the database is not a number".to_owned())
 }
 
-/// What a query says beside how to talk to a server.
-struct Asked {
+/// The parameters of a URL that do not concern the access to a server.
+struct Query {
     cluster: bool,
     master: Option<String>,
     sentinel: Sentinel,
 }
 
-fn apply(access: &mut Access, query: &str) -> Result<Asked, String> {
+/// Applies the parameters of a URL to `access`, and returns the others.
+fn apply(access: &mut Access, query: &str) -> Result<Query, String> {
     let sentinel = Sentinel { master: String::new(), username: None, password: None };
-    let mut asked = Asked { cluster: false, master: None, sentinel };
+    let mut other = Query { cluster: false, master: None, sentinel };
     let mut tls = Tls::default();
     let (mut certificate, mut key) = (None, None);
     for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
@@ -229,15 +232,15 @@ fn apply(access: &mut Access, query: &str) -> Result<Asked, String> {
             "ssl" | "tls" if is_true(value) => {
                 access.tls.get_or_insert_default();
             }
-            "cluster" => asked.cluster = is_true(value),
-            "sentinel_username" => asked.sentinel.username = decoded(value),
-            "sentinel_password" => asked.sentinel.password = decoded(value).map(Source::text),
-            "sentinel_master" | "service_name" => asked.master = decoded(value),
-            "ssl_cert_reqs" => tls.insecure = verifies_nobody(value)?,
+            "cluster" => other.cluster = is_true(value),
+            "sentinel_username" => other.sentinel.username = decoded(value),
+            "sentinel_password" => other.sentinel.password = decoded(value).map(Source::text),
+            "sentinel_master" | "service_name" => other.master = decoded(value),
+            "ssl_cert_reqs" => tls.insecure = is_insecure(value)?,
             "ssl_ca_certs" => tls.ca = Some(file(name, value)?),
             "ssl_certfile" => certificate = Some(file(name, value)?),
             "ssl_keyfile" => key = Some(file(name, value)?),
-            // Clients of other languages have parameters of their own.
+            // Clients of other languages have parameters of their own, in URLs that services share.
             _ => {}
         }
     }
@@ -246,18 +249,20 @@ fn apply(access: &mut Access, query: &str) -> Result<Asked, String> {
         (None, None) => None,
         _ => return Err("`ssl_certfile` and `ssl_keyfile` belong together".to_owned()),
     };
-    if let Some(asked) = &mut access.tls {
-        *asked = tls;
+    // The parameters of certificates say nothing about whether TLS is used.
+    if let Some(used) = &mut access.tls {
+        *used = tls;
     }
-    Ok(asked)
+    Ok(other)
 }
 
 fn is_true(value: &str) -> bool {
     matches!(value.to_ascii_lowercase().as_str(), "true" | "1" | "yes" | "on")
 }
 
-/// The values of other clients, `CERT_NONE` of Python's among them.
-fn verifies_nobody(value: &str) -> Result<bool, String> {
+/// Whether `ssl_cert_reqs` turns the verification of the server's certificate off. Takes the values of
+/// other clients too, such as Python's `CERT_NONE`.
+fn is_insecure(value: &str) -> Result<bool, String> {
     let value = value.to_ascii_lowercase();
     match value.strip_prefix("cert_").unwrap_or(&value) {
         "none" => Ok(true),
@@ -270,7 +275,8 @@ fn file(name: &str, path: &str) -> Result<Source, String> {
     Source::pem(decoded(path).unwrap_or_default()).map_err(|problem| format!("`{name}`: {problem}"))
 }
 
-/// Percent-decodes; text that is no valid escape, such as raw base64, stays as it is.
+/// Percent-decodes a part of a URL; `None` where it is empty. Text that is no valid escape, such as raw
+/// base64, stays as it is.
 fn decoded(text: &str) -> Option<String> {
     let decoded = percent_decode_str(text).decode_utf8().map_or(text.into(), |text| text);
     (!decoded.is_empty()).then(|| decoded.into_owned())
@@ -278,7 +284,7 @@ fn decoded(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    /// What the refusal of a URL names, if it is refused.
+    /// The error for a URL; `None` where it is accepted.
     fn refused(url: &str) -> Option<String> {
         super::parse(url).err()
     }

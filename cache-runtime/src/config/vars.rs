@@ -1,4 +1,4 @@
-//! The environment.
+//! The variables: one reader for each kind of value.
 
 use std::time::Duration;
 
@@ -7,25 +7,27 @@ use super::source::Source;
 use super::{Backend, Local, Origin, duration, url};
 use crate::error::{Error, Result};
 
-/// The most lanes a cache keeps: more are slower, because each driver then sends smaller batches.
+/// The most lanes to one server. More of them split the same commands into smaller batches, each with
+/// system calls of its own.
 const MAX_LANES: usize = 8;
 
-/// Each of them can switch the cache off.
+/// Each of these variables can switch the cache off.
 const SWITCHES: [&str; 2] = ["REDIS_ENABLED", "ENABLE_REDIS_CACHE"];
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The environment, one reader a kind of value. An empty variable counts as unset.
+/// Looks a variable up by its name. An empty one counts as unset.
 pub(super) struct Vars<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
 
 impl Vars<'_> {
+    /// The text of a variable, without white space and quotes around it.
     fn text(&self, name: &str) -> Option<String> {
         let raw = (self.0)(name)?;
         let value = unquote(raw.trim());
         (!value.is_empty()).then(|| value.to_owned())
     }
 
-    /// The switch that says so, where one does.
+    /// The name of a switch that says `false`. All switches are read, so that a wrong one is an error.
     pub(super) fn switched_off(&self) -> Result<Option<&'static str>> {
         let mut off = None;
         for name in SWITCHES.into_iter().rev() {
@@ -38,15 +40,14 @@ impl Vars<'_> {
 
     fn switch(&self, name: &str) -> Result<Option<bool>> {
         let Some(value) = self.text(name) else { return Ok(None) };
-        let switch =
-            switch(&value).ok_or_else(|| Error::config(name, "expected `true` or `false`"));
-        switch.map(Some)
+        let on = switch(&value).ok_or_else(|| Error::config(name, "expected `true` or `false`"));
+        on.map(Some)
     }
 
-    /// A switch, or how long a copy may be used.
+    /// A switch, or the longest time for which a copy is used.
     pub(super) fn local(&self, name: &str) -> Result<Local> {
         let Some(value) = self.text(name) else { return Ok(Local::AsWritten) };
-        // A plain number would be taken for a switch.
+        // A plain number is no time here: 1 and 0 are switches, so 10 would read like one.
         let most = value.parse::<u64>().is_err().then(|| duration::parse(&value, SECOND)).flatten();
         match (switch(&value), most) {
             (Some(true), _) => Ok(Local::All(Duration::MAX)),
@@ -56,30 +57,31 @@ impl Vars<'_> {
         }
     }
 
-    /// Where the store is, and what says so.
+    /// Where values are kept, and the variable that has decided it.
     pub(super) fn backend(&self) -> Result<(Backend, Origin)> {
         if let Some(url) = self.text("REDIS_URL") {
             let backend = url::parse(&url).map_err(|p| Error::config("REDIS_URL", p))?;
             return Ok((self.completed(backend, "REDIS_URL")?, Origin::Variable("REDIS_URL")));
         }
         if let Some(host) = self.text("REDIS_HOST") {
-            return Ok((self.parts(&host)?, Origin::Variable("REDIS_HOST")));
+            return Ok((self.server_at(&host)?, Origin::Variable("REDIS_HOST")));
         }
         for name in SWITCHES {
             if self.switch(name)?.is_some() {
-                return Ok((self.parts("127.0.0.1")?, Origin::Variable(name)));
+                return Ok((self.server_at("127.0.0.1")?, Origin::Variable(name)));
             }
         }
         Ok((Backend::Memory, Origin::Nothing))
     }
 
-    fn parts(&self, host: &str) -> Result<Backend> {
+    /// The Redis at `host`, with `REDIS_PORT` and `REDIS_DB` unless `host` is a URL.
+    fn server_at(&self, host: &str) -> Result<Backend> {
         if host.contains("://") || host.contains('@') {
             let url = if host.contains("://") { host.into() } else { format!("redis://{host}") };
             let backend = url::parse(&url).map_err(|p| Error::config("REDIS_HOST", p))?;
             return self.completed(backend, "REDIS_HOST");
         }
-        // The host may bring its port, as in a list of brokers; an IPv6 address has more colons.
+        // `host:port` is one colon; an IPv6 address without brackets has more.
         let with_port = host.matches(':').count() == 1 || host.starts_with('[');
         let (host, port) = if with_port {
             url::host_and_port(host).map_err(|problem| Error::config("REDIS_HOST", problem))?
@@ -94,10 +96,10 @@ impl Vars<'_> {
         self.completed(Backend::Redis(Box::new(deployment)), "REDIS_HOST")
     }
 
-    /// Adds the logins and certificates of variables to what `place` says.
-    fn completed(&self, backend: Backend, place: &str) -> Result<Backend> {
+    /// Adds the logins and certificates that variables name. `source` is the variable that has the address.
+    fn completed(&self, backend: Backend, source: &str) -> Result<Backend> {
         let Backend::Redis(mut deployment) = backend else { return Ok(backend) };
-        self.add_login(&mut deployment.access, place)?;
+        self.add_login(&mut deployment.access, source)?;
         if let Topology::Sentinel(sentinel) = &mut deployment.topology {
             self.add_sentinel(sentinel)?;
         }
@@ -105,20 +107,20 @@ impl Vars<'_> {
         Ok(Backend::Redis(deployment))
     }
 
-    /// Adds `REDIS_USERNAME` and `REDIS_PASSWORD`, taken literally, where `place` has none.
-    fn add_login(&self, access: &mut Access, place: &str) -> Result<()> {
+    /// Adds `REDIS_USERNAME` and `REDIS_PASSWORD`, taken literally, where the variable `source` has no login.
+    fn add_login(&self, access: &mut Access, source: &str) -> Result<()> {
         if access.username.is_none() {
             access.username = self.text("REDIS_USERNAME");
         }
         let password = self.password("REDIS_PASSWORD", "REDIS_PASSWORD_FILE")?;
         if access.password.is_some() && password.is_some() {
-            tracing::warn!("the password in {place} is used, and the one beside it is not");
+            tracing::warn!("the password in {source} is used, and the one beside it is not");
         }
         access.password = access.password.take().or(password);
         Ok(())
     }
 
-    /// Adds the login of the sentinels, where the URL has none.
+    /// Adds the login for the sentinels, where the URL has none.
     fn add_sentinel(&self, sentinel: &mut Sentinel) -> Result<()> {
         let names = ["REDIS_SENTINEL_PASSWORD", "REDIS_SENTINEL_PASSWORD_FILE"];
         if sentinel.username.is_none() {
@@ -129,7 +131,7 @@ impl Vars<'_> {
         Ok(())
     }
 
-    /// A password, or the file that it is in.
+    /// The password in one variable, or in the file that another names.
     fn password(&self, literal: &str, file: &str) -> Result<Option<Source>> {
         match (self.secret(literal), self.text(file)) {
             (Some(_), Some(_)) => Err(Error::config(
@@ -144,7 +146,7 @@ impl Vars<'_> {
         }
     }
 
-    /// Adds the certificates, where the connection has use for them.
+    /// Adds the certificates that variables name, where the connection uses TLS.
     fn add_files(&self, access: &mut Access) -> Result<()> {
         let ca = self.certificates("REDIS_TLS_CA")?;
         let pair = (self.certificates("REDIS_TLS_CERT")?, self.certificates("REDIS_TLS_KEY")?);
@@ -173,7 +175,7 @@ impl Vars<'_> {
         Source::pem(path).map(Some).map_err(|problem| Error::config(name, problem))
     }
 
-    /// Literal: quotes and blanks may belong to it.
+    /// The text of a variable as it is: quotes and white space may belong to a password.
     fn secret(&self, name: &str) -> Option<String> {
         (self.0)(name).filter(|secret| !secret.is_empty())
     }
@@ -213,24 +215,24 @@ impl Vars<'_> {
         self.time(name, default, unit, "milliseconds").and_then(|time| is_positive(name, time))
     }
 
-    /// As [`Vars::seconds`], or zero.
+    /// As [`Vars::seconds`], where zero is allowed and means never.
     pub(super) fn seconds_or_never(&self, name: &str, default: Duration) -> Result<Duration> {
         self.time(name, default, SECOND, "seconds")
     }
 
-    /// A time as in attributes, or a plain number of `unit`.
+    /// A time as attributes write it, or a plain number of `unit`, which messages call `unit_name`.
     fn time(
         &self,
         name: &str,
         default: Duration,
         unit: Duration,
-        called: &str,
+        unit_name: &str,
     ) -> Result<Duration> {
         let Some(value) = self.text(name) else { return Ok(default) };
         duration::parse(&value, unit).ok_or_else(|| {
             let shown: String = value.chars().take(40).collect();
             let expected =
-                format!("expected a time as in `1h30m` or `250ms`, or a number of {called}");
+                format!("expected a time as in `1h30m` or `250ms`, or a number of {unit_name}");
             Error::config(name, format_args!("{expected}, found `{shown}`"))
         })
     }

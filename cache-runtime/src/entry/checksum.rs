@@ -1,14 +1,14 @@
-//! Tells bytes that have changed on their way: a proxy, a wire or a memory may flip some, and most
+//! A checksum against bytes that change on their way. A proxy, a wire or a memory may flip bits, and most
 //! values would decode all the same.
 //!
-//! As FNV-1a (Fowler, Noll, Vo), but over words of eight bytes, and at the end with the finalizer of
-//! `MurmurHash3` (Appleby). Each step is a bijection, so a change within one word always changes the
-//! state; what is left to chance is the fold to 32 bits. It is no defence against forgery.
+//! It works as FNV-1a (Fowler, Noll, Vo) does, over words of eight bytes, and ends with the finalizer of
+//! `MurmurHash3` (Appleby). Each step is a bijection of the state, so a change within one word always
+//! changes the state; only the fold to 32 bits can hide it. It is no defence against forgery.
 
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// Of several pieces one after the other; where one ends and the next begins counts too.
+/// The checksum of several pieces in a row. It depends on where one ends and the next begins.
 pub(super) fn checksum(pieces: &[&[u8]]) -> [u8; 4] {
     let state = pieces.iter().fold(BASIS, |state, piece| add(state, piece));
     (finished(state) as u32).to_le_bytes()
@@ -19,11 +19,11 @@ fn add(state: u64, bytes: &[u8]) -> u64 {
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
     let state = words.iter().fold(state, |state, word| step(state, u64::from_le_bytes(*word)));
-    // The length: zeros at the end count.
+    // The length tells zeros at the end from the padding.
     step(step(state, u64::from_le_bytes(last)), bytes.len() as u64)
 }
 
-/// The rotation brings what only changed high bits down again, which a product never does.
+/// A product carries changes upwards only; the rotation brings a change of high bits down again.
 fn step(state: u64, word: u64) -> u64 {
     (state ^ word).wrapping_mul(PRIME).rotate_left(23)
 }

@@ -38,7 +38,7 @@ pub fn near<S: Shape, R: Rule<S>>(codec: &Codec<S, R>, call: &Call) -> Option<S:
     let found = codec.of_copy(copy(call)?.take());
     if found.is_none() {
         // The value's `Clone` panicked: the call goes on, and is counted by its further outcome.
-        call.counters().no_local_hit();
+        call.counters().undo_local_hit();
     }
     found
 }

@@ -1,24 +1,24 @@
-//! The bytes of a call's arguments, or of the names of its key, in place as long as they are few.
+//! A buffer for a call's arguments or the names of its key: on the stack while the bytes are few.
 
 use std::ops::Deref;
 
-/// Room for the arguments of most calls, and for most names.
-const ROOM: usize = 120;
+/// Bytes on the stack: enough for the arguments of most calls, and for most names.
+const INLINE: usize = 120;
 
-/// Bytes that are only ever appended to. Plain slices, so that what has a fixed width is a plain
-/// move: a hit in the near cache costs little more than this.
+/// Bytes that are appended to. Appending is a copy into a slice of an array, so that a scalar of fixed
+/// width is one move; every hit in the near cache fills one (`benches/benches/near.rs`).
 #[derive(Clone, Debug)]
 pub(crate) struct Buffer {
-    here: [u8; ROOM],
-    /// Of `here`; past its end where all of it has moved to `away`.
+    inline: [u8; INLINE],
+    /// How many bytes of `inline` are used; `INLINE + 1` once all bytes are in `heap`.
     len: usize,
-    away: Vec<u8>,
+    heap: Vec<u8>,
 }
 
 impl Buffer {
     #[inline]
     pub(crate) const fn new() -> Self {
-        Self { here: [0; ROOM], len: 0, away: Vec::new() }
+        Self { inline: [0; INLINE], len: 0, heap: Vec::new() }
     }
 
     #[inline]
@@ -34,7 +34,7 @@ impl Buffer {
     #[inline]
     pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
         let end = self.len.saturating_add(bytes.len());
-        match self.here.get_mut(self.len..end) {
+        match self.inline.get_mut(self.len..end) {
             Some(room) => {
                 room.copy_from_slice(bytes);
                 self.len = end;
@@ -43,21 +43,22 @@ impl Buffer {
         }
     }
 
+    /// Moves all bytes to the heap, the first time, and appends `bytes`.
     #[cold]
     fn spill(&mut self, bytes: &[u8]) {
-        if self.len <= ROOM {
-            self.away.reserve((self.len + bytes.len()) * 2);
-            self.away.extend_from_slice(&self.here[..self.len]);
-            self.len = ROOM + 1;
+        if self.len <= INLINE {
+            self.heap.reserve((self.len + bytes.len()) * 2);
+            self.heap.extend_from_slice(&self.inline[..self.len]);
+            self.len = INLINE + 1;
         }
-        self.away.extend_from_slice(bytes);
+        self.heap.extend_from_slice(bytes);
     }
 
     pub(crate) fn truncate(&mut self, len: usize) {
-        if self.len <= ROOM {
+        if self.len <= INLINE {
             self.len = self.len.min(len);
         } else {
-            self.away.truncate(len);
+            self.heap.truncate(len);
         }
     }
 }
@@ -67,7 +68,7 @@ impl Deref for Buffer {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        self.here.get(..self.len).unwrap_or(&self.away)
+        self.inline.get(..self.len).unwrap_or(&self.heap)
     }
 }
 

@@ -1,12 +1,12 @@
-//! A serde format that nobody reads: equal values give equal bytes, different values different
-//! bytes.
+//! A serde format that is written and never read: equal values give equal bytes, and different values
+//! give different bytes.
 //!
-//! Every value begins with a tag, one for each scalar type, and delimits itself: by its width, by
-//! a length in front, or by an end tag that no value begins with. Structs, fields and variants go
-//! by name, so that reordering them or skipping one cannot shift a value into another's place.
-//! Maps are sorted by the bytes of their keys, except those whose order counts. Through serde a set looks
-//! like a list, and an ordered map like any map, so both are known by the names of their types
-//! (`order.rs`), and such a set is sorted too.
+//! Each value begins with a tag, one for each scalar type, and delimits itself: by its width, by
+//! a length in front, or by an end tag, with which no value begins. Structs, fields and variants are
+//! written by name, so that reordering fields or skipping one cannot shift a value into another's place.
+//! Maps are sorted by the bytes of their keys, except ordered maps. To serde a set looks like a list, and an
+//! ordered map like any map, so both are recognized by the names of their types (`order.rs`). Unordered
+//! sets are sorted like maps.
 
 mod order;
 
@@ -17,7 +17,7 @@ use serde::ser::{self, Serialize};
 
 use super::Buffer;
 
-/// Arguments nested deeper than this cannot be part of a key: the stack is not theirs to fill.
+/// Arguments nested deeper than this cannot be part of a key: they must not exhaust the stack.
 const MAX_DEPTH: u8 = 128;
 
 /// Appends the canonical bytes of `value`.
@@ -60,7 +60,7 @@ enum Tag {
     StructVariant,
 }
 
-/// The value's own `Serialize` failed, or it is nested too deeply.
+/// The value's own `Serialize` has failed, or the value is nested too deeply.
 #[derive(Debug)]
 pub(crate) struct Failed(pub(crate) String);
 
@@ -81,7 +81,7 @@ impl ser::Error for Failed {
 struct Canonical<'a> {
     out: &'a mut Buffer,
     depth: u8,
-    /// The name of the type that is serialized, which sequences and maps alone ask for.
+    /// Returns the name of the type that is serialized. Only sequences and maps call it.
     name: fn() -> &'static str,
 }
 
@@ -97,7 +97,7 @@ impl Canonical<'_> {
         self.out.extend_from_slice(&bytes);
     }
 
-    /// The length, seven bits to a byte, the lowest first (LEB128), then the bytes.
+    /// Writes the length (LEB128: seven bits to a byte, the lowest first), then the bytes.
     #[inline]
     fn sized(&mut self, bytes: &[u8]) {
         let mut rest = bytes.len();
@@ -126,7 +126,7 @@ impl Canonical<'_> {
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) -> Result<(), Failed> {
-        // A name in front of each value: a tag can never be mistaken for one, nor `End` for either.
+        // The name is a value too, and begins with a tag: `End` cannot be mistaken for a field.
         self.named(Tag::Str, name);
         self.put(value)
     }
@@ -286,7 +286,7 @@ impl<'a> ser::Serializer for Canonical<'a> {
 
     fn serialize_seq(mut self, _len: Option<usize>) -> Result<Seq<'a>, Failed> {
         self.tag(Tag::Seq);
-        let entries = order::is_set((self.name)()).then(|| Entries::new(self.out));
+        let entries = order::is_unordered_set((self.name)()).then(|| Entries::new(self.out));
         Ok(Seq { entries, canonical: self })
     }
 
@@ -317,7 +317,7 @@ impl<'a> ser::Serializer for Canonical<'a> {
 
     fn serialize_map(mut self, _len: Option<usize>) -> Result<Map<'a>, Failed> {
         self.tag(Tag::Map);
-        let entries = (!order::counts((self.name)())).then(|| Entries::new(self.out));
+        let entries = (!order::is_ordered_map((self.name)())).then(|| Entries::new(self.out));
         Ok(Map { entries, canonical: self })
     }
 
@@ -338,7 +338,7 @@ impl<'a> ser::Serializer for Canonical<'a> {
     }
 }
 
-/// Everything that is written in the order in which it comes.
+/// Tuples and structs, whose elements are written in the order in which they come.
 struct Compound<'a>(Canonical<'a>);
 
 macro_rules! elements {
@@ -384,10 +384,10 @@ elements!(
 );
 fields!(SerializeStruct, SerializeStructVariant);
 
-/// Entries that are written as they come, and then put in the order of their keys' bytes.
+/// Entries of a map or a set: written as they come, and sorted by the bytes of their keys at the end.
 struct Entries {
     start: usize,
-    /// Where each entry's key begins and ends; its value ends where the next key begins.
+    /// Where each key begins and ends in the buffer; its value ends where the next key begins.
     keys: Vec<(usize, usize)>,
 }
 
@@ -413,7 +413,7 @@ impl Entries {
 }
 
 struct Map<'a> {
-    /// `None` where the order is the value's own.
+    /// `None`: an ordered map, whose order is kept.
     entries: Option<Entries>,
     canonical: Canonical<'a>,
 }
@@ -444,8 +444,9 @@ impl ser::SerializeMap for Map<'_> {
     }
 }
 
-/// A list, or a set, whose elements are the keys of entries without values.
+/// A list, or an unordered set, whose elements are sorted as keys without values.
 struct Seq<'a> {
+    /// `None`: a list, whose order is kept.
     entries: Option<Entries>,
     canonical: Canonical<'a>,
 }

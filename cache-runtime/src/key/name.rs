@@ -1,25 +1,26 @@
-//! The names under which one call is stored: that of its entry, and those of the tokens it depends on.
+//! The names in Redis of one call: that of its entry, and those of the tokens that the entry depends on.
 
 use smallvec::SmallVec;
 
 use super::{Buffer, CallId, prefix_token, redis_key, tag_token};
 
-/// The key of an entry with those of its tokens, and the way to them.
+/// The names of an entry and of its tokens, and what chooses their lane.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     names: Names,
-    /// Chooses the lane.
+    /// Chooses the lane: one call uses one lane, so that its commands stay in order.
     pub(crate) hash: u64,
-    /// The function's last value was large: a connection of its own keeps others from waiting.
+    /// The function's last value was large. Such functions use a lane of their own, so that other replies
+    /// do not wait behind large ones.
     pub(crate) bulk: bool,
 }
 
-/// The name of an entry, then those of its tokens: of the prefix and the tags, in the order in which
-/// entries list them. One after the other in one text.
+/// The name of an entry, then those of its tokens (the prefix's, then the tags' in the order in which
+/// entries list them), one after the other in one text.
 #[derive(Clone, Debug)]
 struct Names {
     text: Buffer,
-    /// Where each of them ends.
+    /// Where each name ends in `text`.
     ends: SmallVec<[usize; 2]>,
 }
 
@@ -59,7 +60,7 @@ impl Key {
         Self { names, hash: call.arguments(), bulk }
     }
 
-    /// Any key at all, to ask whether its lane is up.
+    /// A key without names, which stands for any key where only its lane matters.
     pub(crate) fn any() -> Self {
         Self { names: Names::new(), hash: 0, bulk: false }
     }
@@ -85,18 +86,18 @@ impl Key {
         self.all().skip(1)
     }
 
-    /// What tells the functions of one prefix from others: the name of their token.
+    /// The name of the prefix's token, by which refused writes are remembered.
     pub(crate) fn function(&self) -> &str {
         self.tokens().next().unwrap_or_default()
     }
 
-    /// The names of the entry and of all that it depends on.
+    /// The names of the entry and of its tokens.
     pub(crate) fn all(&self) -> impl ExactSizeIterator<Item = &str> {
-        // Only text is ever written there.
+        // Every name was appended from text, so it is valid UTF-8.
         self.bytes().map(|name| std::str::from_utf8(name).unwrap_or_default())
     }
 
-    /// As [`Key::all`], without a look at every letter.
+    /// As [`Key::all`], without the check for UTF-8.
     pub(crate) fn bytes(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.names.all()
     }

@@ -1,7 +1,7 @@
 //! The readable form of one part of a `key` template.
 //!
-//! It need not be injective: the entry's header also carries a fingerprint of the canonical
-//! arguments, so calls that read alike share a key but never a value.
+//! It need not be injective: the entry's header has a fingerprint of the canonical arguments too, so
+//! calls whose readable forms are equal share a key, and never a value.
 
 use std::fmt::Write as _;
 
@@ -11,11 +11,12 @@ use serde::ser::{self, Impossible, Serialize};
 use super::canonical::Failed;
 use super::{Buffer, encode, short_digest};
 
-/// Everything but these is percent-encoded, so that no argument can end its part of the key.
+/// All but letters, digits and these three is percent-encoded, so that no argument can end its part of
+/// the key.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
-/// Tags are compared as they are written, so only what has a meaning elsewhere is percent-encoded: for
-/// Redis and its tools, in the key of a long tag, in an escape. Other than ASCII always is.
+/// In tags, only characters with a meaning elsewhere are percent-encoded: to Redis and its tools, `#` in
+/// the name of a long tag's token, and `%` in an escape. Characters outside ASCII always are.
 const ESCAPED_IN_TAGS: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'{')
@@ -30,19 +31,20 @@ const ESCAPED_IN_TAGS: &AsciiSet = &CONTROLS
     .add(b'#')
     .add(b'%');
 
-/// The pieces of a tag as it stands in the key of its token: different tags read differently.
+/// The pieces of a tag in the name of its token. The encoding is injective: different tags have different
+/// names.
 pub(super) fn escaped_tag(tag: &str) -> impl Iterator<Item = &str> {
     utf8_percent_encode(tag, ESCAPED_IN_TAGS)
 }
 
-/// Appends `value` as text: scalars as they read, percent-encoded; `None` as `%~`; anything
-/// else as `%~` and a digest.
+/// Appends `value` to a readable key: a scalar as text, percent-encoded; `None` as `%~`; anything else as
+/// `%~` and a digest of its canonical bytes.
 pub(crate) fn render<T: Serialize + ?Sized>(value: &T, out: &mut String) -> Result<(), Failed> {
     text(value, out, true)
 }
 
-/// Appends `value` to a tag, as [`render`] but as it reads: two tags that read alike are one, and
-/// at worst too much is invalidated.
+/// Appends `value` to a tag, as [`render`] does but without escapes. Two tags with equal text are one tag:
+/// at worst, an invalidation removes too much.
 pub(crate) fn spell<T: Serialize + ?Sized>(value: &T, out: &mut String) -> Result<(), Failed> {
     text(value, out, false)
 }
@@ -70,6 +72,7 @@ impl Text<'_> {
     }
 }
 
+/// A value that is no scalar; `text` then writes its digest.
 fn compound<T>() -> Result<T, Failed> {
     Err(Failed(String::new()))
 }

@@ -1,4 +1,4 @@
-//! What the chain leaves: plain functions, and the rules of the attribute over the value.
+//! The result of the chain: plain functions for a return type, and the closures of the attribute.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use super::wire::{Decoded, Encoded, Form};
 use super::{Handed, Shared, Sharing, Valued};
 use crate::contain::contained;
 
-/// What the runtime does with a return type, and the rules of the attribute over its value.
+/// How the runtime encodes, decodes and shares a return type, and the closures of the attribute over its
+/// value and its error (`rules`).
 #[doc(hidden)]
 #[allow(missing_debug_implementations)]
 pub struct Codec<S: Shape, R = Rules<(), (), ()>> {
@@ -21,6 +22,7 @@ pub struct Codec<S: Shape, R = Rules<(), (), ()>> {
     pub(crate) none_ttl: Option<Duration>,
 }
 
+/// The functions that the chain has chosen. `value` and `error` are `None` for types that cannot be shared.
 struct Wire<S: Shape> {
     encode: fn(&S::Value, usize, Form) -> Encoded,
     decode: fn(&[u8]) -> Decoded<S::Value>,
@@ -36,7 +38,7 @@ impl<S: Shape> Codec<S> {
     }
 }
 
-/// Where `None` can be returned.
+/// The shapes that can be `None`.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`none_ttl` has no effect: this function does not return an `Option`",
@@ -47,7 +49,7 @@ impl<V> CanBeNone for Optional<V> {}
 impl<V, E> CanBeNone for FallibleOptional<V, E> {}
 impl<V, E> CanBeNone for OptionalFallible<V, E> {}
 
-/// Where an error can be returned.
+/// The shapes that can be an error.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`stale_if_error` has no effect: this function cannot fail",
@@ -68,7 +70,7 @@ impl<S: Shape, R> Codec<S, R> {
         self
     }
 
-    /// Asks for what the option needs; the window is the site's.
+    /// Only checks that the function can fail: the window is in the [`Site`](crate::site::Site).
     #[must_use]
     pub fn stale_if_error(self) -> Self
     where
@@ -77,7 +79,7 @@ impl<S: Shape, R> Codec<S, R> {
         self
     }
 
-    /// The value's bytes, from which it comes back; in the form `first`, if it does.
+    /// Encodes the value within `limit` bytes, in the form `first` if the value decodes from that.
     pub(crate) fn encode(&self, value: &S::Value, limit: usize, first: Form) -> Encoded {
         (self.wire.encode)(value, limit, first)
     }
@@ -86,15 +88,17 @@ impl<S: Shape, R> Codec<S, R> {
         (self.wire.decode)(bytes)
     }
 
+    /// The value for the members of a flight; `None` where it cannot be shared.
     pub(crate) fn hand_value(&self, value: &S::Value) -> Option<Payload> {
         self.wire.value.map(|sharing| Payload::Value((sharing.hand)(value)))
     }
 
+    /// The error for the members of a flight; `None` where it cannot be shared.
     pub(crate) fn hand_error(&self, error: &S::Error) -> Option<Payload> {
         self.wire.error.map(|sharing| Payload::Error((sharing.hand)(error)))
     }
 
-    /// A copy of a value for this process: its bytes where it is not `Clone`.
+    /// The copy of a value for the near cache: a clone, or the encoded bytes of a value that is not `Clone`.
     pub(crate) fn copy<'e>(
         &self,
         value: &S::Value,
@@ -106,7 +110,8 @@ impl<S: Shape, R> Codec<S, R> {
         }
     }
 
-    /// The output in such a copy; `None` is one of nothing.
+    /// The output of a function from a copy; a copy of `None` is an output of `None`. Returns `None`
+    /// where the user's `Clone` or `Deserialize` fails.
     pub(crate) fn of_copy(&self, copy: Option<Handed>) -> Option<S::Return> {
         let Some(handed) = copy else { return self.none_ttl.and_then(|_| S::nothing()) };
         let value = if let Some(sharing) = self.wire.value {
@@ -118,7 +123,7 @@ impl<S: Shape, R> Codec<S, R> {
         value.map(S::value)
     }
 
-    /// The output in what a flight handed out.
+    /// The output of a function from what its flight has handed out; `None` where it cannot be made.
     pub(crate) fn receive(&self, payload: &Payload) -> Option<S::Return> {
         match payload {
             Payload::Value(handed) => (self.wire.value?.take)(handed.clone()).map(S::value),
@@ -161,26 +166,28 @@ impl<S: Shape, T, K, G> Codec<S, Rules<T, K, G>> {
     }
 }
 
-/// What a flight hands to all who joined it.
+/// What a flight hands to its members.
 #[derive(Clone, Debug)]
 pub(crate) enum Payload {
     Value(Handed),
     /// The encoded value, where it is not `Clone`.
     Bytes(Bytes),
+    /// The function has returned `None`.
     Nothing,
     Error(Handed),
-    /// An error that is not `Clone`, in whose place a stale value is served.
+    /// An error that is not `Clone`, in place of which the members serve a stale value.
     Forgiven,
 }
 
 impl Payload {
-    /// Whether dropping it runs code of the user's types.
+    /// Whether dropping it may run code of the user's types.
     pub(crate) fn is_foreign(&self) -> bool {
         matches!(self, Self::Value(_) | Self::Error(_))
     }
 }
 
-/// The attribute's closures over the value and the error; `()` where there is none.
+/// The closures of the attribute: `ttl`, `cache_if` (`keep`) and `stale_if` (`forgive`); `()` for one that
+/// is not given.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Rules<T, K, G> {
@@ -189,16 +196,19 @@ pub struct Rules<T, K, G> {
     forgive: G,
 }
 
-/// A closure over the value or the error.
+/// A closure over the value or over the error.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct ByValue<F>(F);
 
-/// What is decided by looking at what a function returned.
+/// The decisions that depend on what a function has returned.
 #[doc(hidden)]
 pub trait Rule<S: Shape> {
+    /// The ttl by the closure; `None` without one.
     fn ttl(&self, value: &S::Value) -> Option<Duration>;
+    /// Whether `cache_if` lets the value be stored.
     fn keeps(&self, value: &S::Value) -> bool;
+    /// Whether `stale_if` lets a stale value stand in for the error.
     fn forgives(&self, error: &S::Error) -> bool;
 }
 
@@ -220,7 +230,7 @@ where
     }
 }
 
-/// One closure, or none.
+/// One closure, or none: `None` is the answer without one.
 #[doc(hidden)]
 pub trait Looks<V, A> {
     fn look(&self, value: &V) -> Option<A>;

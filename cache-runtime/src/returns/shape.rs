@@ -1,27 +1,32 @@
-//! Where the value is in a return type.
+//! Where the value and the error are in a return type.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
 
-/// How a return type relates to the value in it.
+/// A return type with the value and the error in it.
 ///
-/// Without `'static`: where a future is asked whether it is `Send`, its lifetimes are unknown, and
-/// the bound could not be shown for `Box<dyn Error>`. It is asked for at the call instead.
+/// It has no `'static` bound. When the compiler checks whether a future is `Send`, it has erased the
+/// lifetimes, and could not prove the bound for `Box<dyn Error>`. The functions that need it have it.
 #[doc(hidden)]
 pub trait Shape {
     type Return;
     type Value;
     type Error;
-    /// Whether an `Option` as the value is one that was asked for, rather than a type parameter's.
+    /// Whether the shape itself has an `Option`. Only then may the value be one: otherwise it would be a
+    /// `None` hidden behind a type parameter, and stored as a value.
     const OPTIONAL: bool = false;
+    /// Looks at an output.
     fn open(output: &Self::Return) -> Opened<'_, Self::Value, Self::Error>;
     fn value(value: Self::Value) -> Self::Return;
+    /// The output that is `None`, if the shape has one.
     fn nothing() -> Option<Self::Return> {
         None
     }
+    /// The output that is this error, if the shape has one.
     fn error(error: Self::Error) -> Option<Self::Return>;
 }
 
+/// What an output is: a value, `None`, or an error.
 #[derive(Debug)]
 #[doc(hidden)]
 pub enum Opened<'a, V, E> {
@@ -30,18 +35,23 @@ pub enum Opened<'a, V, E> {
     Error(&'a E),
 }
 
+/// `V`.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Plain<V>(PhantomData<fn() -> V>);
+/// `Option<V>`.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Optional<V>(PhantomData<fn() -> V>);
+/// `Result<V, E>`.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Fallible<V, E>(PhantomData<fn() -> (V, E)>);
+/// `Result<Option<V>, E>`.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct FallibleOptional<V, E>(PhantomData<fn() -> (V, E)>);
+/// `Option<Result<V, E>>`.
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct OptionalFallible<V, E>(PhantomData<fn() -> (V, E)>);

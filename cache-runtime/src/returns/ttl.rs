@@ -1,15 +1,27 @@
-//! Lifetimes as users write them.
+//! The types that a `ttl` may have.
 
 use std::time::Duration;
 
-/// A lifetime: a `Duration`, or a whole number of seconds of any integer type, of which a negative one
-/// is zero. Implemented here alone.
+/// A type that `ttl` and `none_ttl` take: a [`Duration`], or any integer type, which counts seconds. Negative
+/// numbers are zero, and nothing with a ttl of zero is stored. Sealed: other crates cannot implement it.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cache_runtime::IntoTtl;
+///
+/// assert_eq!(90.into_ttl(), Duration::from_secs(90));
+/// assert_eq!((-1).into_ttl(), Duration::ZERO);
+/// assert_eq!(Duration::from_millis(250).into_ttl(), Duration::from_millis(250));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no lifetime",
     label = "expected a `Duration`, or a whole number of seconds"
 )]
 pub trait IntoTtl: sealed::Sealed {
-    /// The lifetime.
+    /// The ttl as a duration.
     fn into_ttl(self) -> Duration;
 }
 

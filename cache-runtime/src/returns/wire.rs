@@ -1,5 +1,5 @@
-//! Values as `MessagePack` with field names: bounded in size and depth both ways, and brought back
-//! from their own bytes before they are stored.
+//! The encoding of values: `MessagePack` with field names, bounded in size and depth when it is written
+//! and when it is read. Every value is decoded from its own bytes before it is stored.
 
 mod read;
 mod write;
@@ -16,25 +16,25 @@ use write::{Writer, trace};
 pub(super) type Encoded = Result<Proven, Unencoded>;
 pub(super) type Decoded<V> = Result<V, Error>;
 
-/// Values nested deeper are neither stored nor read: bytes in Redis must not choose how much stack
-/// is used.
+/// Values nested deeper are neither written nor read: bytes in Redis must not decide how much stack a
+/// reader uses.
 const MAX_DEPTH: usize = 128;
 
-/// No value of `MessagePack` begins with it: a form that is not the compact one is named behind it.
-const MARK: u8 = 0xc1;
+/// The byte in front of the bits of a form, where the form is not the compact one. `MessagePack` never uses
+/// it, so no value in the compact form begins with it.
+const FORM_MARKER: u8 = 0xc1;
 
-/// How a value is written. Most come back from the compact form; `untagged`, `flatten` and the like
-/// hold a value in a buffer while they decide, which neither tells types with two forms that the
-/// bytes are not for people to read, nor takes bytes for a list; and a type may remember the width in
-/// which a number came.
+/// How a value is written. Most types decode from the compact form. Under `untagged`, `flatten` and the
+/// like, serde keeps a value in a buffer first, which always claims to be human-readable and does not turn
+/// bytes into a list: such types may need the readable form. A type that remembers the width in which a
+/// number was read may need the wide form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Form(u8);
 
 impl Form {
-    /// As JSON has it: types with two forms in that for people, bytes as a list of numbers, and a
-    /// struct without fields as nothing.
+    /// As JSON has it: human-readable forms, bytes as a list of numbers, and a unit struct as nil.
     const READABLE: u8 = 1;
-    /// Each number in the width of its type.
+    /// Each number is written in the width of its type, rather than in the fewest bytes.
     const WIDE: u8 = 2;
 
     const ALL: [Self; 4] =
@@ -67,24 +67,24 @@ impl Form {
     }
 }
 
-/// A value's bytes, from which it comes back, and the form that they are in.
+/// The bytes of a value, from which it was decoded to an equal one, and their form.
 #[derive(Debug)]
 pub(crate) struct Proven {
     pub(crate) bytes: Vec<u8>,
     pub(crate) form: Form,
 }
 
-/// Why there are no bytes of a value.
+/// Why a value has no bytes to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unencoded {
     TooLarge(Size),
-    /// It cannot be written.
+    /// It cannot be serialized.
     Failed(String),
-    /// It does not come back, or not as it was.
+    /// It does not decode from its bytes, or to another value.
     Lost(String),
 }
 
-/// How large a value would have been, in bytes; counted no further than twice the limit.
+/// How large a value would have been, in bytes. Counted to twice the limit at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Size {
     Exactly(usize),
@@ -105,12 +105,12 @@ impl fmt::Display for Size {
 pub(crate) enum Error {
     /// More than twice the limit.
     TooLarge,
-    Said(String),
+    Message(String),
 }
 
 impl Error {
-    fn said(words: &str) -> Self {
-        Self::Said(words.to_owned())
+    fn message(text: &str) -> Self {
+        Self::Message(text.to_owned())
     }
 }
 
@@ -118,7 +118,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge => f.write_str("too large"),
-            Self::Said(words) => f.write_str(words),
+            Self::Message(text) => f.write_str(text),
         }
     }
 }
@@ -127,36 +127,36 @@ impl std::error::Error for Error {}
 
 impl serde::ser::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::Said(message.to_string())
+        Self::Message(message.to_string())
     }
 }
 
 impl serde::de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::Said(message.to_string())
+        Self::Message(message.to_string())
     }
 }
 
-/// Tells whether a value has come back as it was, and else what there is to be known about it.
-type Same<V> = fn(&V, &V, Form) -> Result<(), &'static str>;
+/// Compares a value with the one that was decoded from its bytes; the error says what may be wrong.
+type Compare<V> = fn(&V, &V, Form) -> Result<(), &'static str>;
 
-/// The bytes of a value in the first form from which it comes back. Every value is proven: what is
-/// true of one need not be of the next (`skip_serializing_if`). It costs a miss what a hit costs, to
-/// decode the value, beside a run of the function.
+/// Encodes a value, in the first form from which it decodes to an equal one; `first` is tried first. Every
+/// value is checked, since one that decodes says nothing about the next (`skip_serializing_if`). So a
+/// miss decodes its value as a hit does; a run of the function comes on top of that.
 pub(super) fn encode<V: Serialize + DeserializeOwned>(
     value: &V,
     limit: usize,
     first: Form,
-    same: Same<V>,
+    compare: Compare<V>,
 ) -> Encoded {
     let (mut too_large, mut why) = (None, None);
     for form in first.and_others() {
         let refused = match contained(|| write(value, limit, form)) {
-            Some(Ok(bytes)) => match comes_back(value, &bytes, form, same) {
+            Some(Ok(bytes)) => match check(value, &bytes, form, compare) {
                 Ok(()) => return Ok(Proven { bytes, form }),
                 Err(lost) => Unencoded::Lost(lost),
             },
-            // No form is smaller than the compact one.
+            // The compact form is the smallest: no other one fits either.
             Some(Err(refused @ Unencoded::TooLarge(_))) if form == Form::default() => {
                 return Err(refused);
             }
@@ -172,7 +172,7 @@ pub(super) fn encode<V: Serialize + DeserializeOwned>(
         };
         why.get_or_insert(refused);
     }
-    // It might have come back from a form that has no room for it.
+    // The size first: the value might have decoded from the form that was too large.
     Err(too_large.or(why).unwrap_or(Unencoded::Failed("no form was tried".into())))
 }
 
@@ -182,22 +182,23 @@ fn write<V: Serialize>(value: &V, limit: usize, form: Form) -> Result<Vec<u8>, U
     writer.finish(written)
 }
 
-fn comes_back<V: DeserializeOwned>(
+/// Decodes `bytes`, and compares the result with `value`.
+fn check<V: DeserializeOwned>(
     value: &V,
     bytes: &[u8],
     form: Form,
-    same: Same<V>,
+    compare: Compare<V>,
 ) -> Result<(), String> {
-    // Within it too is dropped what has come back.
-    let compared = contained(|| same(value, &decode(bytes)?, form).map_err(Error::said));
+    // The decoded value is dropped in here as well, since its `Drop` may panic.
+    let compared = contained(|| compare(value, &decode(bytes)?, form).map_err(Error::message));
     match compared {
         Some(compared) => compared.map_err(|error| error.to_string()),
         None => Err("`Deserialize`, `PartialEq` or `Drop` panicked".into()),
     }
 }
 
-/// By the type's own `PartialEq`. A value that is not equal to itself, as one with a NaN in it, says
-/// nothing by that.
+/// Compares by the type's own `PartialEq`; a value that does not equal itself, such as one with a NaN in
+/// it, as [`alike`] does.
 pub(super) fn equal<V: Serialize + PartialEq>(
     value: &V,
     back: &V,
@@ -216,7 +217,7 @@ pub(super) fn equal<V: Serialize + PartialEq>(
     }
 }
 
-/// By what both tell serde, where there is no `PartialEq`.
+/// Compares what both values tell serde, for types without `PartialEq`.
 pub(super) fn alike<V: Serialize>(value: &V, back: &V, form: Form) -> Result<(), &'static str> {
     if trace(value, form) == trace(back, form) { Ok(()) } else { Err(ANOTHER) }
 }
@@ -228,7 +229,7 @@ const ANOTHER: &str = "it comes back as another value: its `Serialize` and `Dese
 pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Decoded<V> {
     let mut reader = Reader::new(bytes)?;
     let value = V::deserialize(&mut reader)?;
-    // What is left over shows that these are another type's bytes.
+    // Bytes that are left over show that they were written for another type.
     reader.finish()?;
     Ok(value)
 }

@@ -1,17 +1,18 @@
-//! What the compiler calls a function, made the same whichever compiler it is.
+//! The names that compilers print for a function, brought into one form.
 //!
-//! `type_name` promises nothing. Between versions it has differed in how lifetimes are printed, in
-//! whether a crate carries its hash, and in how a closure and an impl are marked.
+//! `type_name` promises no form. Between versions of the compiler it has differed in how lifetimes are
+//! printed, in whether a crate carries its hash, and in how closures and impls are marked.
 
 use std::fmt::Write as _;
 
-/// The name of the function that a closure in its body has the name of: without lifetimes, hashes of
-/// crates and the closures at its end, and with an impl named by its type and trait, wherever it is.
-/// Two functions of one program have one name only where the compiler gives them one; the lifetimes
-/// of type parameters apart, by which a function cannot differ in what it returns.
-pub(super) fn normal(name: &str) -> String {
+/// The name of a function, from the type name of a closure in its body: without lifetimes, hashes of crates
+/// and the closures at its end, and with an impl named by its type and trait, wherever the impl is.
+///
+/// Two functions of one program get one name only where the compiler gives them one, or where they differ
+/// in lifetimes of type parameters alone, on which the value of a function cannot depend.
+pub(super) fn normalized(name: &str) -> String {
     let name = without_lifetimes(name);
-    let name = of_impl(&name);
+    let name = with_impl_by_type(&name);
     let mut name = name.as_str();
     while let Some(outer) = name.strip_suffix("::{{closure}}") {
         name = outer;
@@ -19,12 +20,13 @@ pub(super) fn normal(name: &str) -> String {
     name.to_owned()
 }
 
-/// What of a name belongs to a function that has an id: nothing, or its type parameters where it is
-/// generic, which it is where an item in its body, `here`, goes by another path than a closure.
-pub(super) fn of_id(name: &str, here: &str) -> String {
-    let name = normal(name);
+/// The generic arguments in the name of a function that has an id; empty where it is not generic. A function
+/// is generic where an item in its body, whose type name is `here` and leaves them out, has another path
+/// than a closure in its body.
+pub(super) fn generic_arguments(name: &str, here: &str) -> String {
+    let name = normalized(name);
     let here = here.rsplit_once("::").map_or(here, |(outer, _)| outer);
-    if normal(here) == name {
+    if normalized(here) == name {
         return String::new();
     }
     let (mut parameters, mut rest) = (String::new(), name.as_str());
@@ -36,8 +38,8 @@ pub(super) fn of_id(name: &str, here: &str) -> String {
     parameters
 }
 
-/// Takes out lifetimes and hashes of crates. A character that is a parameter is written as its number,
-/// since it may be a bracket or a quote.
+/// Takes out lifetimes and hashes of crates, and the numbers of closures. A character that is a const
+/// argument is written as its number, since it may be a bracket or a quote.
 fn without_lifetimes(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut rest = name;
@@ -64,7 +66,7 @@ fn is_of_a_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// `'x'`, with what follows it.
+/// Reads `'x'`: the character, and the text behind it.
 fn character(rest: &str) -> Option<(char, &str)> {
     let mut chars = rest.strip_prefix('\'')?.chars();
     let first = chars.next()?;
@@ -87,7 +89,8 @@ fn character(rest: &str) -> Option<(char, &str)> {
     Some((character, &inside[end + 1..]))
 }
 
-/// Passes over the lifetime that `rest` begins with, and what would be left of its place.
+/// Passes over the lifetime that `rest` begins with, and over the separators and brackets that would be
+/// left of it: returns the text behind, and takes them off `out`.
 fn lifetime<'n>(rest: &'n str, out: &mut String) -> &'n str {
     let rest = rest[1..].trim_start_matches(is_of_a_word);
     // `dyn Trait + 'a`
@@ -108,21 +111,21 @@ fn lifetime<'n>(rest: &'n str, out: &mut String) -> &'n str {
     }
 }
 
-/// `[1a2b3c4d]` behind the name of a crate.
+/// Passes over `[1a2b3c4d]`, the hash behind the name of a crate.
 fn hash(rest: &str) -> Option<&str> {
     let (hash, after) = rest.strip_prefix('[')?.split_once(']')?;
     (hash.len() >= 4 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(after)
 }
 
-/// `{closure#0}`, whose number other compilers do not tell.
+/// Passes over `{closure#0}`, whose number other compilers do not print.
 fn numbered_closure(rest: &str) -> Option<&str> {
     let after = rest.strip_prefix("{closure#")?;
     after.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix('}')
 }
 
-/// Names an impl that is not beside its type or trait by these: of `module::<impl Trait for Type>::f`
-/// makes `<Type as Trait>::f`.
-fn of_impl(name: &str) -> String {
+/// Names an impl by its type and trait instead of its module: `module::<impl Trait for Type>::f` becomes
+/// `<Type as Trait>::f`, as the compiler prints it for an impl beside its type.
+fn with_impl_by_type(name: &str) -> String {
     let mut depth = 0;
     let mut before = ' ';
     let mut start = None;
@@ -148,13 +151,13 @@ fn of_impl(name: &str) -> String {
     }
 }
 
-/// Whether a type is named by a path, and not a reference, a slice, a trait object or the like.
+/// Whether a type is a path, rather than a reference, a slice, a trait object or the like.
 fn is_a_path(ty: &str) -> bool {
     let word = ty.find(|c| !is_of_a_word(c)).unwrap_or(ty.len());
     word > 0 && ty[word..].starts_with("::")
 }
 
-/// Whether a generic argument is a closure, whose name other closures of its function share.
+/// Whether a generic argument is a closure or local to one. All closures of a function share one name.
 pub(super) fn has_closure_parameter(name: &str) -> bool {
     let name = without_lifetimes(name);
     let mut depth = 0;
@@ -171,8 +174,9 @@ pub(super) fn has_closure_parameter(name: &str) -> bool {
     false
 }
 
-/// The path in the type name of a closure: without closures, generic arguments, and the trait of
-/// `<Type as Trait>`. Characters that do not belong in a key become `_`.
+/// The path of a function, for prefixes and the log, from the type name of a closure in its body: without
+/// closures, generic arguments, and the trait of `<Type as Trait>`. Characters that do not belong in a key
+/// become `_`.
 pub(super) fn path(name: &str) -> String {
     let mut path = String::with_capacity(name.len());
     strip(&without_lifetimes(name), &mut path);
@@ -182,13 +186,14 @@ pub(super) fn path(name: &str) -> String {
     joined.chars().map(plain).collect()
 }
 
+/// Appends `name` to `path` without generic arguments. A qualified type replaces what is in `path`.
 fn strip(name: &str, path: &mut String) {
     let mut rest = name;
     while let Some(open) = rest.find('<') {
         path.push_str(&rest[..open]);
         let close = closing(&rest[open..]).map_or(rest.len(), |length| open + length);
         if path.is_empty() || path.ends_with("::") {
-            // A qualified type stands for everything before it.
+            // `module::<impl Trait for Type>` and `<Type as Trait>`: the type's own path is enough.
             let inner = &rest[open + 1..close.max(open + 1)];
             let inner = inner.strip_prefix("impl ").unwrap_or(inner);
             path.clear();
@@ -199,7 +204,7 @@ fn strip(name: &str, path: &mut String) {
     path.push_str(rest);
 }
 
-/// Where the bracket that begins `text` is closed.
+/// The position of the bracket that closes the one at the beginning of `text`. The `>` of `->` is none.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 0;
     let mut before = ' ';
@@ -217,7 +222,7 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-/// `Type` of `Type as Trait` and of `Trait for Type`.
+/// The `Type` in `Type as Trait` or in `Trait for Type`; otherwise all of `inner`.
 fn self_type(inner: &str) -> &str {
     if let Some(at) = at_the_top(inner, " as ") {
         return &inner[..at];
@@ -225,7 +230,7 @@ fn self_type(inner: &str) -> &str {
     at_the_top(inner, " for ").map_or(inner, |at| &inner[at + " for ".len()..])
 }
 
-/// Where a word stands outside of all brackets.
+/// The position of `word` outside of all brackets.
 fn at_the_top(text: &str, word: &str) -> Option<usize> {
     text.match_indices(word).map(|(at, _)| at).find(|&at| {
         let before = &text[..at];

@@ -1,35 +1,37 @@
-//! What has been seen of how a function's values come back from their own bytes.
+//! How a function's values have fared so far at being decoded from their own bytes.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use crate::returns::Form;
 
-/// So many calls with different arguments have to lose their values, before any value has come back,
-/// until a function is not cached any more.
+/// A function is not cached any more once calls with this many different arguments have returned values
+/// that do not decode, and no value has.
 const LOST: u32 = 16;
 
 #[derive(Debug, Default)]
 pub(crate) struct Proof {
-    /// The form from which the last one came back.
+    /// The form from which the last value was decoded.
     form: AtomicU8,
+    /// Whether any value was decoded.
     any: AtomicBool,
-    /// A bit for each of those whose value was lost, by their arguments.
+    /// One bit of 64 for the arguments of each call whose value was lost.
     lost: AtomicU64,
 }
 
 impl Proof {
-    /// The form to begin with.
+    /// The form that the next value is tried in first.
     pub(crate) fn form(&self) -> Form {
         Form::of(self.form.load(Ordering::Relaxed)).unwrap_or_default()
     }
 
+    /// Notes a value that was decoded from its bytes.
     pub(crate) fn came_back(&self, form: Form) {
         self.form.store(form.bits(), Ordering::Relaxed);
         self.any.store(true, Ordering::Relaxed);
     }
 
-    /// Notes a value that does not come back; true where the function's type seems never to do so. One
-    /// call that is made again and again says nothing about others.
+    /// Notes a value that does not decode to itself. True where it seems that none of the function's values
+    /// does: one call that is made again and again says nothing about calls with other arguments.
     pub(crate) fn lost(&self, arguments: u64) -> bool {
         let bit = 1 << (arguments % 64);
         let lost = self.lost.fetch_or(bit, Ordering::Relaxed) | bit;

@@ -1,4 +1,4 @@
-//! The functions that this process has met, and the groups of their counters.
+//! The functions that this process has called. A function whose global name is taken is refused.
 
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use crate::stats::group_of_function;
 
 struct Registry {
     identities: HashMap<TypeId, &'static Identity>,
-    /// The names that are taken, and by which function, as it is called in the log.
+    /// The global names that are taken, each with the path of its function, for the log.
     names: HashMap<String, String>,
 }
 
@@ -24,13 +24,15 @@ fn registry() -> &'static RwLock<Registry> {
     REGISTRY.get_or_init(|| RwLock::new(empty()))
 }
 
-/// The path of the function with this fingerprint, where this process has it.
+/// The path of the function with this fingerprint, if this process has called it.
 pub(crate) fn known(fingerprint: u64) -> Option<String> {
     let registry = registry().read().unwrap_or_else(PoisonError::into_inner);
     let mut identities = registry.identities.values();
     identities.find(|identity| identity.fingerprint == fingerprint).map(|found| found.path())
 }
 
+/// The identity of an instance of `site`, made the first time. A closure among the type parameters, or a
+/// global name that another function has, makes an identity that is off, with one warning.
 pub(super) fn register(site: &'static Site, id: TypeId, name: &'static str) -> &'static Identity {
     let lock = registry();
     let known = |registry: &Registry| registry.identities.get(&id).copied();
@@ -54,7 +56,7 @@ pub(super) fn register(site: &'static Site, id: TypeId, name: &'static str) -> &
     };
     let identity = registry.add(site, id, name, &global, why.is_some());
     registry.names.entry(global).or_insert_with(|| path(name));
-    // A subscriber may want to know something of the registry.
+    // Not under the lock: a subscriber of the log may call a cached function.
     drop(registry);
     if let Some(why) = why {
         let function = path(name);
@@ -79,7 +81,7 @@ impl Registry {
         off: bool,
     ) -> &'static Identity {
         let prefix = site.prefix.map_or_else(|| site.default_prefix(name), str::to_owned);
-        // As many as the program has functions: never freed.
+        // Never freed: there are as many as the program has functions.
         let identity = Box::leak(Box::new(Identity {
             id,
             name,

@@ -1,4 +1,4 @@
-//! The groups of counters: one for each prefix, numbered in the order in which this process met them.
+//! Groups of counters: one for each prefix, numbered in the order in which this process first uses them.
 
 use std::collections::BTreeSet;
 use std::sync::{OnceLock, PoisonError, RwLock};
@@ -6,7 +6,7 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 #[derive(Default)]
 struct Groups {
     prefixes: Vec<String>,
-    /// The prefixes that a function of this process has.
+    /// The prefixes of functions that this process has called.
     own: BTreeSet<String>,
 }
 
@@ -16,25 +16,25 @@ fn groups() -> &'static RwLock<Groups> {
     GROUPS.get_or_init(RwLock::default)
 }
 
-/// The prefix of a group.
+/// The prefix of a group; empty for a number that was never given.
 pub(crate) fn group_name(group: usize) -> String {
     let groups = groups().read().unwrap_or_else(PoisonError::into_inner);
     groups.prefixes.get(group).cloned().unwrap_or_default()
 }
 
-/// The group of a prefix that a function of this process has.
+/// The group of a function's prefix; numbered now if it is new.
 pub(crate) fn group_of_function(prefix: &str) -> usize {
     let mut groups = groups().write().unwrap_or_else(PoisonError::into_inner);
     groups.own.insert(prefix.to_owned());
     groups.get_or_add(prefix)
 }
 
-/// How many groups this process makes for prefixes that none of its functions has: a program may build
-/// such prefixes from the input of its users.
+/// The most groups for prefixes that no function of this process has. A program may build such prefixes
+/// from the input of its users, and groups are never freed.
 const MOST_GROUPS_OF_OTHERS: usize = 1024;
 
-/// The group of a prefix that was named to an invalidation, and that may be another process's; `None`
-/// where there are too many such groups.
+/// The group of a prefix that an invalidation names, which may belong to functions of another process;
+/// `None` where there are too many such groups, and the invalidation is not counted.
 pub(crate) fn group_of(prefix: &str) -> Option<usize> {
     let lock = groups();
     let known = lock.read().unwrap_or_else(PoisonError::into_inner).position(prefix);
@@ -46,17 +46,18 @@ pub(crate) fn group_of(prefix: &str) -> Option<usize> {
         let others = groups.prefixes.len().saturating_sub(groups.own.len());
         let group = (others < MOST_GROUPS_OF_OTHERS).then(|| groups.get_or_add(prefix))?;
         let own: Vec<_> = groups.own.iter().take(MOST_NAMED).cloned().collect();
-        // A subscriber of the log may call back into the groups.
+        // Not under the lock: a subscriber of the log may invalidate, and so come here again.
         drop(groups);
         report_unknown(prefix, &own);
         Some(group)
     })
 }
 
-/// How many known prefixes the log line about an unknown one names.
+/// How many of this process's prefixes the log line about an unknown one names.
 const MOST_NAMED: usize = 20;
 
-/// Another process may have functions of that prefix; none has one that is a pattern.
+/// A warning where the prefix looks like a pattern or a key, which no process can have meant; otherwise
+/// a debug line, since the functions may be another process's.
 fn report_unknown(prefix: &str, known: &[String]) {
     let pattern = prefix.contains('*') || prefix.replace("::", "").contains(':');
     if pattern {

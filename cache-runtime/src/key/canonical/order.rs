@@ -1,16 +1,15 @@
-//! Which sets have no order, and in which maps the order counts, by the names of the types.
+//! Unordered sets and ordered maps, recognized by the names of their types.
 //!
-//! Serde hands over a `HashSet` as it does a `Vec`, in the order of its buckets, which differs between
-//! two equal sets. Where a compiler calls the type otherwise, two equal sets have two keys; no type of
-//! an application has these names, so that no order that counts is lost.
+//! A `HashSet` is serialized like a `Vec`, in the order of its buckets, which differs between two equal
+//! sets. If a compiler names the type differently, two equal sets get two keys, which costs a miss. No
+//! type of an application has one of these names, so no list is sorted by mistake.
 //!
-//! Serde hands over an ordered map as it does a `HashMap`. A function may read the order (`sort` of a
-//! database is such a document), so two orders are two keys.
+//! An ordered map is serialized like a `HashMap`. A function may read the order (the `sort` document of a
+//! database is such a map), so two orders get two keys.
 
 const SETS: [&str; 2] = ["std::collections::hash::set::HashSet<", "hashbrown::set::HashSet<"];
 
-/// The default maps of `serde_json` and `toml` are sorted by their keys, so that keeping their order
-/// loses nothing.
+/// The default maps of `serde_json` and `toml` are sorted by their keys: equal ones have one order.
 const ORDERED_MAPS: [&str; 12] = [
     "indexmap::map::IndexMap<",
     "ordermap::map::OrderMap<",
@@ -26,8 +25,8 @@ const ORDERED_MAPS: [&str; 12] = [
     "rmpv::Value",
 ];
 
-/// Those that hand their content to serde as if it stood alone.
-const AROUND: [&str; 10] = [
+/// Types that serialize as the one value in them.
+const TRANSPARENT: [&str; 10] = [
     "alloc::boxed::Box<",
     "alloc::sync::Arc<",
     "alloc::rc::Rc<",
@@ -40,21 +39,22 @@ const AROUND: [&str; 10] = [
     "std::sync::poison::rwlock::RwLock<",
 ];
 
-/// Whether a type is a set without an order, or one behind references, smart pointers and locks.
-pub(super) fn is_set(name: &str) -> bool {
+/// Whether a type is an unordered set, or one behind references, smart pointers and locks.
+pub(super) fn is_unordered_set(name: &str) -> bool {
     let name = innermost(name);
     SETS.iter().any(|set| name.starts_with(set))
 }
 
-/// Whether a type is a map whose order counts, or one behind references, smart pointers and locks.
-pub(super) fn counts(name: &str) -> bool {
+/// Whether a type is an ordered map, or one behind references, smart pointers and locks.
+pub(super) fn is_ordered_map(name: &str) -> bool {
     let name = innermost(name);
     ORDERED_MAPS.iter().any(|map| name.starts_with(map))
 }
 
+/// The type behind references, smart pointers and locks, with the brackets that close them.
 fn innermost(mut name: &str) -> &str {
     loop {
-        let inner = AROUND.iter().find_map(|around| name.strip_prefix(around));
+        let inner = TRANSPARENT.iter().find_map(|outer| name.strip_prefix(outer));
         let inner = inner.or_else(|| name.strip_prefix('&')).or_else(|| name.strip_prefix("mut "));
         match inner {
             Some(inner) => name = without_lifetime(inner),
@@ -63,7 +63,7 @@ fn innermost(mut name: &str) -> &str {
     }
 }
 
-/// Some compilers print lifetimes: `&'_ T`, `Cow<'_, T>`.
+/// Takes off the lifetime at the beginning, which some compilers print: `&'_ T`, `Cow<'_, T>`.
 fn without_lifetime(name: &str) -> &str {
     let Some(lifetime) = name.strip_prefix('\'') else { return name };
     let after = lifetime.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
@@ -72,7 +72,7 @@ fn without_lifetime(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{counts, is_set};
+    use super::{is_ordered_map, is_unordered_set};
 
     #[test]
     fn a_set_is_known_behind_pointers_and_nothing_else_is_taken_for_one() {
@@ -91,7 +91,7 @@ mod tests {
             ("[u8]", false),
             ("&'_ str", false),
         ] {
-            assert_eq!(is_set(name), expected, "{name}");
+            assert_eq!(is_unordered_set(name), expected, "{name}");
         }
     }
 
@@ -111,7 +111,7 @@ mod tests {
             ("app::bson::Document", false),
             ("app::Flattened", false),
         ] {
-            assert_eq!(counts(name), expected, "{name}");
+            assert_eq!(is_ordered_map(name), expected, "{name}");
         }
     }
 }

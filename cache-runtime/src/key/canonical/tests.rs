@@ -11,7 +11,7 @@ use serde::ser::{
 
 use super::*;
 
-/// Everything that serde can say, said by hand.
+/// A value of each kind in serde's data model, serialized by hand.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Model {
     Bool(bool),
@@ -127,11 +127,11 @@ fn bytes(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
 }
 
 fn name() -> impl Strategy<Value = &'static str> {
-    // Names that begin with what tags and lengths look like.
+    // Names that begin with bytes that could be tags or lengths.
     prop::sample::select(vec!["", "a", "b", "ab", "\0", "\u{f}", "\0\0\0\0\0\0\0\0"])
 }
 
-/// From few values, so that a collision would be met.
+/// Made of few different scalars, so that a collision would be found.
 fn model() -> impl Strategy<Value = Model> {
     let scalar = prop_oneof![
         any::<bool>().prop_map(Model::Bool),
@@ -186,7 +186,7 @@ proptest! {
         }
     }
 
-    // Hence the arguments of a call, one after the other, cannot run into each other.
+    // So the arguments of a call, one after the other, cannot run into each other.
     #[test]
     fn no_bytes_begin_with_those_of_another_value(
         models in prop::collection::vec(model(), 2..24),

@@ -86,7 +86,7 @@ fn a_tag_has_nothing_in_its_key_that_means_something_elsewhere() {
     assert_eq!(token("agent:7/a-b_c.d@e"), "cache:#agent:7/a-b_c.d@e");
     assert_eq!(token("agent:{7}\r\n\0"), "cache:#agent:%7B7%7D%0D%0A%00");
     assert_eq!(token("*?[a]\\ %7B#ä"), "cache:#%2A%3F%5Ba%5D%5C%20%257B%23%C3%A4");
-    // Once escaped it would be too long.
+    // The escapes make it longer than the limit.
     let long = token(&"{".repeat(67));
     assert!(long.starts_with("cache:##") && long.len() == "cache:##".len() + 43, "{long}");
     assert_ne!(token(long.strip_prefix("cache:#").expect("a token")), long);

@@ -1,5 +1,5 @@
-//! Reads a value of any form. The bytes may be anybody's: no length in them is believed, and no
-//! nesting is followed beyond its bound.
+//! Reads a value in any form. The bytes may come from anywhere: the reader believes no length in them, and
+//! follows no nesting beyond its bound.
 
 use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
 use serde::de::{
@@ -7,39 +7,40 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::{Error, Form, MARK, MAX_DEPTH};
+use super::{Error, FORM_MARKER, Form, MAX_DEPTH};
 
 pub(super) struct Reader<'de> {
     rest: &'de [u8],
     readable: bool,
-    /// How many levels more may be entered.
+    /// How many more levels may be entered.
     levels: usize,
 }
 
-/// What has a length.
+/// The families of `MessagePack` whose values have a length.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Bytes,
-    List,
+enum Family {
+    Str,
+    Bin,
+    Array,
     Map,
 }
 
-/// `serde_json` asks for a value that it keeps as text by a name of its own, and expects a map.
+/// `serde_json` asks for a value that it keeps as text (`RawValue`, `Number`) by a newtype of such a
+/// name, and expects a map.
 const OF_JSON: &str = "$serde_json::private::";
 
 impl<'de> Reader<'de> {
     pub(super) fn new(bytes: &'de [u8]) -> Result<Self, Error> {
         let (rest, form) = match *bytes {
-            [MARK, bits, ref rest @ ..] => (rest, Form::of(bits)),
+            [FORM_MARKER, bits, ref rest @ ..] => (rest, Form::of(bits)),
             _ => (bytes, Some(Form::default())),
         };
-        let form = form.ok_or_else(|| Error::said("a form that this version does not know"))?;
+        let form = form.ok_or_else(|| Error::message("a form that this version does not know"))?;
         Ok(Self { rest, readable: form.is_readable(), levels: MAX_DEPTH - 1 })
     }
 
     pub(super) fn finish(self) -> Result<(), Error> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Error::said("bytes are left over")) }
+        if self.rest.is_empty() { Ok(()) } else { Err(Error::message("bytes are left over")) }
     }
 
     fn take(&mut self, count: usize) -> Result<&'de [u8], Error> {
@@ -62,17 +63,18 @@ impl<'de> Reader<'de> {
         self.number_of().map(|[byte]| byte)
     }
 
-    /// What a marker says where it has a length; else nothing more is taken.
+    /// The family and the length that a marker begins; `None`, with nothing more taken, for a marker without
+    /// a length.
     #[inline]
-    fn head(&mut self, marker: u8) -> Result<Option<(Kind, usize)>, Error> {
+    fn head(&mut self, marker: u8) -> Result<Option<(Family, usize)>, Error> {
         Ok(Some(match marker {
-            0x80..=0x8f => (Kind::Map, usize::from(marker & 0x0f)),
-            0x90..=0x9f => (Kind::List, usize::from(marker & 0x0f)),
-            0xa0..=0xbf => (Kind::Text, usize::from(marker & 0x1f)),
-            0xc4..=0xc6 => (Kind::Bytes, self.length(1 << (marker - 0xc4))?),
-            0xd9..=0xdb => (Kind::Text, self.length(1 << (marker - 0xd9))?),
-            0xdc..=0xdd => (Kind::List, self.length(2 << (marker - 0xdc))?),
-            0xde..=0xdf => (Kind::Map, self.length(2 << (marker - 0xde))?),
+            0x80..=0x8f => (Family::Map, usize::from(marker & 0x0f)),
+            0x90..=0x9f => (Family::Array, usize::from(marker & 0x0f)),
+            0xa0..=0xbf => (Family::Str, usize::from(marker & 0x1f)),
+            0xc4..=0xc6 => (Family::Bin, self.length(1 << (marker - 0xc4))?),
+            0xd9..=0xdb => (Family::Str, self.length(1 << (marker - 0xd9))?),
+            0xdc..=0xdd => (Family::Array, self.length(2 << (marker - 0xdc))?),
+            0xde..=0xdf => (Family::Map, self.length(2 << (marker - 0xde))?),
             _ => return Ok(None),
         }))
     }
@@ -86,7 +88,7 @@ impl<'de> Reader<'de> {
     }
 
     fn text(&mut self, length: usize) -> Result<&'de str, Error> {
-        str::from_utf8(self.take(length)?).map_err(|_| Error::said("a text that is not UTF-8"))
+        str::from_utf8(self.take(length)?).map_err(|_| Error::message("a text that is not UTF-8"))
     }
 
     fn number<V: Visitor<'de>>(&mut self, marker: u8, visitor: V) -> Result<V::Value, Error> {
@@ -110,7 +112,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// A number wider than any of `MessagePack`, which lies there as bytes, or a narrower one.
+    /// A number of 128 bits, which `MessagePack` does not have: as 16 bytes, or as any narrower number.
     fn wide(&mut self) -> Result<i128, Error> {
         Ok(match self.byte()? {
             0xc4 if self.byte()? == 16 => i128::from_be_bytes(self.number_of()?),
@@ -133,16 +135,17 @@ impl<'de> Reader<'de> {
             self.rest = rest;
             return self.number_of().map(u128::from_be_bytes);
         }
-        let negative = |_| Error::said("a number below zero, where none was expected");
+        let negative = |_| Error::message("a number below zero, where none was expected");
         self.wide()?.try_into().map_err(negative)
     }
 
+    /// Reads one level deeper.
     fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         let outside = self.levels;
         let inside = outside.checked_sub(1);
-        self.levels = inside.ok_or_else(|| Error::said("nested deeper than 128 levels"))?;
+        self.levels = inside.ok_or_else(|| Error::message("nested deeper than 128 levels"))?;
         let read = read(self);
-        // After a failure too, which the type may catch and go on from.
+        // Also after an error: the type may catch it, and go on with another variant.
         self.levels = outside;
         read
     }
@@ -166,15 +169,15 @@ impl<'de> Reader<'de> {
 
 #[cold]
 fn ended() -> Error {
-    Error::said("the bytes end in the middle of a value")
+    Error::message("the bytes end in the middle of a value")
 }
 
 #[cold]
 fn unexpected(marker: u8) -> Error {
-    Error::Said(format!("something that was not expected here (marker {marker:#04x})"))
+    Error::Message(format!("something that was not expected here (marker {marker:#04x})"))
 }
 
-/// Most are short, and whatever else may come is rare.
+/// Texts under 32 bytes, the usual ones, are read without a look at the other families.
 macro_rules! texts {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -208,10 +211,10 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let marker = self.byte()?;
         match self.head(marker)? {
-            Some((Kind::Text, length)) => visitor.visit_borrowed_str(self.text(length)?),
-            Some((Kind::Bytes, length)) => visitor.visit_borrowed_bytes(self.take(length)?),
-            Some((Kind::List, length)) => self.list(length, visitor),
-            Some((Kind::Map, length)) => self.map(length, visitor),
+            Some((Family::Str, length)) => visitor.visit_borrowed_str(self.text(length)?),
+            Some((Family::Bin, length)) => visitor.visit_borrowed_bytes(self.take(length)?),
+            Some((Family::Array, length)) => self.list(length, visitor),
+            Some((Family::Map, length)) => self.map(length, visitor),
             None => self.number(marker, visitor),
         }
     }
@@ -269,14 +272,14 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let marker = self.byte()?;
         match self.head(marker)? {
-            Some((Kind::List, length)) => self.list(length, visitor),
-            Some((Kind::Bytes, length)) => {
+            Some((Family::Array, length)) => self.list(length, visitor),
+            Some((Family::Bin, length)) => {
                 let mut bytes = SeqDeserializer::new(self.take(length)?.iter().copied());
                 let list = visitor.visit_seq(&mut bytes)?;
                 bytes.end()?;
                 Ok(list)
             }
-            _ => Err(Error::said("no list, where one was expected")),
+            _ => Err(Error::message("no list, where one was expected")),
         }
     }
 
@@ -301,16 +304,16 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     ) -> Result<V::Value, Error> {
         let marker = self.byte()?;
         match self.head(marker)? {
-            Some((Kind::Text, length)) => {
+            Some((Family::Str, length)) => {
                 visitor.visit_enum(BorrowedStrDeserializer::new(self.text(length)?))
             }
-            Some((Kind::Map, 1)) => self.nested(|reader| visitor.visit_enum(Variant { reader })),
-            _ => Err(Error::said("no variant, where one was expected")),
+            Some((Family::Map, 1)) => self.nested(|reader| visitor.visit_enum(Variant { reader })),
+            _ => Err(Error::message("no variant, where one was expected")),
         }
     }
 }
 
-/// What is left of a list or a map.
+/// The rest of a list or a map that is being read.
 struct Items<'a, 'de> {
     reader: &'a mut Reader<'de>,
     left: usize,
@@ -321,10 +324,11 @@ impl Items<'_, '_> {
         if self.left == 0 {
             return Ok(value);
         }
-        Err(Error::Said(format!("{} more elements than were expected", self.left)))
+        Err(Error::Message(format!("{} more elements than were expected", self.left)))
     }
 
-    /// Each takes a byte at least, so a length that is a lie promises no more than there is.
+    /// The most elements that can follow. Each takes one byte at least, so that a forged length does not
+    /// make a type reserve more memory than there are bytes.
     fn most(&self) -> usize {
         self.left.min(self.reader.rest.len())
     }
@@ -368,7 +372,7 @@ impl<'de> MapAccess<'de> for Items<'_, 'de> {
     }
 }
 
-/// A variant that has something in it: a map of its name to that.
+/// A variant with content: a map with one entry, from its name to the content.
 struct Variant<'a, 'de> {
     reader: &'a mut Reader<'de>,
 }

@@ -13,7 +13,7 @@ fn encoded<V: Serialize + DeserializeOwned + PartialEq>(value: &V) -> Proven {
     encode(value, LIMIT, Form::default(), equal).unwrap()
 }
 
-/// The value comes back from these bytes of ours, and the form is the compact one.
+/// Encodes a value, and expects the compact form.
 fn compact<V: Serialize + DeserializeOwned + PartialEq + Debug>(value: &V) -> Vec<u8> {
     let proven = encoded(value);
     assert_eq!(proven.form, Form::default(), "{value:?}");
@@ -149,7 +149,7 @@ fn numbers_of_a_self_describing_value_stay_numbers() {
     assert_eq!(compact(&value), rmp_serde::to_vec_named(&value).unwrap());
 }
 
-/// Remembers the width of its number, as documents of databases do.
+/// A number that remembers its width, as those in documents of databases do.
 #[derive(Clone, Debug, PartialEq)]
 enum Remembering {
     I32(i32),
@@ -193,8 +193,8 @@ impl<'de> Deserialize<'de> for Remembering {
 fn a_width_that_is_remembered_comes_back_with_and_without_equality() {
     let numbers = [Remembering::I32(5), Remembering::I64(5), Remembering::U64(5)];
     for number in &numbers {
-        for same in [equal as Same<Remembering>, alike] {
-            let proven = encode(number, LIMIT, Form::default(), same).unwrap();
+        for compare in [equal as Compare<Remembering>, alike] {
+            let proven = encode(number, LIMIT, Form::default(), compare).unwrap();
             assert_eq!(decode::<Remembering>(&proven.bytes).unwrap(), *number);
             assert_eq!(proven.form.is_wide(), !matches!(number, Remembering::U64(_)));
         }
@@ -232,8 +232,8 @@ fn a_value_that_comes_back_as_another_is_refused_in_words() {
     let why = refused(encode(&skipping, LIMIT, Form::default(), equal));
     assert!(why.contains("#[serde(skip)]"), "{why}");
     encode(&Skipping { id: 1, secret: String::new() }, LIMIT, Form::default(), equal).unwrap();
-    for same in [equal as Same<_>, alike] {
-        let why = refused(encode(&vec![Some(None::<u8>)], LIMIT, Form::default(), same));
+    for compare in [equal as Compare<_>, alike] {
+        let why = refused(encode(&vec![Some(None::<u8>)], LIMIT, Form::default(), compare));
         assert!(why.contains("Option<Option<_>>"), "{why}");
     }
 }
@@ -269,7 +269,7 @@ fn nesting_has_one_bound_on_both_ways() {
     assert!(decode::<Chain>(&deep).is_err());
 }
 
-/// Takes every failure for an absence.
+/// Takes every error for a `None`.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(transparent)]
 struct Lenient(Option<Vec<Lenient>>);
@@ -282,13 +282,13 @@ impl<'de> Deserialize<'de> for Lenient {
 
 #[test]
 fn a_type_that_catches_failures_is_not_read_deeper_than_others() {
-    // The list of two is the last that may be there. What is in it is refused, one after the other.
+    // The list of two is at the deepest level that is allowed. Both its items are refused.
     let lists = |count| b"\x91".repeat(count);
     let deep = [lists(126), b"\x92\x90".to_vec(), lists(100_000), b"\x90".to_vec()].concat();
     let left_over = decode::<Lenient>(&deep).unwrap_err();
     assert!(left_over.to_string().contains("left over"), "{left_over}");
 
-    // After it others are read to the bound again.
+    // The items after it may be nested to the bound again.
     let chain =
         |links| (0..links).fold(Lenient(Some(Vec::new())), |chain, _| Lenient(Some(vec![chain])));
     let bytes = [b"\x92\x93\xc3\xc3\xc3".to_vec(), lists(125), b"\x90".to_vec()].concat();
@@ -359,7 +359,7 @@ fn a_value_that_only_a_larger_form_brings_back_is_too_large_rather_than_lost() {
 
 #[test]
 fn a_form_of_a_later_version_is_no_value() {
-    assert!(decode::<u8>(&[MARK, 1, 7]).is_ok());
-    assert!(decode::<u8>(&[MARK, 0x80, 7]).is_err());
-    assert!(decode::<u8>(&[MARK]).is_err());
+    assert!(decode::<u8>(&[FORM_MARKER, 1, 7]).is_ok());
+    assert!(decode::<u8>(&[FORM_MARKER, 0x80, 7]).is_err());
+    assert!(decode::<u8>(&[FORM_MARKER]).is_err());
 }

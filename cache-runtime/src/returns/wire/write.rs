@@ -1,46 +1,47 @@
-//! Writes a value in one of its forms.
+//! Writes a value in a form, or computes a trace of it.
 
 mod parts;
 
 use serde::ser::{Serialize, Serializer};
 
-use super::{Error, Form, MARK, MAX_DEPTH, Size, Unencoded};
+use super::{Error, FORM_MARKER, Form, MAX_DEPTH, Size, Unencoded};
 use parts::{Fields, List};
 
 type Written = Result<(), Error>;
 
 const TOO_DEEP: &str = "nested deeper than 128 levels";
 
-/// Shorter lists of bytes are lists of numbers, which is what a buffer of serde can bring back.
+/// Lists of fewer bytes are written as lists of numbers, which serde's own buffer (`untagged`, `flatten`) can
+/// turn into a list again.
 const SHORTEST_BYTES: usize = 16;
 
 pub(super) struct Writer {
     bytes: Vec<u8>,
     form: Form,
     limit: usize,
-    /// How long the bytes may become: the limit, and nothing once they are only counted or traced.
+    /// How long `bytes` may become: `limit`, or 0 once bytes are only counted or traced.
     room: usize,
-    /// Bytes that were only counted, since they were over the limit.
-    over: usize,
-    /// How many levels more may be entered.
+    /// Bytes beyond the limit, which are counted and not kept.
+    excess: usize,
+    /// How many more levels may be entered.
     levels: usize,
-    /// Nothing has been written of an item that may be a byte.
-    awaited: bool,
-    /// Such an item that was one.
+    /// The next thing to be written is an item of a list that may be bytes.
+    expects_byte: bool,
+    /// That item, if it was a `u8`: the list writes it.
     byte: Option<u8>,
-    /// In place of bytes, where only a trace is wanted.
+    /// The trace so far, instead of bytes, where only a trace is wanted.
     trace: Option<u64>,
 }
 
-/// All that a value tells serde, each number in its width, as one sum: in any order, since what is
-/// hashed in `std` has none. `None` where the value refuses to tell.
+/// The sum of hashes of all that a value tells serde, with each number in the width of its type. A sum, since
+/// two equal hash maps are serialized in different orders. `None` where `Serialize` fails.
 pub(super) fn trace<V: Serialize>(value: &V, form: Form) -> Option<u64> {
     let mut writer = Writer { trace: Some(0), room: 0, ..Writer::new(form.wide(), 0) };
     value.serialize(&mut writer).ok()?;
     writer.trace
 }
 
-/// One number of many bytes, by multiplication.
+/// Hashes bytes by multiplying words.
 fn hash(bytes: &[u8]) -> u64 {
     let mix = |so_far: u64, number: u64| {
         let (a, b) = (so_far ^ 0x9e37_79b9_7f4a_7c15, number ^ 0xd1b5_4a32_d192_ed03);
@@ -58,51 +59,54 @@ impl Writer {
     pub(super) fn new(form: Form, limit: usize) -> Self {
         let mut bytes = Vec::with_capacity(128);
         if form != Form::default() {
-            bytes.extend([MARK, form.bits()]);
+            bytes.extend([FORM_MARKER, form.bits()]);
         }
-        let (room, over, levels) = (limit, 0, MAX_DEPTH - 1);
-        let (awaited, byte, trace) = (false, None, None);
-        Self { bytes, form, limit, room, over, levels, awaited, byte, trace }
+        let (room, excess, levels) = (limit, 0, MAX_DEPTH - 1);
+        let (expects_byte, byte, trace) = (false, None, None);
+        Self { bytes, form, limit, room, excess, levels, expects_byte, byte, trace }
     }
 
     pub(super) fn finish(self, written: Written) -> Result<Vec<u8>, Unencoded> {
-        let size = self.bytes.len() + self.over;
+        let size = self.bytes.len() + self.excess;
         match written {
-            Ok(()) if self.over == 0 => Ok(self.bytes),
+            Ok(()) if self.excess == 0 => Ok(self.bytes),
             Ok(()) => Err(Unencoded::TooLarge(Size::Exactly(size))),
             Err(Error::TooLarge) => Err(Unencoded::TooLarge(Size::MoreThan(size))),
-            Err(Error::Said(words)) => Err(Unencoded::Failed(words)),
+            Err(Error::Message(text)) => Err(Unencoded::Failed(text)),
         }
     }
 
+    /// Writes `more`, if there is room for it.
     #[inline]
     fn put(&mut self, more: &[u8]) -> Written {
-        self.awaited = false;
+        self.expects_byte = false;
         if self.bytes.len() + more.len() <= self.room {
             self.bytes.extend_from_slice(more);
             return Ok(());
         }
-        self.note(more)
+        self.count_or_trace(more)
     }
 
+    /// Adds bytes that are not written to the trace, or to the excess over the limit. An excess of more than
+    /// the limit ends the writing.
     #[inline(never)]
-    fn note(&mut self, more: &[u8]) -> Written {
+    fn count_or_trace(&mut self, more: &[u8]) -> Written {
         if let Some(sum) = &mut self.trace {
             *sum = sum.wrapping_add(hash(more));
             return Ok(());
         }
-        if self.over > self.limit {
+        if self.excess > self.limit {
             return Err(Error::TooLarge);
         }
         self.room = 0;
-        self.over += more.len();
+        self.excess += more.len();
         Ok(())
     }
 
-    /// Bytes put before what was written since.
+    /// Inserts a head at `at`, before the content that was written since.
     fn insert(&mut self, at: usize, more: &[u8]) -> Written {
         if self.bytes.len() + more.len() > self.room {
-            return self.note(more);
+            return self.count_or_trace(more);
         }
         self.bytes.splice(at..at, more.iter().copied());
         Ok(())
@@ -148,8 +152,8 @@ impl Writer {
     }
 
     fn enter(&mut self) -> Written {
-        self.awaited = false;
-        self.levels = self.levels.checked_sub(1).ok_or_else(|| Error::said(TOO_DEEP))?;
+        self.expects_byte = false;
+        self.levels = self.levels.checked_sub(1).ok_or_else(|| Error::message(TOO_DEEP))?;
         Ok(())
     }
 
@@ -177,16 +181,22 @@ impl Writer {
     }
 }
 
-/// Markers of a kind: those with the length in them, how many lengths these can say, and those with one,
-/// two and four bytes of length behind them.
-struct Heads(u8, usize, Option<u8>, u8, u8);
+/// The markers of a family of `MessagePack`.
+struct Markers {
+    /// The first marker with the length in it, and how many lengths such markers can have.
+    fixed: (u8, usize),
+    /// The markers with one, two and four bytes of length behind them.
+    one: Option<u8>,
+    two: u8,
+    four: u8,
+}
 
-const STR: Heads = Heads(0xa0, 32, Some(0xd9), 0xda, 0xdb);
-const BIN: Heads = Heads(0, 0, Some(0xc4), 0xc5, 0xc6);
-const ARRAY: Heads = Heads(0x90, 16, None, 0xdc, 0xdd);
-const MAP: Heads = Heads(0x80, 16, None, 0xde, 0xdf);
+const STR: Markers = Markers { fixed: (0xa0, 32), one: Some(0xd9), two: 0xda, four: 0xdb };
+const BIN: Markers = Markers { fixed: (0, 0), one: Some(0xc4), two: 0xc5, four: 0xc6 };
+const ARRAY: Markers = Markers { fixed: (0x90, 16), one: None, two: 0xdc, four: 0xdd };
+const MAP: Markers = Markers { fixed: (0x80, 16), one: None, two: 0xde, four: 0xdf };
 
-/// A marker with its length.
+/// A marker with its length: the bytes, and how many of them count.
 struct Head([u8; 5], usize);
 
 impl Head {
@@ -195,8 +205,8 @@ impl Head {
     }
 }
 
-fn head(kind: &Heads, length: usize) -> Result<Head, Error> {
-    let &Heads(fixed, fits, one, two, four) = kind;
+fn head(markers: &Markers, length: usize) -> Result<Head, Error> {
+    let &Markers { fixed: (fixed, fits), one, two, four } = markers;
     let length = u32::try_from(length).map_err(|_| Error::TooLarge)?;
     let [a, b, c, d] = length.to_be_bytes();
     Ok(match (length as usize, one) {
@@ -245,7 +255,7 @@ impl<'a> Serializer for &'a mut Writer {
     }
 
     fn serialize_u8(self, number: u8) -> Written {
-        if std::mem::take(&mut self.awaited) {
+        if std::mem::take(&mut self.expects_byte) {
             self.byte = Some(number);
             return Ok(());
         }
@@ -257,8 +267,8 @@ impl<'a> Serializer for &'a mut Writer {
         self.put(&number.to_be_bytes())
     }
 
-    /// As bytes in every form: no number of `MessagePack` is as wide. A zero in front tells a number that
-    /// no `i128` holds from a negative one.
+    /// As bytes in every form: `MessagePack` has no number as wide. A zero in front tells a number above
+    /// `i128::MAX` from a negative one.
     fn serialize_u128(self, number: u128) -> Written {
         if let Ok(number) = i128::try_from(number) {
             return self.serialize_i128(number);
@@ -302,8 +312,8 @@ impl<'a> Serializer for &'a mut Writer {
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Written {
         if self.trace.is_some() {
-            // Its bytes would not tell it from what is in it.
-            self.put(&[MARK])?;
+            // `Some(x)` and `x` have the same bytes, and must not have the same trace.
+            self.put(&[FORM_MARKER])?;
         }
         value.serialize(self)
     }

@@ -1,9 +1,9 @@
 use std::collections::HashSet;
 
-use super::{has_closure_parameter, normal, of_id, path};
+use super::{generic_arguments, has_closure_parameter, normalized, path};
 
-/// The first of each row is the name; the others are how compilers have printed it, before and
-/// since 1.91 and with the hashes and numbers of symbols.
+/// The first of each row is the normalized name. The others are what compilers have printed for it, before
+/// and since 1.91, and with the hashes and numbers of symbols.
 const FORMS: &[&[&str]] = &[
     &[
         "app::areas",
@@ -64,7 +64,7 @@ fn a_function_has_one_name_whichever_compiler_prints_it() {
     for row in FORMS {
         let (name, forms) = row.split_first().expect("a name");
         for form in forms {
-            assert_eq!(normal(form), *name, "{form}");
+            assert_eq!(normalized(form), *name, "{form}");
         }
     }
 }
@@ -103,8 +103,8 @@ fn functions_that_differ_have_names_that_differ() {
         "app::g<dyn app::Tr>::{{closure}}",
         "app::g<dyn app::Tr + core::marker::Send>::{{closure}}",
     ];
-    let normal: HashSet<_> = names.iter().map(|name| normal(name)).collect();
-    assert_eq!(normal.len(), names.len(), "{normal:#?}");
+    let normalized_names: HashSet<_> = names.iter().map(|name| normalized(name)).collect();
+    assert_eq!(normalized_names.len(), names.len(), "{normalized_names:#?}");
 }
 
 #[test]
@@ -121,10 +121,10 @@ fn a_function_with_an_id_keeps_its_type_parameters_alone() {
         ("app::g<u8>::{{closure}}", "app::g::__here", "<u8>"),
         ("app::A<u8>::j<&str>::{{closure}}", "app::A<_>::j::__here", "<u8><&str>"),
         ("app::N<3, '>', true>::i::{{closure}}", "app::N<M, Q, W>::i::__here", "<3, '62', true>"),
-        // The method that a trait has written out is generic over its implementor.
+        // A method that the trait itself defines is generic over its implementor.
         ("<app::B as app::Tr>::m::{{closure}}", "app::Tr::m::__here", "<app::B as app::Tr>"),
     ] {
-        assert_eq!(of_id(name, here), expected, "{name}");
+        assert_eq!(generic_arguments(name, here), expected, "{name}");
     }
 }
 

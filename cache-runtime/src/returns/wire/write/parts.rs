@@ -4,14 +4,14 @@ use serde::ser::{self, Serialize, Serializer as _};
 
 use super::{ARRAY, BIN, Error, MAP, SHORTEST_BYTES, Writer, Written, head};
 
-/// A list that is being written. Nobody says in advance that it is one of bytes: it is taken for one
-/// until something else comes.
+/// A list that is being written. Serde does not say in advance whether the items are bytes, so the list is
+/// written as bytes until an item is none.
 pub(in super::super) struct List<'a> {
     writer: &'a mut Writer,
     begin: usize,
     length: Option<usize>,
     count: usize,
-    /// So far all are bytes, and lie there as such.
+    /// So far all items are bytes, and are written as bytes.
     bytes: bool,
 }
 
@@ -38,7 +38,7 @@ impl<'a> List<'a> {
             return item.serialize(&mut *self.writer);
         }
         let from = self.writer.bytes.len();
-        self.writer.awaited = true;
+        self.writer.expects_byte = true;
         item.serialize(&mut *self.writer)?;
         if let Some(byte) = self.writer.byte.take() {
             return self.writer.put(&[byte]);
@@ -48,7 +48,7 @@ impl<'a> List<'a> {
         self.writer.put(&item)
     }
 
-    /// Bytes become a list of numbers.
+    /// Writes the bytes so far again, as a list of numbers.
     fn unpack(&mut self) -> Written {
         self.bytes = false;
         let bytes = self.writer.bytes.split_off(self.begin);
@@ -58,7 +58,7 @@ impl<'a> List<'a> {
 
     fn finish(mut self) -> Written {
         if self.length.is_some_and(|length| length != self.count) {
-            return Err(Error::said("a list of another length than it said"));
+            return Err(Error::message("a list of another length than it said"));
         }
         if self.bytes && self.count < SHORTEST_BYTES {
             self.unpack()?;
@@ -71,7 +71,7 @@ impl<'a> List<'a> {
     }
 }
 
-/// Also of a list that a type gives up after a failure, to go on with something else.
+/// Leaves the level on drop: a type may give a list up after an error, and go on with something else.
 impl Drop for List<'_> {
     fn drop(&mut self) {
         self.writer.leave();
@@ -105,7 +105,7 @@ impl<'a> Fields<'a> {
         match self.length {
             None => self.writer.insert(self.begin, head(&MAP, self.count)?.bytes()),
             Some(length) if length == self.count => Ok(()),
-            Some(_) => Err(Error::said("a map of another length than it said")),
+            Some(_) => Err(Error::message("a map of another length than it said")),
         }
     }
 }

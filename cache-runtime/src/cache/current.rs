@@ -1,4 +1,4 @@
-//! Which cache a call uses: that of the innermost scope, or the global one.
+//! Which cache a call uses: the one of the innermost scope, or the global one.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -12,23 +12,28 @@ use super::Cache;
 use crate::error::{Error, ErrorKind, Result};
 
 impl Cache {
-    /// The cache that calls use outside a scope: the one given to [`init`], or one made from the
-    /// environment now.
+    /// The cache that calls use outside every scope: the one given to [`init`], or else one that is made
+    /// from the environment now, as [`Cache::from_env`].
+    ///
+    /// After this, [`init`] is an error.
     pub fn global() -> Self {
         global().clone()
     }
 
-    /// The cache that calls use here: that of the innermost [`Cache::scope`], or the global one.
+    /// The cache that calls use here: the one of the innermost [`Cache::scope`], or the global one.
     ///
-    /// A function with `cache = ..` uses the cache named there all the same.
+    /// A function whose attribute has `cache = ..` uses the cache that is named there, also here.
     pub fn current() -> Self {
         (*current()).clone()
     }
 
-    /// Uses this cache for all cached calls that `future` makes on its own task. For parallel tests,
-    /// and for programs with several caches.
+    /// Runs `future` with this cache: every cached call that it makes on its own task uses it. For tests
+    /// that run side by side, and for programs with several caches.
     ///
-    /// Tasks that `future` spawns are not covered: spawn them with [`Cache::spawn`].
+    /// Scopes nest, and the innermost counts. A task that `future` spawns is outside the scope, unless it
+    /// is spawned with [`Cache::spawn`]. A function whose attribute has `cache = ..` uses that cache.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cache_runtime::{Cache, cache_result};
@@ -52,9 +57,12 @@ impl Cache {
     }
 
     /// Spawns `future` on the caller's tokio runtime, as `tokio::spawn` does, within the
-    /// [`scope`](Cache::scope) of this cache. `Cache::current().spawn(..)` carries a scope on into a
-    /// task; where tasks are made otherwise (`JoinSet`, another runtime), give them
-    /// `async move { cache.scope(future).await }`.
+    /// [`scope`](Cache::scope) of this cache.
+    ///
+    /// `Cache::current().spawn(..)` carries a scope on into a task. Where tasks are made otherwise (a
+    /// `JoinSet`, another runtime), hand over `async move { cache.scope(future).await }`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use cache_runtime::{Cache, cache_result, observe};
@@ -88,11 +96,26 @@ impl Cache {
 
 static GLOBAL: OnceLock<Cache> = OnceLock::new();
 
-/// Makes `cache` the one that calls use. Once, at start-up.
+/// Makes `cache` the global one, which calls use outside every [`Cache::scope`]. To be called once, when the
+/// program starts.
+///
+/// A program that does not call it gets a cache from the environment ([`Cache::from_env`]) with its first
+/// cached call.
 ///
 /// # Errors
 ///
-/// [`Error::is_already_initialized`] where it was called before, or after the first cached call.
+/// [`Error::is_already_initialized`] where there is a global cache already: from an earlier `init`, from
+/// [`Cache::global`], or from a call or a verb outside every scope. That cache stays.
+///
+/// # Examples
+///
+/// ```
+/// use cache_runtime::{Cache, Config, init};
+///
+/// init(Cache::new(Config::in_memory().namespace("shop")))?;
+/// assert!(init(Cache::in_memory()).unwrap_err().is_already_initialized());
+/// # Ok::<(), cache_runtime::Error>(())
+/// ```
 pub fn init(cache: Cache) -> Result<()> {
     GLOBAL.set(cache).map_err(|_| {
         Error::new(
@@ -103,12 +126,13 @@ pub fn init(cache: Cache) -> Result<()> {
 }
 
 thread_local! {
-    /// Whether there is a scope: all that an ordinary call looks at.
+    /// Whether this thread polls within a scope. A call outside every scope reads this flag alone.
     static SCOPED: Cell<bool> = const { Cell::new(false) };
     static SCOPE: RefCell<Option<Cache>> = const { RefCell::new(None) };
 }
 
-/// The cache that a call uses. The global one is not counted as a handle: a hit has no time for it.
+/// The cache that a call uses. The global one is borrowed, which spares each call two changes of a
+/// reference count that all threads share.
 #[derive(Debug, Clone)]
 pub(crate) enum Chosen {
     Global(&'static Cache),
@@ -136,12 +160,12 @@ pub(crate) fn current() -> Chosen {
     scoped().map_or_else(|| Chosen::Global(global()), Chosen::Given)
 }
 
-/// The cache of the innermost scope, for what is spawned out of it.
+/// The cache of the innermost scope, for work that is spawned out of it; `None` outside every scope.
 pub(crate) fn scoped() -> Option<Cache> {
     if SCOPED.get() { SCOPE.with_borrow(Clone::clone) } else { None }
 }
 
-/// Restores the scope further out, also where a poll panics.
+/// A scope for the length of one poll. Its drop restores the outer scope, also where the poll panics.
 pub(crate) struct Scope(Option<Cache>);
 
 impl Scope {
