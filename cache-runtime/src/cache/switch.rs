@@ -1,0 +1,157 @@
+//! Switching the cache, or one prefix, off for a while.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::Cache;
+use crate::stats::{group_name, group_of_other, seconds};
+
+/// The longest time for which something is switched off.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Something that is switched off for a while; from [`Cache::switches`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Switch {
+    /// The prefix whose functions run plainly; `None` where the whole cache is switched off.
+    pub prefix: Option<String>,
+    /// Why, in the words of the operator who did it.
+    pub reason: String,
+    /// How long the switch still lasts. Serialized as `seconds_left`.
+    #[serde(rename = "seconds_left", serialize_with = "seconds")]
+    pub left: Duration,
+}
+
+/// What is switched off in one cache.
+#[derive(Debug, Default)]
+pub(crate) struct Switches {
+    /// Whether anything is: all that a call looks at as a rule.
+    any: AtomicBool,
+    off: Mutex<Vec<Off>>,
+}
+
+#[derive(Debug)]
+struct Off {
+    /// The group of counters of the prefix; `None` for the whole cache.
+    group: Option<usize>,
+    reason: String,
+    until: Instant,
+}
+
+impl Switches {
+    /// Whether the whole cache is switched off.
+    #[inline]
+    pub(super) fn is_all_off(&self) -> bool {
+        self.any.load(Ordering::Relaxed) && self.is_off_now(None)
+    }
+
+    /// Whether a prefix is switched off by itself.
+    #[inline]
+    pub(crate) fn is_group_off(&self, group: usize) -> bool {
+        self.any.load(Ordering::Relaxed) && self.is_off_now(Some(group))
+    }
+
+    #[cold]
+    fn is_off_now(&self, group: Option<usize>) -> bool {
+        let now = Instant::now();
+        self.list().iter().any(|off| off.group == group && off.until > now)
+    }
+
+    fn set(&self, group: Option<usize>, reason: &str, until: Instant) {
+        let mut list = self.list();
+        list.retain(|off| off.group != group);
+        list.push(Off { group, reason: reason.to_owned(), until });
+        self.any.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets the switch of a group, and switches that are over; whether there was any of these.
+    fn forget(&self, group: Option<Option<usize>>) -> bool {
+        let (mut list, now) = (self.list(), Instant::now());
+        let before = list.len();
+        list.retain(|off| Some(off.group) != group && off.until > now);
+        self.any.store(!list.is_empty(), Ordering::Relaxed);
+        list.len() < before
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<Off>> {
+        self.off.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cache {
+    /// Switches the cache off for `time`, or the functions of one prefix: until then calls run their
+    /// functions plainly and store nothing, and are counted as bypassed with the reason `off`.
+    /// Invalidations still go out.
+    ///
+    /// `time` is at most a day, so that no switch is forgotten; for good there is [`Cache::disable`].
+    /// A second call for the same prefix replaces the first. The switch is this process's alone.
+    /// `reason` is shown by [`Cache::switches`] and in the log.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use cache_runtime::{Cache, cache_result, observe};
+    /// #[cache_result(prefix = "areas")]
+    /// async fn areas(kind: String) -> usize { kind.len() }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let cache = Cache::in_memory();
+    /// cache.scope(async {
+    ///     areas("buy".into()).await;
+    ///     cache.switch_off(Some("areas"), Duration::from_secs(600), "wrong import of 9:40");
+    ///     assert!(observe(areas("buy".into())).await.1.is_bypassed());
+    ///     cache.switch_on(Some("areas"));
+    ///     assert!(observe(areas("buy".into())).await.1.is_hit());
+    /// }).await;
+    /// # }
+    /// ```
+    ///
+    /// A switched-off cache sends its load to what the functions ask: [`PrefixStats`](crate::PrefixStats)
+    /// say how many calls it has answered.
+    pub fn switch_off(&self, prefix: Option<&str>, time: Duration, reason: &str) {
+        let time = time.min(LONGEST);
+        let Some(group) = prefix.map(group_of_other).map_or(Some(None), |group| group.map(Some))
+        else {
+            tracing::warn!(prefix, "too many prefixes that no function has: not switched off");
+            return;
+        };
+        tracing::warn!(prefix, ?time, reason, "the cache is switched off");
+        self.0.switches.set(group, reason, Instant::now() + time);
+        let cache = std::sync::Arc::downgrade(&self.0);
+        crate::background::spawn(async move {
+            tokio::time::sleep(time).await;
+            if let Some(inner) = cache.upgrade() {
+                Cache(inner).end_switches(None);
+            }
+        });
+    }
+
+    /// Undoes [`Cache::switch_off`] for the same prefix, or for the whole cache. The near cache begins
+    /// empty.
+    pub fn switch_on(&self, prefix: Option<&str>) {
+        if let Some(group) = prefix.map(group_of_other).map_or(Some(None), |group| group.map(Some)) {
+            self.end_switches(Some(group));
+        }
+    }
+
+    /// What is switched off now.
+    pub fn switches(&self) -> Vec<Switch> {
+        let (list, now) = (self.0.switches.list(), Instant::now());
+        let switches = list.iter().filter(|off| off.until > now).map(|off| Switch {
+            prefix: off.group.map(group_name),
+            reason: off.reason.clone(),
+            left: off.until.saturating_duration_since(now),
+        });
+        switches.collect()
+    }
+
+    fn end_switches(&self, group: Option<Option<usize>>) {
+        if self.0.switches.forget(group) {
+            self.0.near.clear();
+            tracing::info!("the cache is switched on again");
+        }
+    }
+}
