@@ -6,13 +6,15 @@ mod clear;
 mod close;
 mod current;
 mod report;
+mod switch;
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use crate::config::{self, Backend, Config, Origin};
@@ -25,7 +27,10 @@ use crate::near::Near;
 use crate::queue::Queue;
 use crate::recursion::WaitGraph;
 use crate::returns::Payload;
-use crate::stats::{Count, CounterTable, Counters, Stats};
+use crate::stats::{
+    Count, CounterTable, Counters, History, Named, Stats, Steps, Summary, SummaryStatistics,
+    Timings, seconds,
+};
 use crate::store::{Memory, Redis, State, Store};
 use crate::undelivered::Undelivered;
 use crate::versions::Versions;
@@ -35,6 +40,8 @@ pub(crate) use batch::InvalidationBatch;
 pub use clear::{Clear, Cleared};
 pub use current::init;
 pub(crate) use current::{Chosen, Scope, current, scoped};
+pub use switch::Switch;
+use switch::Switches;
 
 /// The most refreshes that run behind calls at a time; past that, stale values are served without one.
 const REFRESHES: usize = 64;
@@ -117,6 +124,11 @@ pub(crate) struct Inner {
     pub(crate) refreshes: Arc<Semaphore>,
     pub(crate) queue: Arc<Queue>,
     counters: CounterTable,
+    pub(crate) timings: Timings,
+    history: Steps,
+    /// The status as it was last looked at, and since when.
+    status: Mutex<Option<(Status, Instant)>>,
+    pub(crate) switches: Switches,
     /// Requests for a lease or a claim that Redis has not answered; [`Cache::close`] waits for them.
     pub(crate) acquiring: AtomicUsize,
     enabled: AtomicBool,
@@ -146,7 +158,7 @@ impl Inner {
 /// assert_eq!(health.status, Status::Memory);
 /// println!("cache: {}, {} connections, {:?}", health.status, health.lanes, health.last_error);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Health {
     /// Whether the store serves calls.
@@ -156,6 +168,10 @@ pub struct Health {
     /// Why Redis, or one node of a cluster, is not used at the moment, or what it refuses: the step of
     /// the dial that failed, or the server's own words. `None` where nothing is wrong.
     pub last_error: Option<String>,
+    /// How long the status has been the same, as far as it was looked at: every ten seconds, and at each
+    /// [`Cache::health`]. Serialized as `since_seconds`.
+    #[serde(rename = "since_seconds", serialize_with = "seconds")]
+    pub since: Duration,
 }
 
 /// Whether the store of a cache serves calls; the field of [`Health`].
@@ -163,7 +179,8 @@ pub struct Health {
 /// In every state but [`Up`](Self::Up), [`Memory`](Self::Memory) and [`Untried`](Self::Untried) some or
 /// all functions run without the cache. None of them is a failure of the service: calls succeed as their
 /// functions do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Status {
     /// The cache is switched off by its configuration or [`Cache::disable`], or was closed. Every
@@ -306,6 +323,10 @@ impl Cache {
             wait_graph: Arc::default(),
             refreshes: Arc::new(Semaphore::new(REFRESHES)),
             counters: CounterTable::default(),
+            timings: Timings::new(config.budget, config.slow),
+            history: Steps::default(),
+            status: Mutex::default(),
+            switches: Switches::default(),
             acquiring: AtomicUsize::new(0),
             enabled: AtomicBool::new(true),
             closed: AtomicBool::new(false),
@@ -315,6 +336,7 @@ impl Cache {
             config,
         }));
         cache.log_statistics();
+        cache.keep_history();
         cache
     }
 
@@ -370,7 +392,10 @@ impl Cache {
     /// Whether calls read and populate: not where the cache is off by its configuration, disabled or
     /// closed. Says nothing about whether Redis answers; [`Cache::health`] does.
     pub fn is_enabled(&self) -> bool {
-        !self.is_off() && self.0.enabled.load(Ordering::Relaxed) && !self.0.is_closed()
+        !self.is_off()
+            && self.0.enabled.load(Ordering::Relaxed)
+            && !self.0.is_closed()
+            && !self.0.switches.is_all_off()
     }
 
     /// Waits until every value that was computed before has been written, refused or given up.
@@ -390,6 +415,59 @@ impl Cache {
             undelivered: self.0.undelivered.len(),
             local_entries,
             local_bytes,
+            local_removals: self.0.near.removals(),
+            store: self.0.timings.store(),
+            invalidations: self.0.timings.invalidations(),
+            ..Stats::default()
+        }
+    }
+
+    /// What the cache has done during the last hour, in steps of ten seconds. Asks nothing of Redis.
+    ///
+    /// Steps are collected from the moment that the cache is made; a cache that is off by its configuration
+    /// collects none.
+    pub fn history(&self) -> History {
+        self.0.history.snapshot()
+    }
+
+    /// The cache in a few figures, in the shape in which hand-written caches report them: for a status
+    /// endpoint that existed before.
+    ///
+    /// ```
+    /// # use cache_runtime::{Cache, cache_result};
+    /// #[cache_result]
+    /// async fn areas(kind: String) -> usize { kind.len() }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let cache = Cache::in_memory();
+    /// cache.scope(async {
+    ///     for _ in 0..4 {
+    ///         areas("buy".into()).await;
+    ///     }
+    /// }).await;
+    /// let summary = cache.summary();
+    /// assert!(summary.cache_enabled && !summary.statistics.redis_enabled);
+    /// assert_eq!((summary.statistics.total_requests, summary.statistics.hit_rate), (4, 75.0));
+    /// # }
+    /// ```
+    pub fn summary(&self) -> Summary {
+        let total = self.stats().total();
+        let hit_rate = (total.hit_rate().unwrap_or_default() * 10_000.0).round() / 100.0;
+        Summary {
+            cache_enabled: self.is_enabled(),
+            statistics: SummaryStatistics {
+                redis_enabled: self.0.store.is_shared(),
+                status: self.health().status.as_str(),
+                total_requests: total.calls(),
+                hits: total.served(),
+                misses: total.misses(),
+                bypassed: total.bypassed_total(),
+                hit_rate,
+                errors: total.errors,
+                invalidations: total.invalidations,
+                seconds_saved: total.saved.as_secs_f64(),
+            },
         }
     }
 
@@ -414,7 +492,13 @@ impl Cache {
                 (status, redis.live_lanes(), redis.last_error())
             }
         };
-        Health { status, lanes, last_error }
+        let mut seen = self.0.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = match *seen {
+            Some((before, since)) if before == status => since,
+            _ => Instant::now(),
+        };
+        *seen = Some((status, since));
+        Health { status, lanes, last_error, since: since.elapsed() }
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -428,6 +512,15 @@ impl Cache {
 
     pub(crate) fn is_off(&self) -> bool {
         matches!(*self.0.store, Store::Off)
+    }
+
+    /// What the values are kept in, in one word.
+    pub(crate) fn topology(&self) -> &'static str {
+        match &*self.0.store {
+            Store::Off => "off",
+            Store::Memory(_) => "memory",
+            Store::Redis(redis) => redis.topology(),
+        }
     }
 
     pub(crate) fn namespace(&self) -> &str {
@@ -486,7 +579,8 @@ impl Cache {
     /// # }
     /// ```
     pub async fn invalidate_prefix(&self, prefix: &str) -> Result<()> {
-        self.invalidate(vec![self.prefix_token(prefix)], crate::stats::group_of(prefix)).await
+        let group = crate::stats::group_of(prefix);
+        self.invalidate(vec![self.prefix_token(prefix)], group, Named::Prefix).await
     }
 
     /// Invalidates every entry that carries a tag, under every prefix, with the guarantee of
@@ -502,14 +596,24 @@ impl Cache {
     ///
     /// As [`invalidate`](crate::invalidate).
     pub async fn invalidate_tag(&self, tag: &str) -> Result<()> {
-        self.invalidate(vec![self.tag_token(tag)], None).await
+        self.invalidate(vec![self.tag_token(tag)], None, Named::Tag).await
     }
 
     /// Removes `names`. Where a connection has to be dialled first, it waits for as long as a dial may
     /// take, since the caller wants the removal rather than an answer in time.
-    pub(crate) async fn invalidate(&self, names: Vec<String>, group: Option<usize>) -> Result<()> {
+    pub(crate) async fn invalidate(
+        &self,
+        names: Vec<String>,
+        group: Option<usize>,
+        named: Named,
+    ) -> Result<()> {
         let patience = self.0.config.connect_timeout.max(self.0.store.patience());
+        let began = Instant::now();
         let done = invalidate::invalidate(&self.0.undelivered, names, group, patience).await;
+        if !self.is_off() {
+            self.0.timings.invalidations.record(began.elapsed());
+            self.0.timings.invalidated(named, done.is_ok());
+        }
         let group = group.filter(|_| !self.is_off());
         let count = |what| group.iter().for_each(|group| self.counters(*group).count(what));
         match done {
@@ -518,7 +622,7 @@ impl Cache {
                 Ok(())
             }
             Err(fault) => {
-                count(Count::Error);
+                count(fault.count());
                 let what = group.map(|group| format!("`{}`", crate::stats::group_name(group)));
                 Err(Error::from(fault).of_invalidating(what.as_deref().unwrap_or("a tag")))
             }

@@ -68,7 +68,7 @@ impl Call {
         let verb = verb::take();
         let skip = if verb == Some(Verb::Bypass) {
             Some(Reason::Bypass)
-        } else if !cache.is_enabled() {
+        } else if !cache.is_enabled() || cache.inner().switches.is_group_off(identity.group) {
             Some(Reason::Off)
         } else if identity.off.load(Ordering::Relaxed) {
             Some(Reason::FunctionDisabled)

@@ -15,6 +15,7 @@ use crate::error::{self, Error};
 use crate::lease::AHEAD;
 use crate::returns::{Codec, Opened, Proven, Rule, Shape};
 use crate::site::{Identity, Warning};
+use crate::stats::Count;
 use crate::store::Write;
 
 /// Functions whose last value had more bytes than this use a connection apart from those of small values, whose
@@ -53,11 +54,13 @@ pub(crate) fn encode<S: Shape, R: Rule<S>>(
             Ready { kind: EntryKind::None, body: Bytes::new(), ttl }
         }
         Opened::Value(value) => {
-            let ttl = ttl_of(codec, call, value)?;
+            let ttl = ttl_of(codec, call, value)
+                .inspect_err(|_| call.counters().count(Count::PopulateRefused))?;
             Ready { kind: EntryKind::Value, body: body(codec, call, value)?, ttl }
         }
     };
     if ready.ttl.is_zero() {
+        call.counters().count(Count::PopulateRefused);
         return Err("its `ttl` is zero".into());
     }
     ready.ttl = ready.ttl.min(LONGEST_TTL);

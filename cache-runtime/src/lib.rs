@@ -73,6 +73,8 @@
 extern crate self as cache_runtime;
 
 pub mod _documentation;
+#[allow(missing_docs)]
+mod admin;
 mod background;
 mod cache;
 mod call;
@@ -106,18 +108,31 @@ mod versions;
 mod warm;
 mod writer;
 
-pub use cache::{Cache, Clear, Cleared, Health, Status, init};
+pub use cache::{Cache, Clear, Cleared, Health, Status, Switch, init};
 pub use cache_macros::{cache_invalidate, cache_result};
 pub use config::{Config, Credentials};
 pub use error::Error;
 pub use outcome::{Outcome, OutcomeKind, Reason};
 pub use returns::IntoTtl;
-pub use stats::{PrefixStats, Stats};
+pub use site::{Function, functions};
+pub use stats::{
+    Confirmed, Histogram, History, InvalidationStats, LocalRemovals, PrefixHistory, PrefixStats,
+    Stats, StoreStats, Summary, SummaryStatistics,
+};
 pub use verb::{
     Calls, Explanation, Stored, StoredKind, Verdict, bypass, explain, invalidate,
     invalidate_prefix, invalidate_tag, observe, peek, put, refresh,
 };
 pub use warm::{Progress, Warm, Warmed, Warming};
+
+/// What `cache-admin` calls. Not part of the public interface.
+#[doc(hidden)]
+#[allow(missing_docs)]
+pub mod __admin {
+    pub use crate::admin::{
+        Inspected, Settings, info, inspect, invalidate_key, put_slot, remove_slot, settings, slots,
+    };
+}
 
 /// What expansions call. Not part of the public interface.
 #[doc(hidden)]

@@ -274,7 +274,13 @@ impl Lookup {
         };
         let began = Instant::now();
         let found = self.inner().store.read(&self.key, mode, limit).await;
-        self.spent += began.elapsed();
+        let took = began.elapsed();
+        self.spent += took;
+        let timings = &self.inner().timings;
+        timings.reads.record(took);
+        if let Ok(Found { bytes: Some(bytes), .. }) = &found {
+            timings.read(bytes.len());
+        }
         found
     }
 

@@ -17,6 +17,7 @@ use crate::clock::Coarse;
 use crate::contain::contained;
 use crate::key::Key;
 use crate::returns::Handed;
+use crate::stats::LocalRemovals;
 use crate::versions::{Version, Versions};
 
 /// What a copy costs at most beyond its key and its value; `peers memory` in `benches/` measures it.
@@ -32,6 +33,7 @@ pub(crate) struct Near {
     bytes: usize,
     /// The largest value that may be stored, in bytes.
     largest: usize,
+    removals: Removals,
 }
 
 type Copies = Cache<Name, LocalCopy, BySize, DefaultHashBuilder, DropUnlocked>;
@@ -134,6 +136,26 @@ pub(crate) struct NewCopy {
     pub(crate) age: Duration,
     /// How long the copy may be served after the [`Version`] was taken.
     pub(crate) life: Duration,
+    /// How long the function took that computed the value.
+    pub(crate) cost: Duration,
+}
+
+/// A copy that may be served.
+pub(crate) struct Served {
+    pub(crate) value: Value,
+    pub(crate) stored: StoredAt,
+    /// Bytes of the stored value.
+    pub(crate) size: u32,
+    /// How long the function took, in microseconds.
+    pub(crate) cost: u32,
+}
+
+/// Copies that have gone, by cause.
+#[derive(Debug, Default)]
+struct Removals {
+    evicted: AtomicU64,
+    invalidated: AtomicU64,
+    expired: AtomicU64,
 }
 
 /// When a read was sent, and the version of its names by then.
@@ -161,6 +183,8 @@ struct LocalCopy {
     ends: u32,
     stored: StoredAt,
     size: u32,
+    /// In microseconds: an hour and more at most.
+    cost: u32,
 }
 
 #[derive(Clone)]
@@ -188,7 +212,8 @@ impl Lifecycle<Name, LocalCopy> for DropUnlocked {
 impl Near {
     pub(crate) fn new(bytes: usize, largest: usize, versions: Arc<Versions>) -> Self {
         let start = AtomicU64::new(Coarse::start());
-        Self { copies: OnceLock::new(), versions, start, bytes, largest }
+        let removals = Removals::default();
+        Self { copies: OnceLock::new(), versions, start, bytes, largest, removals }
     }
 
     /// The present by the clock of the copies.
@@ -209,9 +234,9 @@ impl Near {
         ReadStart { at: self.now(), version: self.versions.version(key) }
     }
 
-    /// The value of a copy that may be served, when it was stored, and its size in bytes.
+    /// The copy of a call, where it may be served.
     #[inline]
-    pub(crate) fn get(&self, call: &[u8]) -> Option<(Value, StoredAt, u32)> {
+    pub(crate) fn get(&self, call: &[u8]) -> Option<Served> {
         let now = self.now();
         // Before the versions are compared: changes that were pushed before the last heartbeat are in them.
         if !self.versions.is_trusted(now) {
@@ -219,7 +244,8 @@ impl Near {
         }
         let copy = self.copies.get()?.get(&NameRef(call))?;
         let counts = now.ticks() < copy.ends && self.versions.is_current(&copy.version);
-        counts.then_some((copy.value, copy.stored, copy.size))
+        let LocalCopy { value, stored, size, cost, .. } = copy;
+        counts.then_some(Served { value, stored, size, cost })
     }
 
     /// Keeps a copy, unless it is too old or one of its names has changed since the read was sent.
@@ -235,16 +261,47 @@ impl Near {
             ends,
             stored: StoredAt(i32::try_from(stored).unwrap_or(i32::MIN)),
             size: u32::try_from(new.size).unwrap_or(u32::MAX),
+            cost: u32::try_from(new.cost.as_micros()).unwrap_or(u32::MAX),
         };
         let mut evicted = Vec::new();
         self.copies().insert_with_lifecycle(Name::new(call), copy, &mut evicted);
+        for (name, copy) in &evicted {
+            self.count_removal(copy, name.bytes() == call);
+        }
+    }
+
+    fn count_removal(&self, copy: &LocalCopy, replaced: bool) {
+        let Removals { evicted, invalidated, expired } = &self.removals;
+        let cause = if self.now().ticks() >= copy.ends {
+            expired
+        } else if !self.versions.is_current(&copy.version) {
+            invalidated
+        } else if replaced {
+            // Two calls have read the entry at the same time: there is still one copy of it.
+            return;
+        } else {
+            evicted
+        };
+        cause.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Why copies have gone.
+    pub(crate) fn removals(&self) -> LocalRemovals {
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        let Removals { evicted, invalidated, expired } = &self.removals;
+        LocalRemovals {
+            evicted: count(evicted),
+            invalidated: count(invalidated),
+            expired: count(expired),
+        }
     }
 
     /// Voids and drops all copies.
     pub(crate) fn clear(&self) {
         self.versions.bump_all();
         // One by one, so that each is dropped once its shard is unlocked: a value's `Drop` may use the cache.
-        self.copies.get().into_iter().flat_map(Copies::drain).for_each(drop);
+        let copies = self.copies.get().into_iter().flat_map(Copies::drain);
+        copies.for_each(|(_, copy)| self.count_removal(&copy, false));
     }
 
     /// The number of copies, also of those that are no longer served, and their bytes.
@@ -303,7 +360,7 @@ mod tests {
             let value = Value::new(Some(Arc::new(Curious(near.clone()))));
             let (age, life) = (Duration::ZERO, Duration::from_secs(60));
             let sent = near.sent(&Key::named("k"));
-            near.keep(&[call; 9], sent, NewCopy { value, size, age, life });
+            near.keep(&[call; 9], sent, NewCopy { value, size, age, life, cost: Duration::ZERO });
         };
         for call in [1, 1, 2, 3] {
             keep(call, 100);

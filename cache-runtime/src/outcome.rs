@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
 /// Where the value of one call came from; from [`observe`](crate::observe).
 ///
 /// `Display` writes it for a response header or a log: `hit`, `local-hit`, `stale`, `stale-if-error`,
@@ -87,7 +89,8 @@ pub enum OutcomeKind {
 /// | the caller or the configuration | the store | other runs | the function |
 /// |---|---|---|---|
 /// | `off`, `when`, `bypass`, `not-cached` | `unavailable`, `timeout`, `busy`, `wrong-type`, `writes-refused`, `failed`, `invalidated` | `wait-over`, `unshared`, `overtaken`, `recursion`, `contended` | `run-too-long`, `key`, `newer-version`, `function-disabled` |
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Reason {
     /// The cache is switched off, by its configuration or by [`Cache::disable`](crate::Cache::disable),

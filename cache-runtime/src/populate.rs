@@ -28,7 +28,7 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
 ) -> OutcomeKind {
     let Role { lead, reason } = role;
     let counters = lookup.counters();
-    counters.add(Count::LoadMicros, u64::try_from(cost.as_micros()).unwrap_or(u64::MAX));
+    counters.load(cost);
     let opened = S::open(output);
     counters.count(match opened {
         Opened::Error(_) => Count::LoadFailure,
@@ -48,6 +48,9 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
     // Before the value is encoded: with a full queue that would be for nothing.
     let slot = if may_be_stored { lookup.inner().queue.enter_for(limit) } else { None };
     let full = may_be_stored && slot.is_none();
+    if stores && !may_be_stored && matches!(opened, Opened::Nothing) {
+        counters.count(Count::PopulateRefused);
+    }
     let ready = if slot.is_some() { encode(codec, &lookup.call, &opened).ok() } else { None };
     let mut outcome = reason.map_or(OutcomeKind::Computed, OutcomeKind::Bypassed);
     if let Opened::Error(_) = opened {
@@ -153,6 +156,7 @@ fn write(
         inner.leases.release(key, lease, OnRelease::KeepValue, Some(finished));
         return;
     };
+    let entry_bytes = entry.size();
     let mut slot = Some(slot);
     let tokens_for = ready.tokens_for(identity);
     let (bytes, ttl) = ready.size_and_ttl();
@@ -160,9 +164,12 @@ fn write(
         let (store, prefix, began) = (&inner.store, &identity.prefix, Instant::now());
         let counters = inner.counters(identity.group);
         let patience = store.patience();
+        let sent = Instant::now();
         let written = store.populate(&key, &lease.seen(), entry, tokens_for, patience).await;
+        inner.timings.writes.record(sent.elapsed());
         if written == Ok(true) {
             counters.count(Count::Populated);
+            inner.timings.written(entry_bytes);
             let (key, took) = (key.entry(), began.elapsed());
             tracing::debug!(prefix, key, bytes, ?ttl, ?took, "cache set");
         } else {

@@ -26,7 +26,7 @@ use shape::{Fallible, FallibleOptional, Optional, OptionalFallible, Plain};
 pub(crate) use shape::{Opened, Shape};
 pub use ttl::IntoTtl;
 use wire::{Decoded, Encoded, alike, decode, encode, equal};
-pub(crate) use wire::{Form, Proven, Unencoded};
+pub(crate) use wire::{Form, Proven, Unencoded, decode_any};
 
 /// The beginning of the chain, for the return type `R`.
 #[derive(Debug)]

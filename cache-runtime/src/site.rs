@@ -1,5 +1,6 @@
 //! Annotated functions: the literals of an attribute, and the identity of each function that runs.
 
+mod functions;
 mod name;
 mod proof;
 mod registry;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use crate::entry::LONGEST_TTL;
 use crate::key::short_digest_of_name;
 
+pub use functions::{Function, functions};
 use name::{generic_arguments, normalized, path};
 use proof::Proof;
 pub(crate) use registry::known;
@@ -235,6 +237,8 @@ pub(crate) struct Identity {
     pub(crate) group: usize,
     /// Not cached, or not any more; a warning has said why.
     pub(crate) off: AtomicBool,
+    /// Why, where it is off.
+    why_off: OnceLock<String>,
     /// Whether its values decode from their own bytes.
     pub(crate) proof: Proof,
     /// Whether its last value was large, so that its reads use the lane for bulk work.
@@ -312,6 +316,12 @@ impl Identity {
     /// early.
     pub(crate) fn asks_age(&self) -> bool {
         !self.window().is_zero() || self.refresh_ahead() > 0.0
+    }
+
+    /// Takes the function off the cache for as long as the process lives.
+    pub(crate) fn switch_off(&self, why: &str) {
+        let _ = self.why_off.set(why.to_owned());
+        self.off.store(true, Ordering::Relaxed);
     }
 
     /// The function's path, for logs.

@@ -9,11 +9,27 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::outcome::{OutcomeKind, Reason};
 
 mod groups;
+mod histogram;
+mod history;
+mod serialize;
+mod summary;
+mod timings;
 
-pub(crate) use groups::{group_name, group_of, group_of_function};
+pub(crate) use groups::{group_name, group_of, group_of_function, known_prefix_of};
+pub use histogram::Histogram;
+use histogram::{Buckets, RUNS};
+pub use history::{History, PrefixHistory};
+pub(crate) use history::{STEP, Steps};
+use serialize::Schema;
+pub(crate) use serialize::{optional_seconds, seconds};
+pub use summary::{Summary, SummaryStatistics};
+pub use timings::{Confirmed, InvalidationStats, StoreStats};
+pub(crate) use timings::{Named, Timings};
 
 /// What a cache has counted since it was made; a snapshot, from [`Cache::stats`](crate::Cache::stats).
 ///
@@ -46,9 +62,13 @@ pub(crate) use groups::{group_name, group_of, group_of_function};
 /// assert_eq!(stats.total().calls(), 4);
 /// # }
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// Serialized with serde, durations are seconds, and `schema` is the version of the fields: 1.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
+    #[serde(rename = "schema")]
+    pub(crate) _schema: Schema,
     /// The counters of each prefix whose functions were called, or that was invalidated.
     pub prefixes: BTreeMap<String, PrefixStats>,
     /// Runs of functions that other calls may join: under way, or with an entry that is being written.
@@ -61,6 +81,27 @@ pub struct Stats {
     /// The size of these copies in bytes, as [`Config::local_bytes`](crate::Config::local_bytes) bounds
     /// it: arguments, values as they are encoded, and 120 bytes for each copy.
     pub local_bytes: u64,
+    /// Why copies have gone.
+    pub local_removals: LocalRemovals,
+    /// The commands to the store.
+    pub store: StoreStats,
+    /// Invalidations, by what they named.
+    pub invalidations: InvalidationStats,
+}
+
+/// Why copies in this process (`local`) have gone. A void copy is counted when it is replaced or evicted, so
+/// later than it became void.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LocalRemovals {
+    /// Copies that could still be served and had to make room: more
+    /// [`Config::local_bytes`](crate::Config::local_bytes) would have kept them.
+    pub evicted: u64,
+    /// Copies whose entry, prefix or tag was invalidated or written, or that were void because the
+    /// connection that announces changes was lost.
+    pub invalidated: u64,
+    /// Copies at the end of their time.
+    pub expired: u64,
 }
 
 /// The counters of one prefix, or of several together ([`Stats::total`]).
@@ -86,7 +127,7 @@ pub struct Stats {
 /// }
 /// # report(&PrefixStats::default(), &PrefixStats::default());
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PrefixStats {
     /// Calls answered with a fresh value from the store, without waiting for a run.
@@ -117,8 +158,13 @@ pub struct PrefixStats {
     pub load_successes: u64,
     /// Loads that returned an error.
     pub load_failures: u64,
-    /// The time of all loads together, in microseconds of resolution.
-    pub total_load_time: Duration,
+    /// How long the loads took.
+    pub loads: Histogram,
+    /// The work that the cache has saved: of each call that was answered from the store or from a copy, the
+    /// time that the function took when the value was computed. Calls that joined another's run saved one
+    /// too, and are not counted: how long it took is not known to them. Serialized as `saved_seconds`.
+    #[serde(rename = "saved_seconds", serialize_with = "seconds")]
+    pub saved: Duration,
     /// Entries that were written, by calls and by [`put`](crate::put).
     pub populated: u64,
     /// Entries that were not written because the key had changed since the function began: the entry was
@@ -130,6 +176,9 @@ pub struct PrefixStats {
     pub populates_queue_full: u64,
     /// Entries that were not written, or perhaps were, because Redis refused the write or did not answer.
     pub populates_failed: u64,
+    /// Values that were not stored because a rule of the function says so: `cache_if`, a `ttl` of zero,
+    /// `None` without `none_ttl`, or a rule that panicked.
+    pub populates_refused: u64,
     /// Entries that were found and could not be served: of another function or other arguments, garbage,
     /// or of a type that has changed. Entries that were invalidated are not counted here.
     pub dead: u64,
@@ -137,11 +186,17 @@ pub struct PrefixStats {
     /// [`Config::max_value`](crate::Config::max_value), cannot be encoded, or do not decode to an equal
     /// value.
     pub unstorable: u64,
+    /// Of `unstorable`, the values that were too large.
+    pub too_large: u64,
     /// Invalidations of calls and of the prefix that Redis has confirmed, or that a
     /// `#[cache_invalidate]` function which was dropped has left to be delivered. Tags are not counted.
     pub invalidations: u64,
     /// Reads, requests for a lease, and invalidations that failed or timed out.
     pub errors: u64,
+    /// The same by kind, only those that occurred: `down` (no connection, or the breaker is open),
+    /// `timeout`, `busy` (too many commands in flight), `writes-refused` (Redis refuses all writes for now)
+    /// and `refused` (Redis answered with an error).
+    pub errors_by: BTreeMap<&'static str, u64>,
     /// Calls whose cache traffic took longer than [`Config::slow`](crate::Config::slow).
     pub slow: u64,
 }
@@ -203,6 +258,7 @@ impl PrefixStats {
     pub fn since(&self, earlier: &Self) -> Self {
         let mut since = self.with(earlier, u64::saturating_sub);
         since.bypassed.retain(|_, times| *times > 0);
+        since.errors_by.retain(|_, times| *times > 0);
         since
     }
 
@@ -213,8 +269,13 @@ impl PrefixStats {
             let ours = bypassed.entry(reason).or_default();
             *ours = with(*ours, *times);
         }
+        let mut errors_by = self.errors_by.clone();
+        for (kind, times) in &other.errors_by {
+            let ours = errors_by.entry(kind).or_default();
+            *ours = with(*ours, *times);
+        }
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let time = with(micros(self.total_load_time), micros(other.total_load_time));
+        let saved = with(micros(self.saved), micros(other.saved));
         Self {
             hits: with(self.hits, other.hits),
             local_hits: with(self.local_hits, other.local_hits),
@@ -228,15 +289,19 @@ impl PrefixStats {
             refreshes: with(self.refreshes, other.refreshes),
             load_successes: with(self.load_successes, other.load_successes),
             load_failures: with(self.load_failures, other.load_failures),
-            total_load_time: Duration::from_micros(time),
+            loads: self.loads.with(&other.loads, with),
+            saved: Duration::from_micros(saved),
             populated: with(self.populated, other.populated),
             populates_fenced: with(self.populates_fenced, other.populates_fenced),
             populates_queue_full: with(self.populates_queue_full, other.populates_queue_full),
             populates_failed: with(self.populates_failed, other.populates_failed),
+            populates_refused: with(self.populates_refused, other.populates_refused),
             dead: with(self.dead, other.dead),
             unstorable: with(self.unstorable, other.unstorable),
+            too_large: with(self.too_large, other.too_large),
             invalidations: with(self.invalidations, other.invalidations),
             errors: with(self.errors, other.errors),
+            errors_by,
             slow: with(self.slow, other.slow),
         }
     }
@@ -266,17 +331,32 @@ pub(crate) enum Count {
     Refresh,
     LoadSuccess,
     LoadFailure,
-    LoadMicros,
+    SavedMicros,
     Populated,
     PopulateFenced,
     PopulateQueueFull,
     PopulateFailed,
+    PopulateRefused,
     Dead,
     Unstorable,
+    TooLarge,
     Invalidated,
-    Error,
+    ErrorDown,
+    ErrorTimeout,
+    ErrorBusy,
+    ErrorReadOnly,
+    ErrorRefused,
     Slow,
 }
+
+/// Kinds of errors, by the names that [`PrefixStats::errors_by`] gives them.
+const ERRORS: [(Count, &str); 5] = [
+    (Count::ErrorDown, "down"),
+    (Count::ErrorTimeout, "timeout"),
+    (Count::ErrorBusy, "busy"),
+    (Count::ErrorReadOnly, "writes-refused"),
+    (Count::ErrorRefused, "refused"),
+];
 
 const COUNTS: usize = Count::Slow as usize + 1;
 
@@ -304,6 +384,7 @@ pub(crate) struct Counters {
     outcomes: [AtomicU64; OUTCOMES],
     counts: [AtomicU64; COUNTS],
     local_hits: ShardedCounter,
+    loads: Buckets,
 }
 
 impl Default for Counters {
@@ -312,6 +393,7 @@ impl Default for Counters {
             outcomes: std::array::from_fn(|_| AtomicU64::new(0)),
             counts: std::array::from_fn(|_| AtomicU64::new(0)),
             local_hits: ShardedCounter::default(),
+            loads: Buckets::new(&RUNS, &[]),
         }
     }
 }
@@ -325,14 +407,25 @@ impl Counters {
     /// Counts a hit in the near cache. Apart from the other outcomes: `benches/benches/near.rs` measures
     /// what such a hit costs.
     #[inline]
-    pub(crate) fn local_hit(&self) {
-        self.local_hits.add_one();
+    pub(crate) fn local_hit(&self, cost: u32) {
+        self.local_hits.add(1, u64::from(cost));
     }
 
     /// Takes a hit back: the `Clone` of the copied value has panicked, and the call goes on.
     #[cold]
-    pub(crate) fn undo_local_hit(&self) {
-        self.local_hits.take_one();
+    pub(crate) fn undo_local_hit(&self, cost: u32) {
+        // Sums wrap, so these are minus one and minus the cost.
+        self.local_hits.add(u64::MAX, u64::from(cost).wrapping_neg());
+    }
+
+    /// Counts a load that took `cost`.
+    pub(crate) fn load(&self, cost: Duration) {
+        self.loads.record(cost);
+    }
+
+    /// Counts the work that a served value has saved.
+    pub(crate) fn saved(&self, cost: Duration) {
+        self.add(Count::SavedMicros, u64::try_from(cost.as_micros()).unwrap_or(u64::MAX));
     }
 
     pub(crate) fn count(&self, what: Count) {
@@ -350,9 +443,15 @@ impl Counters {
             let times = calls(OutcomeKind::Bypassed(reason));
             (times > 0).then_some((reason.as_str(), times))
         });
+        let (local_hits, saved_locally) = self.local_hits.sums();
+        let errors_by = ERRORS.into_iter().filter_map(|(kind, name)| {
+            let times = count(kind);
+            (times > 0).then_some((name, times))
+        });
+        let errors_by: BTreeMap<_, _> = errors_by.collect();
         PrefixStats {
             hits: calls(OutcomeKind::Hit),
-            local_hits: self.local_hits.sum(),
+            local_hits,
             stale: calls(OutcomeKind::Stale),
             stale_if_error: calls(OutcomeKind::StaleIfError),
             waited: calls(OutcomeKind::Waited),
@@ -363,15 +462,19 @@ impl Counters {
             refreshes: count(Count::Refresh),
             load_successes: count(Count::LoadSuccess),
             load_failures: count(Count::LoadFailure),
-            total_load_time: Duration::from_micros(count(Count::LoadMicros)),
+            loads: self.loads.snapshot(),
+            saved: Duration::from_micros(count(Count::SavedMicros).wrapping_add(saved_locally)),
             populated: count(Count::Populated),
             populates_fenced: count(Count::PopulateFenced),
             populates_queue_full: count(Count::PopulateQueueFull),
             populates_failed: count(Count::PopulateFailed),
+            populates_refused: count(Count::PopulateRefused),
             dead: count(Count::Dead),
             unstorable: count(Count::Unstorable),
+            too_large: count(Count::TooLarge),
             invalidations: count(Count::Invalidated),
-            errors: count(Count::Error),
+            errors: errors_by.values().sum(),
+            errors_by,
             slow: count(Count::Slow),
         }
     }
@@ -389,34 +492,35 @@ const SHARDS: usize = 16;
 /// A cache line of its own (64 bytes on x86-64 and most of ARM).
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Shard(AtomicU64);
+struct Shard {
+    hits: AtomicU64,
+    /// The cost of what was served, in microseconds.
+    saved: AtomicU64,
+}
 
 impl ShardedCounter {
     #[inline]
-    fn add_one(&self) {
-        self.add(1);
-    }
-
-    /// Undoes one [`ShardedCounter::add_one`]: the sum wraps, so the largest number is minus one.
-    fn take_one(&self) {
-        self.add(u64::MAX);
-    }
-
-    #[inline]
-    fn add(&self, amount: u64) {
+    fn add(&self, hits: u64, saved: u64) {
         let thread = thread_number();
         if thread < SHARDS - 1 {
             // No other thread writes to this shard, so no addition can come in between.
-            let shard = &self.0[thread].0;
-            shard.store(shard.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+            let Shard { hits: ours, saved: ours_saved } = &self.0[thread];
+            ours.store(ours.load(Ordering::Relaxed).wrapping_add(hits), Ordering::Relaxed);
+            ours_saved
+                .store(ours_saved.load(Ordering::Relaxed).wrapping_add(saved), Ordering::Relaxed);
         } else {
-            self.0[SHARDS - 1].0.fetch_add(amount, Ordering::Relaxed);
+            let last = &self.0[SHARDS - 1];
+            last.hits.fetch_add(hits, Ordering::Relaxed);
+            last.saved.fetch_add(saved, Ordering::Relaxed);
         }
     }
 
-    fn sum(&self) -> u64 {
-        let shards = self.0.iter().map(|shard| shard.0.load(Ordering::Relaxed));
-        shards.fold(0, u64::wrapping_add)
+    /// The hits, and the cost of what was served.
+    fn sums(&self) -> (u64, u64) {
+        let sum = |of: fn(&Shard) -> &AtomicU64| {
+            self.0.iter().map(of).fold(0, |sum, one| one.load(Ordering::Relaxed).wrapping_add(sum))
+        };
+        (sum(|shard| &shard.hits), sum(|shard| &shard.saved))
     }
 }
 
@@ -478,10 +582,11 @@ mod tests {
         let table = CounterTable::default();
         std::thread::scope(|scope| {
             for _ in 0..SHARDS * 2 {
-                scope.spawn(|| (0..10_000).for_each(|_| table.group(5).local_hit()));
+                scope.spawn(|| (0..10_000).for_each(|_| table.group(5).local_hit(3)));
             }
         });
-        assert_eq!(table.group(5).local_hits.sum(), SHARDS as u64 * 2 * 10_000);
+        let calls = SHARDS as u64 * 2 * 10_000;
+        assert_eq!(table.group(5).local_hits.sums(), (calls, calls * 3));
     }
 
     #[test]
@@ -498,10 +603,10 @@ mod tests {
     #[test]
     fn a_hit_that_was_undone_is_not_counted() {
         let counters = Counters::default();
-        counters.undo_local_hit();
-        assert_eq!(counters.local_hits.sum(), u64::MAX);
-        counters.local_hit();
-        assert_eq!(counters.local_hits.sum(), 0);
+        counters.undo_local_hit(7);
+        assert_eq!(counters.local_hits.sums().0, u64::MAX);
+        counters.local_hit(7);
+        assert_eq!(counters.local_hits.sums(), (0, 0));
     }
 
     #[test]
@@ -519,7 +624,7 @@ mod tests {
         for kind in kinds.into_iter().chain(bypassed) {
             counters.outcome(kind);
         }
-        counters.local_hit();
+        counters.local_hit(0);
         counters.count(Count::Abandoned);
         let stats = counters.snapshot();
         let reasons = Reason::ALL.len() as u64;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Instant;
 
 use futures_util::future::join_all;
 
@@ -9,7 +10,8 @@ use crate::cache::{self, Cache, InvalidationBatch};
 use crate::call::KeyPart;
 use crate::contain::contained;
 use crate::returns::{Opened, Shape, Shaped};
-use crate::stats::{Count, group_of};
+use crate::stats::{Count, Named, group_of};
+use crate::store::Fault;
 use crate::undelivered::Cause;
 use crate::{invalidate, key, verb};
 
@@ -48,13 +50,19 @@ impl Invalidation {
         // A call whose arguments make no key is never stored.
         if let Some(key) = target.key {
             let (name, group) = (key.entry().to_owned(), target.identity.group);
-            InvalidationBatch::add(&mut self.batches, &target.cache, name, Some(group));
+            InvalidationBatch::add(
+                &mut self.batches,
+                &target.cache,
+                name,
+                Some(group),
+                Named::Calls,
+            );
         }
     }
 
     pub fn prefix(&mut self, prefix: &str) {
         let (token, group) = (self.cache.prefix_token(prefix), group_of(prefix));
-        InvalidationBatch::add(&mut self.batches, &self.cache, token, group);
+        InvalidationBatch::add(&mut self.batches, &self.cache, token, group, Named::Prefix);
     }
 
     /// Begins a tag; the calls of `tag_text` and `tag_part` that follow append to it.
@@ -80,7 +88,7 @@ impl Invalidation {
     fn end_tag(&mut self) {
         if let Some(tag) = self.tag.take() {
             let token = self.cache.tag_token(&tag);
-            InvalidationBatch::add(&mut self.batches, &self.cache, token, None);
+            InvalidationBatch::add(&mut self.batches, &self.cache, token, None, Named::Tag);
         }
     }
 
@@ -100,7 +108,8 @@ impl Invalidation {
 impl InvalidationBatch {
     /// Binds this process at once, and sends in the background.
     fn enqueue(self) {
-        let Self { cache, names, groups } = self;
+        let Self { cache, names, groups, named } = self;
+        cache.inner().timings.invalidated(named, false);
         for group in groups {
             cache.counters(group).count(Count::Invalidated);
         }
@@ -108,10 +117,14 @@ impl InvalidationBatch {
     }
 
     async fn send(self) {
-        let Self { cache, names, mut groups } = self;
+        let Self { cache, names, mut groups, named } = self;
         let (budget, first) = (cache.inner().config.budget, groups.first().copied());
+        let began = Instant::now();
         let sent = invalidate::invalidate(&cache.inner().undelivered, names, first, budget).await;
-        let count = if sent.is_ok() { Count::Invalidated } else { Count::Error };
+        let timings = &cache.inner().timings;
+        timings.invalidations.record(began.elapsed());
+        timings.invalidated(named, sent.is_ok());
+        let count = sent.as_ref().map_or_else(Fault::count, |()| Count::Invalidated);
         if sent.is_err() {
             // One command has failed: one error for each prefix, however many of its names were in it.
             groups.sort_unstable();

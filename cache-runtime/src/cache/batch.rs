@@ -1,6 +1,7 @@
 //! The invalidations of one caller, grouped by their cache.
 
 use super::Cache;
+use crate::stats::Named;
 
 /// The names that one caller removes from one cache, in one command.
 #[derive(Debug)]
@@ -10,20 +11,29 @@ pub(crate) struct InvalidationBatch {
     /// The counter groups of the names that have one: a group for each such name, repeated for names of the same
     /// group.
     pub(crate) groups: Vec<usize>,
+    /// The widest of the things named: of a call, a prefix and a tag the last that occurs.
+    pub(crate) named: Named,
 }
 
 impl InvalidationBatch {
     /// Adds `name` to the batch of its cache. A cache that is off stores nothing to be removed.
-    pub(crate) fn add(all: &mut Vec<Self>, cache: &Cache, name: String, group: Option<usize>) {
+    pub(crate) fn add(
+        all: &mut Vec<Self>,
+        cache: &Cache,
+        name: String,
+        group: Option<usize>,
+        named: Named,
+    ) {
         if cache.is_off() {
             return;
         }
         let known = all.iter().position(|batch| batch.cache.is(cache));
         let at = known.unwrap_or_else(|| {
-            all.push(Self { cache: cache.clone(), names: Vec::new(), groups: Vec::new() });
+            all.push(Self { cache: cache.clone(), names: Vec::new(), groups: Vec::new(), named });
             all.len() - 1
         });
         all[at].names.push(name);
+        all[at].named = all[at].named.max(named);
         all[at].groups.extend(group);
     }
 }

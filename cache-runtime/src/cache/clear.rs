@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use super::Cache;
 use crate::error::{Error, Result};
+use crate::stats::Named;
 
 /// How much [`Cache::clear`] has removed: so far, for [`Clear::progress`], and in all at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +77,9 @@ impl<'a> IntoFuture for Clear<'a> {
         Box::pin(async move {
             let start = format!("{}:", cache.namespace());
             let mut report = |removed| progress(Cleared { removed });
-            let removed =
-                cache.inner().store.clear(&start, &mut report).await.map_err(Error::from)?;
+            let cleared = cache.inner().store.clear(&start, &mut report).await;
+            cache.inner().timings.invalidated(Named::Everything, cleared.is_ok());
+            let removed = cleared.map_err(Error::from)?;
             Ok(Cleared { removed })
         })
     }

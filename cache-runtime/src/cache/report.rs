@@ -6,9 +6,31 @@ use std::time::{Duration, Instant};
 
 use super::Cache;
 use crate::background;
-use crate::stats::PrefixStats;
+use crate::stats::{PrefixStats, STEP};
 
 impl Cache {
+    /// Collects the steps of [`Cache::history`], and looks whether the status has changed.
+    pub(super) fn keep_history(&self) {
+        if self.is_off() {
+            return;
+        }
+        let inner = Arc::downgrade(&self.0);
+        background::spawn(async move {
+            let mut steps = tokio::time::interval(STEP);
+            // The first tick is now.
+            steps.tick().await;
+            loop {
+                steps.tick().await;
+                let Some(inner) = inner.upgrade().filter(|inner| !inner.is_closed()) else {
+                    return;
+                };
+                let cache = Cache(inner);
+                cache.0.history.end_step(cache.0.counters.snapshot());
+                let _ = cache.health();
+            }
+        });
+    }
+
     /// Starts the task that logs statistics, where the settings ask for it. It ends with the cache: it
     /// holds no strong reference while it sleeps.
     pub(super) fn log_statistics(&self) {
@@ -50,8 +72,7 @@ fn report(
 fn log_line(prefix: &str, change: &PrefixStats, took: Duration) {
     let calls = change.calls();
     let runs = change.load_successes + change.load_failures;
-    let mean_load =
-        u32::try_from(runs).ok().and_then(|runs| change.total_load_time.checked_div(runs));
+    let mean_load = u32::try_from(runs).ok().and_then(|runs| change.loads.sum.checked_div(runs));
     tracing::info!(
         prefix,
         seconds = took.as_secs_f64(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::Cache;
-use crate::stats::{group_name, group_of_other, seconds};
+use crate::stats::{group_name, group_of, seconds};
 
 /// The longest time for which something is switched off.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -113,8 +113,7 @@ impl Cache {
     /// say how many calls it has answered.
     pub fn switch_off(&self, prefix: Option<&str>, time: Duration, reason: &str) {
         let time = time.min(LONGEST);
-        let Some(group) = prefix.map(group_of_other).map_or(Some(None), |group| group.map(Some))
-        else {
+        let Some(group) = prefix.map(group_of).map_or(Some(None), |group| group.map(Some)) else {
             tracing::warn!(prefix, "too many prefixes that no function has: not switched off");
             return;
         };
@@ -132,7 +131,7 @@ impl Cache {
     /// Undoes [`Cache::switch_off`] for the same prefix, or for the whole cache. The near cache begins
     /// empty.
     pub fn switch_on(&self, prefix: Option<&str>) {
-        if let Some(group) = prefix.map(group_of_other).map_or(Some(None), |group| group.map(Some)) {
+        if let Some(group) = prefix.map(group_of).map_or(Some(None), |group| group.map(Some)) {
             self.end_switches(Some(group));
         }
     }

@@ -1,7 +1,6 @@
 //! The counters, warnings and errors of values that cannot be stored.
 
 use std::borrow::Cow;
-use std::sync::atomic::Ordering;
 
 use crate::call::Call;
 use crate::returns::Unencoded;
@@ -16,6 +15,7 @@ pub(super) fn report(call: &Call, limit: usize, why: Unencoded) -> Cow<'static, 
     let (warning, message, reason) = match why {
         Unencoded::TooLarge(size) => {
             let message = "the value is over CACHE_MAX_VALUE: it is not stored";
+            call.counters().count(Count::TooLarge);
             if identity.once(Warning::TooLarge) {
                 let (function, size) = (identity.path(), size.to_string());
                 tracing::warn!(function, size, limit, "{message}");
@@ -49,7 +49,7 @@ pub(super) fn never(call: &Call, reason: &str) {
 
 fn switch_off(call: &Call, reason: &str, message: &str) {
     let identity = call.identity;
-    identity.off.store(true, Ordering::Relaxed);
+    identity.switch_off(&format!("{message}: {reason}"));
     if identity.once(Warning::NeverStorable) {
         tracing::warn!(function = identity.path(), reason, "{message}");
     }

@@ -1,11 +1,12 @@
 //! Near copies: a call looks for one before its key is made, and leaves one when it is served.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use crate::call::Call;
 use crate::contain::contained;
 use crate::lookup::{Hit, Lookup};
-use crate::near::{NewCopy, StoredAt, Value};
+use crate::near::{NewCopy, Served, StoredAt, Value};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::returns::{Codec, Opened, Rule, Shape};
 use crate::verb;
@@ -35,32 +36,33 @@ const LARGE: u32 = 1024;
 /// but what the value's own `Clone` does (`peers near` in `benches/` counts the allocations).
 #[doc(hidden)]
 pub fn near<S: Shape, R: Rule<S>>(codec: &Codec<S, R>, call: &Call) -> Option<S::Return> {
-    let found = codec.of_copy(copy(call)?.take());
+    let Served { value, cost, .. } = copy(call)?;
+    let found = codec.of_copy(value.take());
     if found.is_none() {
         // The value's `Clone` panicked: the call goes on, and is counted by its further outcome.
-        call.counters().undo_local_hit();
+        call.counters().undo_local_hit(cost);
     }
     found
 }
 
 /// Not generic, so that its inlined callees are compiled once and not for each cached function.
-fn copy(call: &Call) -> Option<Value> {
+fn copy(call: &Call) -> Option<Served> {
     let inner = call.cache.inner();
     if !call.is_local() || inner.undelivered.any() {
         return None;
     }
-    let (value, stored, size) = inner.near.get(call.local_name())?;
-    if size > LARGE {
+    let served = inner.near.get(call.local_name())?;
+    if served.size > LARGE {
         HITS.set(0);
     }
-    inner.counters(call.identity.group).local_hit();
+    inner.counters(call.identity.group).local_hit(served.cost);
     if tracing::enabled!(tracing::Level::DEBUG) {
-        log(call, stored);
+        log(call, served.stored);
     }
     if call.verb.is_some() {
-        report_outcome(call, stored);
+        report_outcome(call, served.stored, served.cost);
     }
-    Some(value)
+    Some(served)
 }
 
 #[cold]
@@ -71,10 +73,15 @@ fn log(call: &Call, stored: StoredAt) {
 }
 
 #[cold]
-fn report_outcome(call: &Call, stored: StoredAt) {
+fn report_outcome(call: &Call, stored: StoredAt, cost: u32) {
     let key = Some(call.key(call.id()).entry().to_owned());
     let (kind, age) = (OutcomeKind::LocalHit, Some(stored.age(call.cache.inner().near.now())));
-    verb::report_outcome(Outcome { kind, key, age, cost: None });
+    verb::report_outcome(Outcome {
+        kind,
+        key,
+        age,
+        cost: Some(Duration::from_micros(u64::from(cost))),
+    });
 }
 
 /// Keeps a near copy of the value being served, where its read was tracked.
@@ -93,7 +100,7 @@ pub(super) fn keep<S: Shape, R>(
         Opened::Error(_) => None,
     });
     if let Some(value) = copy.flatten() {
-        let copy = NewCopy { value: Value::new(value), size, age, life };
+        let copy = NewCopy { value: Value::new(value), size, age, life, cost: hit.entry.cost };
         lookup.inner().near.keep(lookup.call.local_name(), read_start, copy);
     }
 }

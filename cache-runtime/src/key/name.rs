@@ -70,6 +70,17 @@ impl Key {
         Self { bulk: true, ..Self::any() }
     }
 
+    /// The key of an entry that is given by its name in the store, and the token of its prefix, where that
+    /// is known.
+    pub(crate) fn stored(entry: &str, token: Option<&str>) -> Self {
+        let mut names = Names::new();
+        names.add(|text| text.push_str(entry));
+        if let Some(token) = token {
+            names.add(|text| text.push_str(token));
+        }
+        Self { names, ..Self::any() }
+    }
+
     #[cfg(test)]
     pub(crate) fn named(entry: &str) -> Self {
         let mut names = Names::new();

@@ -75,7 +75,7 @@ impl Lookup {
                 Ok(false) => Answer::Refused,
                 Err(fault) => {
                     if *fault != Fault::WrongType {
-                        inner.counters(request.group).count(Count::Error);
+                        inner.counters(request.group).count(fault.count());
                     }
                     Answer::Unknown(fault.reason())
                 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{ATTEMPTS, Lookup, ReadState};
 use crate::deadline;
 use crate::encode::Ready;
-use crate::entry::{Entry, EntryKind, Seen};
+use crate::entry::{Entry, Seen};
 use crate::error::{self, Error};
 use crate::outcome::Reason;
 use crate::stats::Count;
@@ -143,12 +143,7 @@ impl Lookup {
 
 fn stored(entry: &Entry, ttl_left: Option<Duration>) -> Stored {
     Stored {
-        kind: match entry.kind {
-            EntryKind::Lease => StoredKind::Lease,
-            EntryKind::Value => StoredKind::Value,
-            EntryKind::None => StoredKind::None,
-            EntryKind::Unstored => StoredKind::Unstored,
-        },
+        kind: StoredKind::from(entry.kind),
         age: ttl_left.map(|ttl_left| entry.life.saturating_sub(ttl_left)),
         ttl_left,
         cost: entry.cost,

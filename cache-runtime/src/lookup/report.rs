@@ -77,7 +77,7 @@ impl Lookup {
         if let Fault::Refused(error) = fault {
             self.warn(Warning::Refused, &format!("redis refuses to be read: {error}"));
         }
-        self.counters().count(Count::Error);
+        self.counters().count(fault.count());
         let (prefix, key) = (&self.call.identity.prefix, self.key.entry());
         tracing::debug!(prefix, key, spent = ?self.spent, ?fault, "cache error");
         fault.reason()
@@ -104,6 +104,11 @@ impl Lookup {
         // A background refresh goes on with the lookup of a call that was counted when it was served.
         if !std::mem::replace(&mut self.counted, true) {
             self.counters().outcome(kind);
+            let from_store =
+                matches!(kind, OutcomeKind::Hit | OutcomeKind::Stale | OutcomeKind::Waited);
+            if let Some(cost) = cost.filter(|_| from_store) {
+                self.counters().saved(cost);
+            }
             self.log(kind, age);
         }
         if self.spent > self.inner().config.slow {

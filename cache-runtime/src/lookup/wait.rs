@@ -77,7 +77,9 @@ impl Lookup {
                 Err(_) => {}
             }
         };
-        self.waited += began.elapsed();
+        let waited_for = began.elapsed();
+        self.waited += waited_for;
+        self.inner().timings.waits.record(waited_for);
         match joined {
             None => Some(Step::Run(Role::alone(Reason::WaitOver))),
             // A run that is not stored may have used stale values, which must not become part of an entry.
@@ -105,7 +107,9 @@ impl Lookup {
         let began = Instant::now();
         let changed = background::guarded(gone.changed());
         let waited = deadline::timeout(limit, pin!(changed)).await;
-        self.waited += began.elapsed();
+        let waited_for = began.elapsed();
+        self.waited += waited_for;
+        self.inner().timings.waits.record(waited_for);
         // `changed` also ends with an error, when the watch is over: either way the key is to be read again.
         if waited.is_ok() { None } else { over() }
     }

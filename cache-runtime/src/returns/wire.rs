@@ -234,5 +234,10 @@ pub(super) fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Decoded<V> {
     Ok(value)
 }
 
+/// Decodes a value of any self-describing type, such as `serde_json::Value`; the error says why it has none.
+pub(crate) fn decode_any<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, String> {
+    decode(bytes).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests;

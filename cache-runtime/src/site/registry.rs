@@ -24,6 +24,12 @@ fn registry() -> &'static RwLock<Registry> {
     REGISTRY.get_or_init(|| RwLock::new(empty()))
 }
 
+/// All functions that this process has called.
+pub(super) fn all() -> Vec<&'static Identity> {
+    let registry = registry().read().unwrap_or_else(PoisonError::into_inner);
+    registry.identities.values().copied().collect()
+}
+
 /// The path of the function with this fingerprint, if this process has called it.
 pub(crate) fn known(fingerprint: u64) -> Option<String> {
     let registry = registry().read().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +60,7 @@ pub(super) fn register(site: &'static Site, id: TypeId, name: &'static str) -> &
     } else {
         Some("another function or type parameter has the same name; give it another")
     };
-    let identity = registry.add(site, id, name, &global, why.is_some());
+    let identity = registry.add(site, id, name, &global, why);
     registry.names.entry(global).or_insert_with(|| path(name));
     // Not under the lock: a subscriber of the log may call a cached function.
     drop(registry);
@@ -78,7 +84,7 @@ impl Registry {
         id: TypeId,
         name: &'static str,
         global: &str,
-        off: bool,
+        why_off: Option<&str>,
     ) -> &'static Identity {
         let prefix = site.prefix.map_or_else(|| site.default_prefix(name), str::to_owned);
         // Never freed: there are as many as the program has functions.
@@ -90,7 +96,8 @@ impl Registry {
             in_keys: site.name_in_keys(name, global),
             group: group_of_function(&prefix),
             prefix,
-            off: AtomicBool::new(off),
+            off: AtomicBool::new(why_off.is_some()),
+            why_off: why_off.map_or_else(OnceLock::new, |why| OnceLock::from(why.to_owned())),
             proof: Proof::default(),
             bulk: AtomicBool::new(false),
             warned: AtomicU32::new(0),

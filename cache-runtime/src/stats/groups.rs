@@ -72,6 +72,16 @@ fn report_unknown(prefix: &str, known: &[String]) {
     }
 }
 
+/// The prefix of a key, given without its namespace, if this process knows one: the longest that the key
+/// begins with, followed by a colon.
+pub(crate) fn known_prefix_of(key: &str) -> Option<String> {
+    let groups = groups().read().unwrap_or_else(PoisonError::into_inner);
+    let of = |prefix: &&String| {
+        key.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with(':'))
+    };
+    groups.prefixes.iter().filter(of).max_by_key(|prefix| prefix.len()).cloned()
+}
+
 impl Groups {
     fn get_or_add(&mut self, prefix: &str) -> usize {
         self.position(prefix).unwrap_or_else(|| {

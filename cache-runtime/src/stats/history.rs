@@ -128,7 +128,8 @@ impl Steps {
 
     pub(crate) fn snapshot(&self) -> History {
         let collected = self.lock();
-        let of = |steps: &VecDeque<Step>, field: fn(&Step) -> u32| steps.iter().map(field).collect();
+        let of =
+            |steps: &VecDeque<Step>, field: fn(&Step) -> u32| steps.iter().map(field).collect();
         let prefixes = collected.prefixes.iter().map(|(prefix, steps)| {
             let history = PrefixHistory {
                 calls: of(steps, |step| step.calls),

@@ -53,7 +53,7 @@ pub struct Confirmed {
 }
 
 /// What an invalidation names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Named {
     Calls,
     Prefix,

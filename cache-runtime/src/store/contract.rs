@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use crate::entry::Token;
 use crate::error::{Error, ErrorKind};
 use crate::outcome::Reason;
+use crate::stats::Count;
 
 /// What compare-and-set does with a key that still holds the expected bytes.
 #[derive(Clone, Debug)]
@@ -18,6 +19,16 @@ pub(crate) enum Write {
     Header { bytes: Bytes, life: Option<Duration> },
     /// Removes the entry.
     Delete,
+}
+
+impl Write {
+    /// The bytes that it sends.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Whole { bytes, .. } | Self::Header { bytes, .. } => bytes.len(),
+            Self::Delete => 0,
+        }
+    }
 }
 
 /// Why the store has not done what it was asked to.
@@ -38,6 +49,17 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// The counter of errors of this kind.
+    pub(crate) fn count(&self) -> Count {
+        match self {
+            Self::Down => Count::ErrorDown,
+            Self::Timeout => Count::ErrorTimeout,
+            Self::Busy => Count::ErrorBusy,
+            Self::ReadOnly => Count::ErrorReadOnly,
+            Self::WrongType | Self::Refused(_) => Count::ErrorRefused,
+        }
+    }
+
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Down => Reason::Unavailable,

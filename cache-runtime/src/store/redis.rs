@@ -1,5 +1,6 @@
 //! The store in Redis: the commands of the contract, sent over the lanes of the server that has each name.
 
+mod admin;
 mod clear;
 #[cfg(feature = "cluster")]
 mod cluster;

@@ -56,6 +56,16 @@ impl Deref for LanesRef<'_> {
 }
 
 impl Servers {
+    pub(crate) fn topology(&self) -> &'static str {
+        match self {
+            Self::One(_) => "single",
+            #[cfg(feature = "sentinel")]
+            Self::Master(_) => "sentinel",
+            #[cfg(feature = "cluster")]
+            Self::Cluster(_) => "cluster",
+        }
+    }
+
     pub(crate) fn new(
         deployment: &Deployment,
         config: &Config,

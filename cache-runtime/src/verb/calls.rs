@@ -9,7 +9,7 @@ use crate::cache::{Cache, InvalidationBatch};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::site::Identity;
-use crate::stats::Count;
+use crate::stats::{Count, Named};
 
 /// The entry that a call would use.
 #[derive(Clone)]
@@ -191,14 +191,14 @@ pub async fn invalidate<Form, C: Calls<Form>>(calls: C) -> Result<()> {
     for Target { cache, key, identity } in found {
         if let Some(key) = key {
             let name = key.entry().to_owned();
-            InvalidationBatch::add(&mut batches, &cache, name, Some(identity.group));
+            InvalidationBatch::add(&mut batches, &cache, name, Some(identity.group), Named::Calls);
         } else if !cache.is_off() {
             result = Err(Error::no_key(&identity.path()));
         }
     }
-    for InvalidationBatch { cache, names, groups } in batches {
+    for InvalidationBatch { cache, names, groups, .. } in batches {
         let first = groups.first().copied();
-        if let Err(error) = cache.invalidate(names, first).await {
+        if let Err(error) = cache.invalidate(names, first, Named::Calls).await {
             result = Err(error);
         } else {
             let others = groups.iter().skip(1);

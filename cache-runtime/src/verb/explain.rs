@@ -5,9 +5,13 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::ticket::{Driver, Verb};
+use crate::entry::EntryKind;
 use crate::error::{Error, Result};
 use crate::outcome::Reason;
+use crate::stats::{optional_seconds, seconds};
 
 /// Says what a call would do and what is stored for it, without running its function or changing the store.
 ///
@@ -69,7 +73,7 @@ pub async fn explain<F: Future>(call: F) -> Result<Explanation> {
 /// # }).await
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Explanation {
     /// The function's path.
@@ -108,16 +112,19 @@ pub struct Explanation {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stored {
     /// What the entry holds.
     pub kind: StoredKind,
     /// The time since the entry was written, by the store's clock; `None` where the store did not say.
+    #[serde(rename = "age_seconds", serialize_with = "optional_seconds")]
     pub age: Option<Duration>,
     /// The time until the entry expires, with its stale windows; `None` where the store did not say.
+    #[serde(rename = "ttl_left_seconds", serialize_with = "optional_seconds")]
     pub ttl_left: Option<Duration>,
     /// The time that the run of the function took; zero where there is no value, and for one of [`put`](crate::put).
+    #[serde(rename = "cost_seconds", serialize_with = "seconds")]
     pub cost: Duration,
     /// The size of the whole entry in the store, with its header, in bytes.
     pub size: usize,
@@ -126,7 +133,8 @@ pub struct Stored {
 }
 
 /// What an entry holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum StoredKind {
     /// No value yet: a process runs the function under this lease, or has died and the lease will expire.
@@ -179,7 +187,8 @@ impl fmt::Display for StoredKind {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Verdict {
     /// Return the stored value, which is fresh.
@@ -194,6 +203,17 @@ pub enum Verdict {
     Wait,
     /// Run the function without storing anything.
     Bypass(Reason),
+}
+
+impl From<EntryKind> for StoredKind {
+    fn from(kind: EntryKind) -> Self {
+        match kind {
+            EntryKind::Lease => Self::Lease,
+            EntryKind::Value => Self::Value,
+            EntryKind::None => Self::None,
+            EntryKind::Unstored => Self::Unstored,
+        }
+    }
 }
 
 impl fmt::Display for Explanation {

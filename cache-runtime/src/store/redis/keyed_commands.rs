@@ -33,7 +33,6 @@ impl<'a> KeyedCommands<'a> {
     }
 
     /// Commands about a name without a key, over the first lane.
-    #[cfg(feature = "cluster")]
     pub(super) fn of(name: &'a str) -> Self {
         Self { name, commands: redis::pipe(), hash: 0, bulk: false, tracked: None }
     }
