@@ -119,6 +119,7 @@ pub(crate) struct Inner {
     counters: CounterTable,
     /// Requests for a lease or a claim that Redis has not answered; [`Cache::close`] waits for them.
     pub(crate) acquiring: AtomicUsize,
+    /// Read and written relaxed: a call that reads the old value counts as one that began before.
     enabled: AtomicBool,
     /// Set by [`Cache::close`], and never cleared.
     closed: AtomicBool,
@@ -264,7 +265,7 @@ impl Cache {
         let store =
             store(&config, &versions).map_err(|problem| Error::new(ErrorKind::Config, problem))?;
         config.announce();
-        let cache = Self::over(store, config, versions);
+        let cache = Self::with_store(store, config, versions);
         let Store::Redis(redis) = &*cache.0.store else { return Ok(cache) };
         let dial = cache.0.config.connect_timeout;
         let patience = dial.saturating_mul(2).saturating_add(Duration::from_millis(100));
@@ -292,10 +293,10 @@ impl Cache {
             tracing::error!(problem, "the cache is off: a setting is wrong");
             Store::Off
         });
-        Self::over(store, config, versions)
+        Self::with_store(store, config, versions)
     }
 
-    fn over(store: Store, config: Config, versions: Arc<Versions>) -> Self {
+    fn with_store(store: Store, config: Config, versions: Arc<Versions>) -> Self {
         let store = Arc::new(store);
         let queue = Arc::<Queue>::default();
         let cache = Self(Arc::new(Inner {
@@ -511,7 +512,7 @@ impl Cache {
         let patience = self.0.config.connect_timeout.max(self.0.store.patience());
         let done = invalidate::invalidate(&self.0.undelivered, names, group, patience).await;
         let group = group.filter(|_| !self.is_off());
-        let count = |what| group.iter().for_each(|group| self.counters(*group).count(what));
+        let count = |event| group.iter().for_each(|group| self.counters(*group).count(event));
         match done {
             Ok(()) => {
                 count(Count::Invalidated);
@@ -519,8 +520,8 @@ impl Cache {
             }
             Err(fault) => {
                 count(Count::Error);
-                let what = group.map(|group| format!("`{}`", crate::stats::group_name(group)));
-                Err(Error::from(fault).of_invalidating(what.as_deref().unwrap_or("a tag")))
+                let target = group.map(|group| format!("`{}`", crate::stats::group_name(group)));
+                Err(Error::from(fault).of_invalidating(target.as_deref().unwrap_or("a tag")))
             }
         }
     }
