@@ -131,6 +131,7 @@ pub(crate) struct Inner {
     pub(crate) switches: Switches,
     /// Requests for a lease or a claim that Redis has not answered; [`Cache::close`] waits for them.
     pub(crate) acquiring: AtomicUsize,
+    /// Read and written relaxed: a call that reads the old value counts as one that began before.
     enabled: AtomicBool,
     /// Set by [`Cache::close`], and never cleared.
     closed: AtomicBool,
@@ -281,7 +282,7 @@ impl Cache {
         let store =
             store(&config, &versions).map_err(|problem| Error::new(ErrorKind::Config, problem))?;
         config.announce();
-        let cache = Self::over(store, config, versions);
+        let cache = Self::with_store(store, config, versions);
         let Store::Redis(redis) = &*cache.0.store else { return Ok(cache) };
         let dial = cache.0.config.connect_timeout;
         let patience = dial.saturating_mul(2).saturating_add(Duration::from_millis(100));
@@ -309,10 +310,10 @@ impl Cache {
             tracing::error!(problem, "the cache is off: a setting is wrong");
             Store::Off
         });
-        Self::over(store, config, versions)
+        Self::with_store(store, config, versions)
     }
 
-    fn over(store: Store, config: Config, versions: Arc<Versions>) -> Self {
+    fn with_store(store: Store, config: Config, versions: Arc<Versions>) -> Self {
         let store = Arc::new(store);
         let queue = Arc::<Queue>::default();
         let cache = Self(Arc::new(Inner {
@@ -615,7 +616,7 @@ impl Cache {
             self.0.timings.invalidated(named, done.is_ok());
         }
         let group = group.filter(|_| !self.is_off());
-        let count = |what| group.iter().for_each(|group| self.counters(*group).count(what));
+        let count = |event| group.iter().for_each(|group| self.counters(*group).count(event));
         match done {
             Ok(()) => {
                 count(Count::Invalidated);
@@ -623,8 +624,8 @@ impl Cache {
             }
             Err(fault) => {
                 count(fault.count());
-                let what = group.map(|group| format!("`{}`", crate::stats::group_name(group)));
-                Err(Error::from(fault).of_invalidating(what.as_deref().unwrap_or("a tag")))
+                let target = group.map(|group| format!("`{}`", crate::stats::group_name(group)));
+                Err(Error::from(fault).of_invalidating(target.as_deref().unwrap_or("a tag")))
             }
         }
     }

@@ -485,7 +485,7 @@ impl Config {
     /// The size in bytes of the copies in this process (`local`), those of all functions together, and
     /// of the store in memory, each for itself. Default: 64 MiB.
     ///
-    /// Past it, entries that are used least make way. What does not fit is not kept.
+    /// Past it, entries that are used little are evicted. An entry that does not fit is not kept.
     #[must_use]
     pub fn local_bytes(mut self, bytes: usize) -> Self {
         self.local_bytes = bytes;
@@ -498,8 +498,8 @@ pub(crate) fn namespace_problem(namespace: &str) -> Option<&'static str> {
     if namespace.is_empty() {
         return Some("must not be empty");
     }
-    let odd = |c: char| c.is_whitespace() || c.is_control();
-    namespace.chars().any(odd).then_some("must not contain blanks or control characters")
+    let is_forbidden = |c: char| c.is_whitespace() || c.is_control();
+    namespace.chars().any(is_forbidden).then_some("must not contain blanks or control characters")
 }
 
 impl fmt::Debug for Config {

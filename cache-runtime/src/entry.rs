@@ -427,12 +427,12 @@ mod tests {
     fn a_claim_changes_the_id_and_the_mark_and_nothing_else() {
         let whole = draft(b"value", 100).encode();
         let entry = Entry::parse(whole.clone()).unwrap();
-        let mark = Duration::from_millis(1500);
-        let claimed = entry.claimed(EntryId([9; 16]), Some(mark));
+        let claim_mark = Duration::from_millis(1500);
+        let claimed = entry.claimed(EntryId([9; 16]), Some(claim_mark));
         let mut bytes = claimed.to_vec();
         bytes.extend_from_slice(&whole[claimed.len()..]);
         let claimed = Entry::parse(bytes.into()).unwrap();
-        assert_eq!((claimed.id, claimed.claim()), (EntryId([9; 16]), Some(mark)));
+        assert_eq!((claimed.id, claimed.claim()), (EntryId([9; 16]), Some(claim_mark)));
         assert_eq!(*claimed.body(100).unwrap(), *b"value");
         assert!(claimed.tokens().eq(TOKENS));
         assert_ne!(claimed.seen().0, entry.seen().0);
@@ -458,11 +458,11 @@ mod tests {
     fn an_unstored_mark_has_the_time_in_which_calls_run_at_once_and_the_time_after() {
         let owner = Owner { function: 1, arguments: 2, version: 3 };
         let times = [Duration::from_millis(500), Duration::from_secs(2)];
-        let mark = Draft::unstored(EntryId([7; 16]), owner, times, &TOKENS).encode();
-        let mark = Entry::parse(mark).unwrap();
-        assert_eq!((mark.kind, mark.owner), (EntryKind::Unstored, owner));
-        assert_eq!((mark.life, mark.window), (Duration::from_millis(2500), times[1]));
-        assert!(mark.tokens().eq(TOKENS));
+        let unstored = Draft::unstored(EntryId([7; 16]), owner, times, &TOKENS).encode();
+        let unstored = Entry::parse(unstored).unwrap();
+        assert_eq!((unstored.kind, unstored.owner), (EntryKind::Unstored, owner));
+        assert_eq!((unstored.life, unstored.window), (Duration::from_millis(2500), times[1]));
+        assert!(unstored.tokens().eq(TOKENS));
     }
 
     #[test]

@@ -75,9 +75,9 @@ impl Error {
     }
 
     /// Adds to the text which invalidation has failed.
-    pub(crate) fn of_invalidating(self, what: &str) -> Self {
+    pub(crate) fn of_invalidating(self, target: &str) -> Self {
         let Self { kind, message } = self;
-        Self::new(kind, format!("the invalidation of {what} is not confirmed: {message}"))
+        Self::new(kind, format!("the invalidation of {target} is not confirmed: {message}"))
     }
 
     /// A setting is wrong. The text names the variable, or the setting of a [`Config`](crate::Config).

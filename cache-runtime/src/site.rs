@@ -38,7 +38,7 @@ pub struct Site {
     wait: Option<u64>,
     stale_while_revalidate: u64,
     stale_if_error: u64,
-    /// The beta of XFetch; 0 is off.
+    /// The beta of `XFetch`; 0 is off.
     refresh_ahead: f64,
     /// The longest time for which a copy in this process is used; `None` without `local`.
     local: Option<u64>,
@@ -297,7 +297,7 @@ impl Identity {
         self.stale_while_revalidate().max(self.stale_if_error())
     }
 
-    /// The beta of the early refresh (XFetch); 0 is off.
+    /// The beta of the early refresh (`XFetch`); 0 is off.
     pub(crate) fn refresh_ahead(&self) -> f64 {
         self.site.refresh_ahead
     }

@@ -379,6 +379,8 @@ fn outcome_index(kind: OutcomeKind) -> usize {
     }
 }
 
+/// The counters of one prefix in one cache. All accesses are relaxed: a number says nothing about other
+/// memory, and a snapshot need not be of one moment.
 #[derive(Debug)]
 pub(crate) struct Counters {
     outcomes: [AtomicU64; OUTCOMES],
@@ -428,16 +430,16 @@ impl Counters {
         self.add(Count::SavedMicros, u64::try_from(cost.as_micros()).unwrap_or(u64::MAX));
     }
 
-    pub(crate) fn count(&self, what: Count) {
-        self.add(what, 1);
+    pub(crate) fn count(&self, event: Count) {
+        self.add(event, 1);
     }
 
-    pub(crate) fn add(&self, what: Count, amount: u64) {
-        self.counts[what as usize].fetch_add(amount, Ordering::Relaxed);
+    pub(crate) fn add(&self, event: Count, amount: u64) {
+        self.counts[event as usize].fetch_add(amount, Ordering::Relaxed);
     }
 
     fn snapshot(&self) -> PrefixStats {
-        let count = |what: Count| self.counts[what as usize].load(Ordering::Relaxed);
+        let count = |event: Count| self.counts[event as usize].load(Ordering::Relaxed);
         let calls = |kind| self.outcomes[outcome_index(kind)].load(Ordering::Relaxed);
         let bypassed = Reason::ALL.into_iter().filter_map(|reason| {
             let times = calls(OutcomeKind::Bypassed(reason));

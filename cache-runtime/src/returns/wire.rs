@@ -20,6 +20,8 @@ pub(super) type Decoded<V> = Result<V, Error>;
 /// reader uses.
 const MAX_DEPTH: usize = 128;
 
+const TOO_DEEP: &str = "nested deeper than 128 levels";
+
 /// The byte in front of the bits of a form, where the form is not the compact one. `MessagePack` never uses
 /// it, so no value in the compact form begins with it.
 const FORM_MARKER: u8 = 0xc1;

@@ -8,6 +8,7 @@ use crate::returns::Form;
 /// that do not decode, and no value has.
 const LOST: u32 = 16;
 
+/// Hints, by function. Accesses are relaxed: no other memory depends on them.
 #[derive(Debug, Default)]
 pub(crate) struct Proof {
     /// The form from which the last value was decoded.

@@ -7,7 +7,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::{Error, FORM_MARKER, Form, MAX_DEPTH};
+use super::{Error, FORM_MARKER, Form, MAX_DEPTH, TOO_DEEP};
 
 pub(super) struct Reader<'de> {
     rest: &'de [u8],
@@ -143,7 +143,7 @@ impl<'de> Reader<'de> {
     fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         let outside = self.levels;
         let inside = outside.checked_sub(1);
-        self.levels = inside.ok_or_else(|| Error::message("nested deeper than 128 levels"))?;
+        self.levels = inside.ok_or_else(|| Error::message(TOO_DEEP))?;
         let read = read(self);
         // Also after an error: the type may catch it, and go on with another variant.
         self.levels = outside;

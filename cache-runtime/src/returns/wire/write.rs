@@ -4,12 +4,10 @@ mod parts;
 
 use serde::ser::{Serialize, Serializer};
 
-use super::{Error, FORM_MARKER, Form, MAX_DEPTH, Size, Unencoded};
+use super::{Error, FORM_MARKER, Form, MAX_DEPTH, Size, TOO_DEEP, Unencoded};
 use parts::{Fields, List};
 
 type Written = Result<(), Error>;
-
-const TOO_DEEP: &str = "nested deeper than 128 levels";
 
 /// Lists of fewer bytes are written as lists of numbers, which serde's own buffer (`untagged`, `flatten`) can
 /// turn into a list again.
