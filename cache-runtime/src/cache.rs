@@ -606,14 +606,14 @@ impl Cache {
         &self,
         names: Vec<String>,
         group: Option<usize>,
-        named: Named,
+        kind: Named,
     ) -> Result<()> {
         let patience = self.0.config.connect_timeout.max(self.0.store.patience());
         let began = Instant::now();
         let done = invalidate::invalidate(&self.0.undelivered, names, group, patience).await;
         if !self.is_off() {
             self.0.timings.invalidations.record(began.elapsed());
-            self.0.timings.invalidated(named, done.is_ok());
+            self.0.timings.invalidated(kind, done.is_ok());
         }
         let group = group.filter(|_| !self.is_off());
         let count = |event| group.iter().for_each(|group| self.counters(*group).count(event));

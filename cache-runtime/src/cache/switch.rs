@@ -67,11 +67,11 @@ impl Switches {
         self.any.store(true, Ordering::Relaxed);
     }
 
-    /// Forgets the switch of a group, and switches that are over; whether there was any of these.
-    fn forget(&self, group: Option<Option<usize>>) -> bool {
-        let (mut list, now) = (self.list(), Instant::now());
+    /// Keeps the switches for which `keeps` is true; whether others have gone.
+    fn retain(&self, keeps: impl Fn(&Off) -> bool) -> bool {
+        let mut list = self.list();
         let before = list.len();
-        list.retain(|off| Some(off.group) != group && off.until > now);
+        list.retain(keeps);
         self.any.store(!list.is_empty(), Ordering::Relaxed);
         list.len() < before
     }
@@ -123,7 +123,8 @@ impl Cache {
         crate::background::spawn(async move {
             tokio::time::sleep(time).await;
             if let Some(inner) = cache.upgrade() {
-                Cache(inner).end_switches(None);
+                let now = Instant::now();
+                Cache(inner).end_switches(|off| off.until <= now);
             }
         });
     }
@@ -132,7 +133,7 @@ impl Cache {
     /// empty.
     pub fn switch_on(&self, prefix: Option<&str>) {
         if let Some(group) = prefix.map(group_of).map_or(Some(None), |group| group.map(Some)) {
-            self.end_switches(Some(group));
+            self.end_switches(|off| off.group == group);
         }
     }
 
@@ -147,8 +148,8 @@ impl Cache {
         switches.collect()
     }
 
-    fn end_switches(&self, group: Option<Option<usize>>) {
-        if self.0.switches.forget(group) {
+    fn end_switches(&self, ends: impl Fn(&Off) -> bool) {
+        if self.0.switches.retain(|off| !ends(off)) {
             self.0.near.clear();
             tracing::info!("the cache is switched on again");
         }

@@ -123,7 +123,7 @@ impl Buckets {
     pub(crate) fn record(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         // A bound in whole microseconds belongs to its bucket, and what is a fraction above does not.
-        let above = took.subsec_nanos() % 1_000 > 0;
+        let above = !took.subsec_nanos().is_multiple_of(1_000);
         let bucket = self.bounds.partition_point(|bound| micros + u64::from(above) > *bound);
         self.counts[bucket].fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(micros, Ordering::Relaxed);

@@ -10,7 +10,7 @@ const SCHEMA: u32 = 1;
 
 /// Serializes as the version of the schema.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Schema;
+pub(crate) struct Schema;
 
 impl Serialize for Schema {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -23,6 +23,7 @@ pub(crate) fn seconds<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok
     to.serialize_f64(duration.as_secs_f64())
 }
 
+#[allow(clippy::ref_option, reason = "serde passes a reference")]
 pub(crate) fn optional_seconds<S: Serializer>(
     duration: &Option<Duration>,
     to: S,
