@@ -37,8 +37,8 @@ impl Coarse {
         Self(coarsetime::Duration::from_ticks(ticks).as_millis())
     }
 
-    /// A start that is earlier by `by`, so that times counted from it are later by as much. At most `u32::MAX`
-    /// seconds.
+    /// For `Cache::advance`: moves a start back by `by`, at most `u32::MAX` seconds, so that all times counted
+    /// from it are later.
     pub(crate) fn earlier(start: u64, by: Duration) -> u64 {
         let by =
             coarsetime::Duration::from(by.min(Duration::from_secs(u32::MAX.into()))).as_ticks();

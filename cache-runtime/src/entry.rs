@@ -40,7 +40,8 @@ use smallvec::SmallVec;
 use checksum::checksum;
 
 /// The longest ttl and the longest stale window, ten years; a longer one counts as this. Redis refuses
-/// expiry dates that overflow. An entry that got a shorter lifetime than its header says would seem old.
+/// expiry dates that overflow. The age of an entry is the lifetime in its header less its remaining TTL, so the
+/// two must begin equal.
 pub(crate) const LONGEST_TTL: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 10);
 
 const HEADER: usize = 80;

@@ -222,7 +222,7 @@ impl<S: Shape, R: Rule<S>> Run<S, R> {
         .await;
         let Self { codec, mut lookup, role } = *self;
         let cost = started.elapsed();
-        // Found before the flight ends, which hands members the permission to serve theirs.
+        // Before the flight ends: its ending tells the members whether they may serve their own stale values.
         let fallback = fallback(&codec, &lookup, &output);
         let outcome = populate::finish(&codec, &lookup, role, &output, cost, fallback.is_some());
         if let Some(stale) = fallback.and_then(|hit| serve_fallback(&codec, &mut lookup, &hit)) {

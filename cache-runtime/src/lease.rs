@@ -25,9 +25,8 @@ use crate::store::{Fault, Store, Write};
 /// Tokens outlive the entries that depend on them by at least this.
 pub(crate) const AHEAD: Duration = Duration::from_secs(60);
 
-/// For this long after an unstored mark was written, calls that read it run at once. A waiting process reads
-/// the mark later than it was written by its slowest poll and a command: 250 ms (`lease_watch::POLLS`), and
-/// the time of the command.
+/// For this long after an unstored mark was written, calls that read it run at once. That is longer than a
+/// waiting process may take to read the mark: the slowest poll, 250 ms (`lease_watch::POLLS`), and a command.
 pub(crate) const JOINT: Duration = Duration::from_millis(500);
 
 /// A claimed value with less than this left is replaced by a lease: its expiry would end the claim.

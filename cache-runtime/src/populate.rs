@@ -85,8 +85,8 @@ pub(crate) fn finish<S: Shape, R: Rule<S>>(
                     lookup.report_fate(|| Fate::Written(Arc::default()));
                 }
                 let key = lookup.store_key().clone();
-                // `RemoveValue` is for an output that must not be stored. Without the right to store it, or with a
-                // full queue, this one may only have had no chance to be.
+                // A claimed value is removed only where a run that held the lease returned an output that must not be
+                // stored. A run without the lease, or with a full queue, says nothing about the value.
                 let on_release = match opened {
                     Opened::Value(_) | Opened::Nothing if stores && !full => OnRelease::RemoveValue,
                     _ => OnRelease::KeepValue,

@@ -198,8 +198,8 @@ impl Store {
         }
     }
 
-    /// How long the removal of `names` names may take, if that of few may take `few`: in a cluster, once more for
-    /// every 64 names.
+    /// The time limit for removing `names` names, given the limit for a few of them. A single server removes all
+    /// of them with one command; a cluster needs one command a name, so it gets the limit again for every 64.
     pub(crate) fn patience_for(&self, names: usize, few: Duration) -> Duration {
         let many = if self.unlinks_together() { 1 } else { names.div_ceil(64).max(1) };
         few.saturating_mul(u32::try_from(many).unwrap_or(u32::MAX))

@@ -13,8 +13,9 @@ use crate::background;
 use crate::key::Key;
 use crate::store::Store;
 
-/// How many names are remembered; beyond that the whole namespace is invalidated. All of them go out in one
-/// command: an entry must not be populated again from another that is still to be removed.
+/// The most names that are remembered; beyond that the whole namespace is invalidated. To a single server all
+/// names go in one command: an entry whose function calls another cached function could otherwise be stored
+/// again from the other's old entry, in between. A cluster gets them list by list.
 const MOST: usize = 1 << 15;
 
 /// The pause between attempts: the first, and the longest; it doubles in between. While no lane is connected an

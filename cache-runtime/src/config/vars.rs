@@ -269,7 +269,7 @@ pub(super) fn clamp_lanes(lanes: usize) -> usize {
     if lanes > MAX_LANES {
         tracing::warn!(
             "REDIS_POOL_SIZE {lanes} is taken as {MAX_LANES}: every call shares the lanes, and \
-             more of them are slower, because each then sends smaller batches"
+             more of them would send the same commands in smaller batches"
         );
     }
     lanes.min(MAX_LANES)

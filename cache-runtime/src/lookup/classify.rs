@@ -35,24 +35,24 @@ impl Lookup {
             }
         };
         let owner = self.owner();
-        let dead = |entry: &Entry| ReadState::Free(Want::Lease(entry.seen()));
+        let replaceable = |entry: &Entry| ReadState::Free(Want::Lease(entry.seen()));
         if entry.owner.function != owner.function {
             self.other_function(&entry);
-            return dead(&entry);
+            return replaceable(&entry);
         }
         if entry.owner.arguments != owner.arguments {
             self.dead(Warning::OtherFunction, "calls with different arguments share a `key`");
-            return dead(&entry);
+            return replaceable(&entry);
         }
         if entry.owner.version > owner.version {
             self.warn(Warning::NewerVersion, "the entry is from a newer `version`: left alone");
             return ReadState::Alone(Reason::NewerVersion);
         }
         if entry.owner.version < owner.version || !entry.depends_on(&self.tokens) {
-            return dead(&entry);
+            return replaceable(&entry);
         }
         match entry.kind {
-            EntryKind::Lease if self.inner().leases.is_releasing(entry.id) => dead(&entry),
+            EntryKind::Lease if self.inner().leases.is_releasing(entry.id) => replaceable(&entry),
             EntryKind::Lease => ReadState::Held(entry.id),
             EntryKind::Value | EntryKind::None => self.classify_value(entry),
             EntryKind::Unstored => self.classify_unstored(entry),

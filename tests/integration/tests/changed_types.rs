@@ -629,6 +629,8 @@ async fn a_function_none_of_whose_values_comes_back_is_switched_off_with_one_war
                 assert_eq!(outcome.reason(), Some(Reason::FunctionDisabled));
                 let verdict = explain(lossy(1)).await.unwrap().verdict;
                 assert_eq!(verdict, Verdict::Bypass(Reason::FunctionDisabled));
+                let error = put(lossy(1), Lossy { id: 1 }).await.unwrap_err();
+                assert!(error.is_value() && error.to_string().contains("is not cached"), "{error}");
             })
             .await;
     }

@@ -282,8 +282,8 @@ impl Cluster {
         }
         let all = map.nodes.iter().map(|(_, lanes)| Arc::downgrade(lanes)).collect();
         self.map.store(Some(Arc::new(map)));
-        // Voids copies of reads by the old map, and of reads in flight. Before the new epoch is set, since from
-        // then on the heartbeats of nodes in that epoch count.
+        // Voids copies whose read went by the old map or is in flight. This must come before the new epoch is set:
+        // from then on a heartbeat of a node in that epoch makes copies count again (see `lanes/epoch.rs`).
         if !same {
             self.tracking.set_nodes(all);
         }
