@@ -1,7 +1,7 @@
 //! A health endpoint.
 
 use axum::{Json, Router, routing::get};
-use cache_runtime::Cache;
+use cache_runtime::{Cache, Summary};
 use serde_json::{Value, json};
 
 /// 200 whatever Redis does: without it the service is slower, not ill. An instance that is taken out
@@ -22,9 +22,14 @@ async fn health() -> Json<Value> {
     }))
 }
 
+/// The figures in the shape in which hand-written decorators report them.
+async fn cache_stats() -> Json<Summary> {
+    Json(Cache::current().summary())
+}
+
 /// The service.
 pub fn router() -> Router {
-    Router::new().route("/health", get(health))
+    Router::new().route("/health", get(health)).route("/cache/stats", get(cache_stats))
 }
 
 #[cfg(test)]
@@ -49,6 +54,8 @@ mod tests {
                     (&body["cache_enabled"], &body["store"]),
                     (&json!(true), &json!("memory"))
                 );
+                let summary = serde_json::to_value(cache_stats().await.0).unwrap();
+                assert_eq!(summary["statistics"]["hit_rate"], json!(75.0));
                 cache.disable();
                 assert_eq!(health().await.0["cache_enabled"], json!(false));
             })
