@@ -1,0 +1,570 @@
+//! The statistics of a cache as Prometheus text.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Display, Write};
+
+use cache_runtime::__admin::{Settings, settings};
+use cache_runtime::{Cache, Confirmed, Histogram, PrefixStats, Reason, Stats, Status};
+
+/// The content type of what [`render`] returns, for the response that carries it.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The most prefixes with series of their own.
+const MOST_PREFIXES: usize = 500;
+
+/// The prefix under which all further ones are summed.
+const OTHER: &str = "other";
+
+/// Renders the statistics of `cache` in Prometheus' text format 0.0.4, the body of a `GET /metrics`.
+///
+/// The figures are those of one cache in this process, and asking for them sends nothing to Redis. Every call
+/// is counted in one series of `cache_calls_total`, so their sum is the number of calls. No label has a key, a
+/// tag or an argument: labels have the prefixes of functions, and words from fixed sets. `METRICS.md` of this
+/// crate lists every metric.
+///
+/// A prefix has its series from its first call on, for every outcome and every reason, at zero where there was
+/// none: so `rate()` sees the first timeout of a function that has been called before.
+///
+/// At most 500 prefixes have series of their own, those with the most calls. All others are summed under
+/// `prefix="other"`, and `cache_groups_dropped` says how many they are. Where it is not 0, a prefix may move
+/// into the sum or out of it between two scrapes, and rates of `prefix="other"` cannot be relied on.
+///
+/// # Examples
+///
+/// ```
+/// use cache_runtime::{Cache, cache_result};
+///
+/// #[cache_result(prefix = "areas")]
+/// async fn areas(kind: String) -> usize { kind.len() }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let cache = Cache::in_memory();
+/// cache.scope(async {
+///     areas("buy".into()).await;
+///     areas("buy".into()).await;
+/// }).await;
+///
+/// let text = cache_admin::metrics::render(&cache);
+/// assert!(text.contains("cache_calls_total{prefix=\"areas\",outcome=\"computed\"} 1\n"));
+/// assert!(text.contains("cache_calls_total{prefix=\"areas\",outcome=\"hit\"} 1\n"));
+/// # }
+/// ```
+pub fn render(cache: &Cache) -> String {
+    Snapshot::new(cache).render()
+}
+
+/// All that one text is made of.
+struct Snapshot {
+    prefixes: Vec<(String, PrefixStats)>,
+    /// The number of prefixes that are summed.
+    dropped: usize,
+    stats: Stats,
+    settings: Settings,
+    status: Status,
+    enabled: bool,
+}
+
+impl Snapshot {
+    fn new(cache: &Cache) -> Self {
+        let mut stats = cache.stats();
+        let (prefixes, dropped) = busiest(std::mem::take(&mut stats.prefixes), MOST_PREFIXES);
+        Self {
+            prefixes,
+            dropped,
+            stats,
+            settings: settings(cache),
+            status: cache.health().status,
+            enabled: cache.is_enabled(),
+        }
+    }
+
+    fn render(&self) -> String {
+        let mut text = String::new();
+        for Metric { name, kind, help, samples } in METRICS {
+            line(&mut text, format_args!("# HELP {name} {help}"));
+            line(&mut text, format_args!("# TYPE {name} {kind}"));
+            samples(self, &mut Samples { text: &mut text, name });
+        }
+        text
+    }
+
+    /// Calls `each` with each prefix and its counters.
+    fn by_prefix(&self, mut each: impl FnMut(&str, &PrefixStats)) {
+        self.prefixes.iter().for_each(|(prefix, stats)| each(prefix, stats));
+    }
+}
+
+/// The `most` prefixes with the most calls, and after them the sum of all others as [`OTHER`]; and how many
+/// are in the sum.
+fn busiest(
+    all: BTreeMap<String, PrefixStats>,
+    most: usize,
+) -> (Vec<(String, PrefixStats)>, usize) {
+    let mut prefixes: Vec<_> = all.into_iter().collect();
+    if prefixes.len() <= most {
+        return (prefixes, 0);
+    }
+    // A prefix with the name of the sum is always part of it: no series may occur twice.
+    prefixes.sort_by_key(|(prefix, stats)| (prefix == OTHER, Reverse(stats.calls())));
+    let mut rest = Stats::default();
+    rest.prefixes = prefixes.split_off(most).into_iter().collect();
+    prefixes.push((OTHER.to_owned(), rest.total()));
+    (prefixes, rest.prefixes.len())
+}
+
+/// One metric: its description, and the samples that a snapshot has of it.
+struct Metric {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    samples: fn(&Snapshot, &mut Samples<'_>),
+}
+
+const COUNTER: &str = "counter";
+const GAUGE: &str = "gauge";
+const HISTOGRAM: &str = "histogram";
+
+const METRICS: [Metric; 24] = [
+    Metric {
+        name: "cache_calls_total",
+        kind: COUNTER,
+        help: "Calls of cached functions, each counted once, by outcome.",
+        samples: |of, to| {
+            of.by_prefix(|prefix, stats| {
+                for (outcome, calls) in outcomes(stats) {
+                    to.sample(&[("prefix", prefix), ("outcome", outcome)], calls);
+                }
+            });
+        },
+    },
+    Metric {
+        name: "cache_bypassed_total",
+        kind: COUNTER,
+        help: "Calls with the outcome bypassed, by reason.",
+        samples: |of, to| {
+            of.by_prefix(|prefix, stats| {
+                for (reason, calls) in all_of(&REASONS.map(Reason::as_str), &stats.bypassed) {
+                    to.sample(&[("prefix", prefix), ("reason", reason)], calls);
+                }
+            });
+        },
+    },
+    Metric {
+        name: "cache_loads_total",
+        kind: COUNTER,
+        help: "Runs of the function that returned, for calls that ask the cache and for refreshes: ok is a \
+               value, failed is an error.",
+        samples: |of, to| {
+            of.by_prefix(|prefix, stats| {
+                to.sample(&[("prefix", prefix), ("result", "ok")], stats.load_successes);
+                to.sample(&[("prefix", prefix), ("result", "failed")], stats.load_failures);
+            });
+        },
+    },
+    Metric {
+        name: "cache_refreshes_total",
+        kind: COUNTER,
+        help: "Runs of the function to renew a stored value.",
+        samples: |of, to| {
+            of.by_prefix(|prefix, stats| to.sample(&[("prefix", prefix)], stats.refreshes));
+        },
+    },
+    Metric {
+        name: "cache_load_duration_seconds",
+        kind: HISTOGRAM,
+        help: "How long the runs of cache_loads_total took.",
+        samples: |of, to| {
+            of.by_prefix(|prefix, stats| to.histogram(&[("prefix", prefix)], &stats.loads));
+        },
+    },
+    Metric {
+        name: "cache_saved_seconds_total",
+        kind: COUNTER,
+        help: "Of each call that was answered from the store or from a copy in this process, the time that \
+               the function took when the value was computed.",
+        samples: |of, to| {
+            of.by_prefix(|prefix, stats| {
+                to.sample(&[("prefix", prefix)], stats.saved.as_secs_f64());
+            });
+        },
+    },
+    Metric {
+        name: "cache_store_duration_seconds",
+        kind: HISTOGRAM,
+        help: "Commands to the store as their callers waited for them, also those that failed.",
+        samples: |of, to| {
+            let store = &of.stats.store;
+            to.histogram(&[("operation", "read")], &store.reads);
+            to.histogram(&[("operation", "write")], &store.writes);
+            to.histogram(&[("operation", "invalidate")], &store.invalidations);
+        },
+    },
+    Metric {
+        name: "cache_wait_seconds",
+        kind: HISTOGRAM,
+        help: "How long calls waited for another run of the function, in this process or another.",
+        samples: |of, to| to.histogram(&[], &of.stats.store.waits),
+    },
+    Metric {
+        name: "cache_populates_total",
+        kind: COUNTER,
+        help: "What became of values that were to be stored: stored; fenced, since the key had changed \
+               since the function began; queue_full, since too much was waiting to be written; refused by \
+               Redis, or without an answer, so perhaps stored; rule, since cache_if, a ttl of zero or a \
+               missing none_ttl forbids it; too_large; unencodable.",
+        samples: |of, to| {
+            of.by_prefix(|prefix, stats| {
+                for (result, values) in populates(stats) {
+                    to.sample(&[("prefix", prefix), ("result", result)], values);
+                }
+            });
+        },
+    },
+    Metric {
+        name: "cache_invalidations_total",
+        kind: COUNTER,
+        help: "Invalidations by what they named: ok where Redis confirmed them in time, pending where they \
+               had to be sent again.",
+        samples: |of, to| {
+            let of = &of.stats.invalidations;
+            let kinds =
+                [("call", of.calls), ("prefix", of.prefixes), ("tag", of.tags), ("clear", of.clears)];
+            for (kind, Confirmed { ok, pending, .. }) in kinds {
+                to.sample(&[("kind", kind), ("result", "ok")], ok);
+                to.sample(&[("kind", kind), ("result", "pending")], pending);
+            }
+        },
+    },
+    Metric {
+        name: "cache_invalidations_pending",
+        kind: GAUGE,
+        help: "Keys and tokens whose invalidation Redis has not confirmed yet.",
+        samples: |of, to| to.sample(&[], of.stats.undelivered),
+    },
+    Metric {
+        name: "cache_dead_entries_total",
+        kind: COUNTER,
+        help: "Entries that were found and could not be served: of another function or other arguments, \
+               garbage, or of a type that has changed.",
+        samples: |of, to| {
+            of.by_prefix(|prefix, stats| to.sample(&[("prefix", prefix)], stats.dead));
+        },
+    },
+    Metric {
+        name: "cache_store_errors_total",
+        kind: COUNTER,
+        help: "Reads, requests for a lease and invalidations that failed: down, since there was no \
+               connection or the breaker was open; timeout; busy, since too many commands were in flight; \
+               writes-refused, since Redis refused all writes; refused with another error.",
+        samples: |of, to| {
+            let mut errors = BTreeMap::new();
+            of.by_prefix(|_, stats| {
+                for (kind, times) in &stats.errors_by {
+                    *errors.entry(*kind).or_default() += times;
+                }
+            });
+            for (kind, times) in all_of(&ERRORS, &errors) {
+                to.sample(&[("kind", kind)], times);
+            }
+        },
+    },
+    Metric {
+        name: "cache_slow_calls_total",
+        kind: COUNTER,
+        help: "Calls whose cache traffic took longer than CACHE_SLOW_MS.",
+        samples: |of, to| {
+            of.by_prefix(|prefix, stats| to.sample(&[("prefix", prefix)], stats.slow));
+        },
+    },
+    Metric {
+        name: "cache_store_bytes_total",
+        kind: COUNTER,
+        help: "Bytes of entries that were read and written, with their headers.",
+        samples: |of, to| {
+            to.sample(&[("direction", "read")], of.stats.store.bytes_read);
+            to.sample(&[("direction", "written")], of.stats.store.bytes_written);
+        },
+    },
+    Metric {
+        name: "cache_local_entries",
+        kind: GAUGE,
+        help: "Copies in this process, including those that are void and were not yet evicted.",
+        samples: |of, to| to.sample(&[], of.stats.local_entries),
+    },
+    Metric {
+        name: "cache_local_bytes",
+        kind: GAUGE,
+        help: "The size of these copies.",
+        samples: |of, to| to.sample(&[], of.stats.local_bytes),
+    },
+    Metric {
+        name: "cache_local_max_bytes",
+        kind: GAUGE,
+        help: "The size that copies may have, CACHE_LOCAL_BYTES.",
+        samples: |of, to| to.sample(&[], of.settings.local_bytes),
+    },
+    Metric {
+        name: "cache_local_removals_total",
+        kind: COUNTER,
+        help: "Copies that have gone: evicted to make room; invalidated or written, or void since the \
+               connection that announces changes was lost; expired.",
+        samples: |of, to| {
+            let of = &of.stats.local_removals;
+            to.sample(&[("cause", "evicted")], of.evicted);
+            to.sample(&[("cause", "invalidated")], of.invalidated);
+            to.sample(&[("cause", "expired")], of.expired);
+        },
+    },
+    Metric {
+        name: "cache_flights",
+        kind: GAUGE,
+        help: "Runs of functions that other calls may join: under way, or with an entry that is being \
+               written.",
+        samples: |of, to| to.sample(&[], of.stats.flights),
+    },
+    Metric {
+        name: "cache_store_up",
+        kind: GAUGE,
+        help: "1 while the store answers calls, all or some; 0 while it does not. No sample before the first \
+               dial has ended, and while the cache is off.",
+        samples: |of, to| {
+            if let Some(up) = is_up(of.status) {
+                to.sample(&[], u8::from(up));
+            }
+        },
+    },
+    Metric {
+        name: "cache_enabled",
+        kind: GAUGE,
+        help: "1 while calls read and populate; 0 while the whole cache is switched off, by its configuration \
+               or by an operator, or closed.",
+        samples: |of, to| to.sample(&[], u8::from(of.enabled)),
+    },
+    Metric {
+        name: "cache_groups_dropped",
+        kind: GAUGE,
+        help: "Prefixes beyond the busiest 500, summed as prefix=\"other\". While this is not 0, rates of \
+               prefix=\"other\" cannot be relied on.",
+        samples: |of, to| to.sample(&[], of.dropped),
+    },
+    Metric {
+        name: "cache_info",
+        kind: GAUGE,
+        help: "Always 1. The version of the crates, the namespace of keys, and what the values are kept in.",
+        samples: |of, to| {
+            let labels = [
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("namespace", &of.settings.namespace),
+                ("topology", of.settings.topology),
+            ];
+            to.sample(&labels, 1);
+        },
+    },
+];
+
+/// The reasons for which calls are bypassed; `not-cached` is the reason of no call of a cached function.
+const REASONS: [Reason; 19] = [
+    Reason::Off,
+    Reason::When,
+    Reason::Bypass,
+    Reason::Unavailable,
+    Reason::Timeout,
+    Reason::Busy,
+    Reason::WrongType,
+    Reason::WritesRefused,
+    Reason::Failed,
+    Reason::Invalidated,
+    Reason::WaitOver,
+    Reason::Unshared,
+    Reason::RunTooLong,
+    Reason::Overtaken,
+    Reason::Recursion,
+    Reason::Contended,
+    Reason::Key,
+    Reason::NewerVersion,
+    Reason::FunctionDisabled,
+];
+
+/// The kinds in [`PrefixStats::errors_by`].
+const ERRORS: [&str; 5] = ["down", "timeout", "busy", "writes-refused", "refused"];
+
+/// The count of each word, 0 where `counted` has none, and of every other word in `counted`, so that nothing
+/// that was counted is left out.
+fn all_of<'a>(
+    words: &[&'static str],
+    counted: &'a BTreeMap<&'static str, u64>,
+) -> impl Iterator<Item = (&'static str, u64)> + 'a {
+    let all: BTreeSet<_> =
+        words.iter().copied().chain(counted.keys().copied()).collect();
+    all.into_iter().map(|word| (word, counted.get(word).copied().unwrap_or_default()))
+}
+
+/// The calls of a prefix by outcome; their sum is [`PrefixStats::calls`].
+fn outcomes(stats: &PrefixStats) -> [(&'static str, u64); 9] {
+    [
+        ("hit", stats.hits),
+        ("local_hit", stats.local_hits),
+        ("stale", stats.stale),
+        ("stale_if_error", stats.stale_if_error),
+        ("waited", stats.waited),
+        ("joined", stats.joined),
+        ("computed", stats.computed),
+        ("abandoned", stats.abandoned),
+        ("bypassed", stats.bypassed_total()),
+    ]
+}
+
+fn populates(stats: &PrefixStats) -> [(&'static str, u64); 7] {
+    [
+        ("stored", stats.populated),
+        ("fenced", stats.populates_fenced),
+        ("queue_full", stats.populates_queue_full),
+        ("refused", stats.populates_failed),
+        ("rule", stats.populates_refused),
+        ("too_large", stats.too_large),
+        // The two counters may be of slightly different moments.
+        ("unencodable", stats.unstorable.saturating_sub(stats.too_large)),
+    ]
+}
+
+/// Whether the store answers; `None` where that is not known.
+fn is_up(status: Status) -> Option<bool> {
+    match status {
+        Status::Up | Status::Memory | Status::Degraded => Some(true),
+        Status::Down => Some(false),
+        _ => None,
+    }
+}
+
+type Labels<'a> = [(&'a str, &'a str)];
+
+/// Where the samples of one metric are written.
+struct Samples<'a> {
+    text: &'a mut String,
+    name: &'static str,
+}
+
+impl Samples<'_> {
+    fn sample(&mut self, labels: &Labels<'_>, value: impl Display) {
+        self.write("", labels, value);
+    }
+
+    /// The buckets, each with all durations up to its bound, and the sum and number of all.
+    fn histogram(&mut self, labels: &Labels<'_>, histogram: &Histogram) {
+        let bounds = histogram.bounds.iter().map(|bound| bound.as_secs_f64().to_string());
+        let bounds = bounds.chain(["+Inf".to_owned()]);
+        let mut up_to = 0;
+        for (bound, count) in bounds.zip(&histogram.counts) {
+            up_to += count;
+            let labels: Vec<_> = labels.iter().copied().chain([("le", bound.as_str())]).collect();
+            self.write("_bucket", &labels, up_to);
+        }
+        self.write("_sum", labels, histogram.sum.as_secs_f64());
+        self.write("_count", labels, up_to);
+    }
+
+    fn write(&mut self, suffix: &str, labels: &Labels<'_>, value: impl Display) {
+        let labels: Vec<_> =
+            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+        let labels =
+            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        line(self.text, format_args!("{}{suffix}{labels} {value}", self.name));
+    }
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // A `String` takes everything.
+    let _ = writeln!(text, "{line}");
+}
+
+/// A label value as the format wants it.
+fn escaped(value: &str) -> String {
+    value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn called(hits: u64) -> PrefixStats {
+        let mut stats = PrefixStats::default();
+        stats.hits = hits;
+        stats
+    }
+
+    fn rendered(prefixes: impl IntoIterator<Item = (String, PrefixStats)>) -> String {
+        let mut snapshot = Snapshot::new(&Cache::in_memory());
+        (snapshot.prefixes, snapshot.dropped) =
+            busiest(prefixes.into_iter().collect(), MOST_PREFIXES);
+        snapshot.render()
+    }
+
+    #[test]
+    fn a_label_value_is_escaped() {
+        let text = rendered([("a\\b\"c\nd\u{e9}".to_owned(), called(7))]);
+        let expected =
+            "cache_calls_total{prefix=\"a\\\\b\\\"c\\nd\u{e9}\",outcome=\"hit\"} 7\n";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn all_outcomes_and_reasons_of_a_prefix_begin_at_zero() {
+        let text = rendered([("areas".to_owned(), PrefixStats::default())]);
+        let lines = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
+        assert_eq!(lines("cache_calls_total{prefix=\"areas\""), 9);
+        assert_eq!(lines("cache_bypassed_total{prefix=\"areas\""), REASONS.len());
+        assert_eq!(lines("cache_populates_total{prefix=\"areas\""), 7);
+        assert!(text.contains("cache_bypassed_total{prefix=\"areas\",reason=\"timeout\"} 0\n"));
+        assert!(text.contains("cache_store_errors_total{kind=\"timeout\"} 0\n"));
+    }
+
+    #[test]
+    fn a_reason_that_is_not_known_here_is_shown_all_the_same() {
+        let mut stats = PrefixStats::default();
+        stats.bypassed.insert("moonlight", 3);
+        let text = rendered([("areas".to_owned(), stats)]);
+        let expected = "cache_bypassed_total{prefix=\"areas\",reason=\"moonlight\"} 3\n";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn prefixes_beyond_the_busiest_are_summed() {
+        let most = MOST_PREFIXES as u64;
+        let text = rendered((0..most + 3).map(|n| (format!("p{n}"), called(n))));
+        assert!(text.contains("cache_groups_dropped 3\n"));
+        let hits: Vec<_> =
+            text.lines().filter(|line| line.contains("outcome=\"hit\"")).collect();
+        assert_eq!(hits.len(), MOST_PREFIXES + 1);
+        assert!(hits.contains(&"cache_calls_total{prefix=\"other\",outcome=\"hit\"} 3"));
+        assert!(hits.contains(&"cache_calls_total{prefix=\"p3\",outcome=\"hit\"} 3"));
+        assert!(!text.contains("prefix=\"p2\""));
+    }
+
+    #[test]
+    fn a_prefix_with_the_name_of_the_sum_is_part_of_it() {
+        let prefixes = [("a", 2), (OTHER, 9), ("b", 1)];
+        let prefixes = || prefixes.map(|(prefix, hits)| (prefix.to_owned(), called(hits))).into();
+        let shown = |most| {
+            let (shown, dropped) = busiest(prefixes(), most);
+            let shown: Vec<_> =
+                shown.into_iter().map(|(prefix, stats)| (prefix, stats.hits)).collect();
+            (shown, dropped)
+        };
+        let named = |all: &[(&str, u64)]| {
+            all.iter().map(|(prefix, hits)| ((*prefix).to_owned(), *hits)).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(2), (named(&[("a", 2), ("b", 1), (OTHER, 9)]), 1));
+        assert_eq!(shown(1), (named(&[("a", 2), (OTHER, 10)]), 2));
+        assert_eq!(shown(3), (named(&[("a", 2), ("b", 1), (OTHER, 9)]), 0));
+    }
+
+    #[test]
+    fn values_that_were_not_stored_are_counted_once() {
+        let mut stats = PrefixStats::default();
+        (stats.unstorable, stats.too_large) = (5, 3);
+        let populates = BTreeMap::from(populates(&stats));
+        assert_eq!((populates["too_large"], populates["unencodable"]), (3, 2));
+    }
+}
