@@ -1,12 +1,10 @@
 //! The endpoints: ordinary axum handlers, three of them cached.
 
-use axum::extract::{Path, Request, State};
-use axum::http::HeaderValue;
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use cache_runtime::{Cache, Outcome, Reason, cache_result, observe};
+use cache_admin::server_timing::ServerTiming;
+use cache_runtime::{Cache, cache_result};
 use serde_json::{Value, json};
 use sqlx::SqlitePool;
 
@@ -21,7 +19,8 @@ pub(crate) fn router(db: SqlitePool) -> Router {
         .route("/api/property-types/{type}", get(property_types))
         .route("/api/property/valuation", post(valuation))
         .route("/health", get(health))
-        .layer(from_fn(x_cache))
+        // Says in `x-cache` and `server-timing` what the cache did for the request.
+        .layer(ServerTiming)
         .with_state(db)
 }
 
@@ -73,21 +72,4 @@ async fn health() -> Json<Value> {
         "lanes": health.lanes,
         "last_error": health.last_error,
     }))
-}
-
-/// Says in a header what the cache did for the request.
-async fn x_cache(request: Request, next: Next) -> Response {
-    let (mut response, outcome) = observe(next.run(request)).await;
-    if let Some(value) = header(&outcome) {
-        response.headers_mut().insert("x-cache", value);
-    }
-    response
-}
-
-/// `None` for a request that reached no cached function.
-fn header(outcome: &Outcome) -> Option<HeaderValue> {
-    if outcome.reason() == Some(Reason::NotCached) {
-        return None;
-    }
-    HeaderValue::from_str(&outcome.to_string()).ok()
 }
