@@ -98,10 +98,7 @@ impl Snapshot {
 
 /// The `most` prefixes with the most calls, and after them the sum of all others as [`OTHER`]; and how many
 /// are in the sum.
-fn busiest(
-    all: BTreeMap<String, PrefixStats>,
-    most: usize,
-) -> (Vec<(String, PrefixStats)>, usize) {
+fn busiest(all: BTreeMap<String, PrefixStats>, most: usize) -> (Vec<(String, PrefixStats)>, usize) {
     let mut prefixes: Vec<_> = all.into_iter().collect();
     if prefixes.len() <= most {
         return (prefixes, 0);
@@ -130,7 +127,8 @@ const METRICS: [Metric; 24] = [
     Metric {
         name: "cache_calls_total",
         kind: COUNTER,
-        help: "Calls of cached functions, each counted once, by outcome.",
+        help: "Calls of cached functions, each counted once, by outcome; abandoned: the caller dropped the \
+               call, or the function panicked.",
         samples: |of, to| {
             of.by_prefix(|prefix, stats| {
                 for (outcome, calls) in outcomes(stats) {
@@ -154,8 +152,8 @@ const METRICS: [Metric; 24] = [
     Metric {
         name: "cache_loads_total",
         kind: COUNTER,
-        help: "Runs of the function that returned, for calls that ask the cache and for refreshes: ok is a \
-               value, failed is an error.",
+        help: "Runs of the function that returned, for calls that ask the cache and for refreshes; ok: a \
+               value; failed: an error.",
         samples: |of, to| {
             of.by_prefix(|prefix, stats| {
                 to.sample(&[("prefix", prefix), ("result", "ok")], stats.load_successes);
@@ -193,7 +191,8 @@ const METRICS: [Metric; 24] = [
     Metric {
         name: "cache_store_duration_seconds",
         kind: HISTOGRAM,
-        help: "Commands to the store as their callers waited for them, also those that failed.",
+        help: "Commands to the store as their callers waited for them, also those that failed; write: of entries, behind \
+               the reply.",
         samples: |of, to| {
             let store = &of.stats.store;
             to.histogram(&[("operation", "read")], &store.reads);
@@ -210,10 +209,11 @@ const METRICS: [Metric; 24] = [
     Metric {
         name: "cache_populates_total",
         kind: COUNTER,
-        help: "What became of values that were to be stored: stored; fenced, since the key had changed \
-               since the function began; queue_full, since too much was waiting to be written; refused by \
-               Redis, or without an answer, so perhaps stored; rule, since cache_if, a ttl of zero or a \
-               missing none_ttl forbids it; too_large; unencodable.",
+        help: "What became of values that were to be stored; fenced: the key had changed since the function \
+               began; queue_full: too much was waiting to be written; refused: Redis refused the write or did \
+               not answer, so the value is perhaps stored; rule: cache_if, a ttl of zero or a missing \
+               none_ttl forbids it; too_large: over CACHE_MAX_VALUE; unencodable: the value cannot be \
+               encoded, or not decoded to an equal one.",
         samples: |of, to| {
             of.by_prefix(|prefix, stats| {
                 for (result, values) in populates(stats) {
@@ -225,12 +225,16 @@ const METRICS: [Metric; 24] = [
     Metric {
         name: "cache_invalidations_total",
         kind: COUNTER,
-        help: "Invalidations by what they named: ok where Redis confirmed them in time, pending where they \
-               had to be sent again.",
+        help: "Invalidations by what they named; ok: Redis confirmed them in time; pending: it did not, and \
+               they are sent again.",
         samples: |of, to| {
             let of = &of.stats.invalidations;
-            let kinds =
-                [("call", of.calls), ("prefix", of.prefixes), ("tag", of.tags), ("clear", of.clears)];
+            let kinds = [
+                ("call", of.calls),
+                ("prefix", of.prefixes),
+                ("tag", of.tags),
+                ("clear", of.clears),
+            ];
             for (kind, Confirmed { ok, pending, .. }) in kinds {
                 to.sample(&[("kind", kind), ("result", "ok")], ok);
                 to.sample(&[("kind", kind), ("result", "pending")], pending);
@@ -255,9 +259,9 @@ const METRICS: [Metric; 24] = [
     Metric {
         name: "cache_store_errors_total",
         kind: COUNTER,
-        help: "Reads, requests for a lease and invalidations that failed: down, since there was no \
-               connection or the breaker was open; timeout; busy, since too many commands were in flight; \
-               writes-refused, since Redis refused all writes; refused with another error.",
+        help: "Reads, requests for a lease and invalidations that failed; down: there was no connection, or \
+               the breaker was open; busy: too many commands were in flight; writes-refused: Redis refuses \
+               all writes for now; refused: Redis answered with another error.",
         samples: |of, to| {
             let mut errors = BTreeMap::new();
             of.by_prefix(|_, stats| {
@@ -308,8 +312,9 @@ const METRICS: [Metric; 24] = [
     Metric {
         name: "cache_local_removals_total",
         kind: COUNTER,
-        help: "Copies that have gone: evicted to make room; invalidated or written, or void since the \
-               connection that announces changes was lost; expired.",
+        help: "Copies in this process that have gone; evicted: they could still be served, and had to make \
+               room; invalidated: invalidated or written, or void since the connection that announces changes \
+               was lost; expired: at the end of their time.",
         samples: |of, to| {
             let of = &of.stats.local_removals;
             to.sample(&[("cause", "evicted")], of.evicted);
@@ -327,8 +332,8 @@ const METRICS: [Metric; 24] = [
     Metric {
         name: "cache_store_up",
         kind: GAUGE,
-        help: "1 while the store answers calls, all or some; 0 while it does not. No sample before the first \
-               dial has ended, and while the cache is off.",
+        help: "1 while the store answers calls, all or some; 0 while it answers none. No sample until \
+               the first dial has ended, nor while the cache is off.",
         samples: |of, to| {
             if let Some(up) = is_up(of.status) {
                 to.sample(&[], u8::from(up));
@@ -396,8 +401,7 @@ fn all_of<'a>(
     words: &[&'static str],
     counted: &'a BTreeMap<&'static str, u64>,
 ) -> impl Iterator<Item = (&'static str, u64)> + 'a {
-    let all: BTreeSet<_> =
-        words.iter().copied().chain(counted.keys().copied()).collect();
+    let all: BTreeSet<_> = words.iter().copied().chain(counted.keys().copied()).collect();
     all.into_iter().map(|word| (word, counted.get(word).copied().unwrap_or_default()))
 }
 
@@ -504,8 +508,7 @@ mod tests {
     #[test]
     fn a_label_value_is_escaped() {
         let text = rendered([("a\\b\"c\nd\u{e9}".to_owned(), called(7))]);
-        let expected =
-            "cache_calls_total{prefix=\"a\\\\b\\\"c\\nd\u{e9}\",outcome=\"hit\"} 7\n";
+        let expected = "cache_calls_total{prefix=\"a\\\\b\\\"c\\nd\u{e9}\",outcome=\"hit\"} 7\n";
         assert!(text.contains(expected), "{text}");
     }
 
@@ -534,8 +537,7 @@ mod tests {
         let most = MOST_PREFIXES as u64;
         let text = rendered((0..most + 3).map(|n| (format!("p{n}"), called(n))));
         assert!(text.contains("cache_groups_dropped 3\n"));
-        let hits: Vec<_> =
-            text.lines().filter(|line| line.contains("outcome=\"hit\"")).collect();
+        let hits: Vec<_> = text.lines().filter(|line| line.contains("outcome=\"hit\"")).collect();
         assert_eq!(hits.len(), MOST_PREFIXES + 1);
         assert!(hits.contains(&"cache_calls_total{prefix=\"other\",outcome=\"hit\"} 3"));
         assert!(hits.contains(&"cache_calls_total{prefix=\"p3\",outcome=\"hit\"} 3"));
