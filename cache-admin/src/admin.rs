@@ -22,7 +22,8 @@ use crate::warmers::Warmer;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), cache_admin::WeakToken> {
 /// let access = Access::token(Role::View, "b0a2c5d7e9f1a3b4")?;
-/// let app: axum::Router = axum::Router::new().nest("/cache", cache_admin::router(&Cache::in_memory(), access));
+/// let admin = cache_admin::router(&Cache::in_memory(), access);
+/// let app: axum::Router = axum::Router::new().nest_service("/cache", admin);
 /// # let _ = app;
 /// # Ok(())
 /// # }
@@ -95,8 +96,7 @@ impl Admin {
         self
     }
 
-    /// Makes the router, to be nested where the page should be. A host whose router has a state nests it after
-    /// `with_state`.
+    /// Makes the router, to be mounted with `nest_service` where the page should be.
     ///
     /// Within a tokio runtime, the process becomes a member of its fleet now; otherwise with the first request.
     pub fn router(self) -> Router {

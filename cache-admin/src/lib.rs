@@ -24,13 +24,13 @@
 //! # async fn main() -> Result<(), cache_admin::WeakToken> {
 //! let access = Access::token(Role::Operate, "4f1c9a0b7d2e8836")?;
 //! let admin = cache_admin::router(&Cache::in_memory(), access);
-//! let app: Router = Router::new().nest("/cache", admin);
+//! let app: Router = Router::new().nest_service("/cache", admin);
 //! # let _ = app;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! The page is at `/cache` and `/cache/`. A browser asks for the token as a password, with any user name. A
+//! The page is at `/cache` and `/cache/`; with `nest`, only the first is routed. A browser asks for the token as a password, with any user name. A
 //! proxy in front has to pass `Host` on, by which requests from other origins are told apart. Serve it over
 //! TLS: tokens are sent with each request.
 //!

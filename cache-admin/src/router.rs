@@ -203,14 +203,8 @@ async fn page() -> Html<&'static str> {
     Html(PAGE)
 }
 
-/// The page once more, for `/cache/` where the router is nested at `/cache`, which axum does not route to
-/// `/`; otherwise 404.
-async fn fallback(request: Request) -> Response {
-    let is_root = matches!(request.uri().path(), "" | "/");
-    if is_root && matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Html(PAGE).into_response();
-    }
-    Refusal(StatusCode::NOT_FOUND, "there is nothing at this path".to_owned()).into_response()
+async fn fallback() -> Refusal {
+    Refusal(StatusCode::NOT_FOUND, "there is nothing at this path".to_owned())
 }
 
 async fn wrong_method() -> Refusal {

@@ -154,11 +154,9 @@ async fn requests_from_pages_of_other_origins_are_refused() {
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{foreign:?}");
         assert!(answer.error().contains("another origin"));
     }
-    for own in [
-        &[("sec-fetch-site", "same-origin")][..],
-        &[("origin", "https://shop.example")],
-        &[],
-    ] {
+    for own in
+        [&[("sec-fetch-site", "same-origin")][..], &[("origin", "https://shop.example")], &[]]
+    {
         assert_eq!(send(&router, from(own)).await.status, StatusCode::OK, "{own:?}");
     }
 }
@@ -200,8 +198,8 @@ async fn changes_are_limited_in_number() {
 
 #[tokio::test]
 async fn the_page_and_its_policy_match_and_every_answer_has_its_headers() {
-    let app: Router = Router::new().nest("/a/b", router());
-    for path in ["/a/b", "/a/b/", "/a/b?every=5"] {
+    let app: Router = Router::new().nest("/c", router()).nest_service("/a/b", router());
+    for path in ["/a/b", "/a/b/", "/a/b?every=5", "/c"] {
         let page = get(&app, VIEWER, path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}");
         assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));

@@ -68,7 +68,10 @@ async fn a_switch_of_the_fleet_stops_hits_everywhere_and_ends_by_itself() {
     })
     .await;
     let stats = get(&router, VIEWER, "/stats").await.json();
-    assert_eq!((&stats["switches"][0]["reach"], &stats["switches"][0]["who"]), (&json!("fleet"), &json!("operate")));
+    assert_eq!(
+        (&stats["switches"][0]["reach"], &stats["switches"][0]["who"]),
+        (&json!("fleet"), &json!("operate"))
+    );
     assert!(stats["switches"][0]["seconds_left"].as_f64().unwrap() <= 12.0);
     for cache in [&one, &two] {
         eventually("it is over", async || outcome(cache).await == OutcomeKind::Hit).await;
