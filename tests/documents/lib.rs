@@ -11,3 +11,9 @@ struct Coherence;
 
 #[doc = include_str!("../../docs/credentials.md")]
 struct Credentials;
+
+#[doc = include_str!("../../docs/operations.md")]
+struct Operations;
+
+#[doc = include_str!("../../cache-admin/README.md")]
+struct Admin;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -29,6 +29,9 @@ pub struct History {
     /// The length of a step. Serialized as `step_seconds`.
     #[serde(rename = "step_seconds", serialize_with = "seconds")]
     pub step: Duration,
+    /// How long ago the newest step ended; zero before the first end. Serialized as `age_seconds`.
+    #[serde(rename = "age_seconds", serialize_with = "seconds")]
+    pub age: Duration,
     /// By prefix, as in [`Stats::prefixes`](crate::Stats::prefixes); the first 500 that were used.
     pub prefixes: BTreeMap<String, PrefixHistory>,
 }
@@ -76,6 +79,8 @@ pub(crate) struct Steps(Mutex<Collected>);
 struct Collected {
     before: BTreeMap<String, PrefixStats>,
     prefixes: BTreeMap<String, VecDeque<Step>>,
+    /// When the newest step ended.
+    ended: Option<Instant>,
 }
 
 /// What one prefix has gained in one step.
@@ -124,6 +129,7 @@ impl Steps {
             steps.push_back(Step::of(&gained));
         }
         collected.before = now;
+        collected.ended = Some(Instant::now());
     }
 
     pub(crate) fn snapshot(&self) -> History {
@@ -142,7 +148,8 @@ impl Steps {
             };
             (prefix.clone(), history)
         });
-        History { step: STEP, prefixes: prefixes.collect() }
+        let age = collected.ended.map_or(Duration::ZERO, |ended| ended.elapsed());
+        History { step: STEP, age, prefixes: prefixes.collect() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Collected> {

@@ -33,6 +33,14 @@ async fn areas(
     Ok(Json(market::areas(&db, &kind).await?))
 }
 
+/// A call of `areas` for each type, for warming.
+pub(crate) fn all_areas(
+    db: &SqlitePool,
+) -> Vec<impl Future<Output = Result<Json<Vec<Area>>, ApiError>> + Send + use<>> {
+    let calls = listings::KINDS.iter();
+    calls.map(|(kind, _)| areas(State(db.clone()), Path((*kind).to_owned()))).collect()
+}
+
 #[cache_result(ttl = "1h", prefix = "property-types", skip(db))]
 async fn property_types(
     State(db): State<SqlitePool>,

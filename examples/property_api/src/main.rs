@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Without `REDIS_URL` values are kept in the process, and if Redis goes away the service goes on
-//! without it. `--measure` prints what the cache is worth.
+//! without it. `--measure` prints what the cache is worth. With `CACHE_ADMIN_TOKEN` (16 characters or more) the
+//! cache's page is at `/cache`: the token is the password, with any user name.
 
 mod api;
 mod database;
@@ -20,8 +21,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use axum::Router;
+use cache_admin::{Access, Admin, Role};
 use cache_runtime::Cache;
 use clap::Parser;
+use sqlx::SqlitePool;
 use tokio::net::TcpListener;
 
 /// The API of a property site, cached in Redis.
@@ -55,11 +60,24 @@ async fn main() -> anyhow::Result<()> {
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
     announce(listener.local_addr()?);
-    axum::serve(listener, api::router(db)).with_graceful_shutdown(interrupted()).await?;
+    let app = with_admin(api::router(db.clone()), db)?;
+    axum::serve(listener, app).with_graceful_shutdown(interrupted()).await?;
     if let Err(error) = Cache::global().close(Duration::from_secs(5)).await {
         eprintln!("{error}");
     }
     Ok(())
+}
+
+/// Adds the cache's page at `/cache`, where there is a token for it.
+fn with_admin(app: Router, db: SqlitePool) -> anyhow::Result<Router> {
+    let Ok(token) = std::env::var("CACHE_ADMIN_TOKEN") else {
+        tracing::info!("no page of the cache: set CACHE_ADMIN_TOKEN for one at /cache");
+        return Ok(app);
+    };
+    let access = Access::token(Role::Operate, token).context("CACHE_ADMIN_TOKEN")?;
+    let admin = Admin::new(&Cache::global(), access)
+        .warmer("areas", move || std::future::ready(api::all_areas(&db)));
+    Ok(app.nest_service("/cache", admin.router()))
 }
 
 /// For whoever started the service with port 0.
