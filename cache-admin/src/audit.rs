@@ -11,7 +11,7 @@ const KEPT: usize = 100;
 
 /// One action.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Action {
+pub(crate) struct Entry {
     pub(crate) at_ms: u64,
     pub(crate) who: String,
     pub(crate) action: &'static str,
@@ -22,7 +22,7 @@ pub(crate) struct Action {
 
 /// The actions of this process, the newest first.
 #[derive(Debug, Default)]
-pub(crate) struct Audit(Mutex<VecDeque<Action>>);
+pub(crate) struct Audit(Mutex<VecDeque<Entry>>);
 
 impl Audit {
     pub(crate) fn record(
@@ -35,13 +35,13 @@ impl Audit {
     ) {
         tracing::info!(target: "cache_admin::audit", who, action, target, reason, result, "action");
         let (who, reason, result) = (who.to_owned(), reason.to_owned(), result.to_owned());
-        let action = Action { at_ms: now_ms(), who, action, target, reason, result };
+        let entry = Entry { at_ms: now_ms(), who, action, target, reason, result };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push_front(action);
+        kept.push_front(entry);
         kept.truncate(KEPT);
     }
 
-    pub(crate) fn all(&self) -> Vec<Action> {
+    pub(crate) fn all(&self) -> Vec<Entry> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }

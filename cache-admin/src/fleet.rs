@@ -310,7 +310,9 @@ impl Member {
             }
             stays
         });
-        gone.iter().for_each(|switch| self.end(switch));
+        for switch in &gone {
+            self.end(switch);
+        }
         for (key, switch) in found.into_iter().enumerate() {
             let Some(switch) = switch else { continue };
             if !self.state().applied.contains_key(&key) {

@@ -12,6 +12,7 @@ use crate::audit::now_ms;
 use crate::counters::{Figures, Group, STEP_SECONDS, Sum as _, minute_seconds};
 use crate::fleet::{PATIENCE, Report};
 use crate::shared::Shared;
+use crate::warmers::Warmer;
 
 /// Prefixes whose history is sent: those with most calls in the last hour.
 const HISTORIES: usize = 24;
@@ -81,7 +82,7 @@ pub(crate) async fn stats(shared: &Shared, role: Role, scope: Scope) -> Value {
         "history_scope": "process",
         "history": history_json(&history),
         "redis": redis,
-        "warmers": shared.warmers.iter().map(|warmer| warmer.view()).collect::<Vec<_>>(),
+        "warmers": shared.warmers.iter().map(Warmer::view).collect::<Vec<_>>(),
         "audit": shared.audit.all(),
     })
 }
@@ -102,7 +103,9 @@ async fn others(shared: &Shared, scope: Scope) -> Result<Option<Vec<(Report, Dur
 pub(crate) async fn group(shared: &Shared, prefix: Option<&str>, scope: Scope) -> (Group, u64) {
     let mut figures = Figures::of(&shared.cache);
     if let Ok(Some(others)) = others(shared, scope).await {
-        others.iter().for_each(|(report, _)| figures.add(&report.figures));
+        for (report, _) in &others {
+            figures.add(&report.figures);
+        }
     }
     let group = match prefix {
         Some(prefix) => figures.prefixes.remove(prefix).unwrap_or_default(),
@@ -113,14 +116,14 @@ pub(crate) async fn group(shared: &Shared, prefix: Option<&str>, scope: Scope) -
 
 fn process_row(shared: &Shared, total: &Group) -> Value {
     let member = &shared.member;
-    let (stats, status) = (shared.cache.stats(), shared.cache.health().status);
+    let stats = shared.cache.stats();
     json!({
         "id": member.id,
         "host": member.host,
         "pid": std::process::id(),
         "uptime_seconds": member.uptime().as_secs_f64(),
         "seen_seconds_ago": 0.0,
-        "status": status,
+        "status": shared.cache.health().status,
         "calls": total.counters.calls,
         "hit_rate": total.counters.hit_rate(),
         "flights": stats.flights,
@@ -187,7 +190,7 @@ fn disabled() -> BTreeMap<String, String> {
         let Some(why) = disabled else { continue };
         let text = by_prefix.entry(prefix).or_default();
         let separator = if text.is_empty() { "" } else { "; " };
-        text.push_str(&format!("{separator}{function}: {why}"));
+        text.extend([separator, &function, ": ", &why]);
     }
     by_prefix
 }
@@ -233,14 +236,14 @@ fn history_json(history: &History) -> Value {
             let zeros = std::iter::repeat_n(0, length - list.len().min(length));
             (name.to_owned(), zeros.chain(list.iter().copied()).collect::<Value>())
         });
-        (prefix.clone(), Value::Object(Map::from_iter(padded)))
+        (prefix.clone(), Value::Object(padded.into_iter().collect()))
     });
     let age = u64::try_from(history.age.as_millis()).unwrap_or(0);
     json!({
         "step_seconds": STEP_SECONDS,
         "end_ms": now_ms().saturating_sub(age),
         "total": total,
-        "prefixes": Map::from_iter(prefixes),
+        "prefixes": prefixes.collect::<Map<_, _>>(),
     })
 }
 

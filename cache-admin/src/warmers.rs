@@ -12,10 +12,13 @@ use tokio::sync::oneshot;
 
 type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Makes the future of one run, which sends how many calls it has listed.
+type Start = dyn Fn(Cache, Arc<Progress>, oneshot::Sender<usize>) -> Run + Send + Sync;
+
 /// One warmer and how far it is.
 pub(crate) struct Warmer {
     pub(crate) name: String,
-    run: Box<dyn Fn(Cache, Arc<Progress>, oneshot::Sender<usize>) -> Run + Send + Sync>,
+    run: Box<Start>,
     progress: Arc<Progress>,
 }
 
