@@ -156,10 +156,11 @@ fn sources(folder: &Path, at: &[String], found: &mut BTreeMap<Vec<String>, PathB
     for file in fs::read_dir(folder).expect("a folder of sources") {
         let file = file.expect("a file").path();
         let name = file.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned();
-        let module = [at, &[name.clone()]].concat();
+        let module = [at, std::slice::from_ref(&name)].concat();
         if name == "tests" {
             continue;
-        } else if file.is_dir() {
+        }
+        if file.is_dir() {
             sources(&file, &module, found);
         } else if file.extension().is_some_and(|extension| extension == "rs") {
             let module = if name == "lib" { Vec::new() } else { module };
