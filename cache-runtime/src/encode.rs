@@ -13,6 +13,7 @@ use crate::contain::contained;
 use crate::entry::{Draft, EntryId, EntryKind, LONGEST_TTL, Token};
 use crate::error::{self, Error};
 use crate::lease::AHEAD;
+use crate::outcome::Reason;
 use crate::returns::{Codec, Opened, Proven, Rule, Shape};
 use crate::site::{Identity, Warning};
 use crate::stats::Count;
@@ -128,9 +129,13 @@ pub(crate) fn encode_for_put<S: Shape, R: Rule<S>>(
     call: &Call,
     output: &S::Return,
 ) -> error::Result<Ready> {
+    let function = call.identity.path();
+    if call.skip == Some(Reason::FunctionDisabled) {
+        let why = format!("`{function}` is not cached: a warning in the log says why");
+        return Err(Error::new(error::ErrorKind::Value, why));
+    }
     let ready = encode(codec, call, &S::open(output));
     ready.map_err(|why| {
-        let function = call.identity.path();
         Error::new(error::ErrorKind::Value, format!("nothing is stored for `{function}`: {why}"))
     })
 }

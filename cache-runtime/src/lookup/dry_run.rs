@@ -46,11 +46,6 @@ impl Lookup {
         if !self.call.cache.is_enabled() {
             return Err(Error::new(error::ErrorKind::Unavailable, "the cache is off"));
         }
-        if self.call.skip == Some(Reason::FunctionDisabled) {
-            let function = self.call.identity.path();
-            let why = format!("`{function}` is not cached: a warning in the log says why");
-            return Err(Error::new(error::ErrorKind::Value, why));
-        }
         if !self.call.wants_key() {
             return Err(Error::no_key(&self.call.identity.path()));
         }
