@@ -111,6 +111,7 @@ impl Admin {
             audit: Audit::default(),
             member,
             changes: Limit::per_second(10),
+            views: Limit::per_second(10),
             clears: Limit::per_second(1),
             redis: Mutex::default(),
         };

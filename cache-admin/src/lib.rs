@@ -41,7 +41,7 @@
 //! Errors are `{"error": "<sentence>"}`: 400 for a body that is no request, 401 without a valid token, 403
 //! where the host's check refuses or the request comes from another origin, 404, 405 for a role that is too low or
 //! another method, 409 where a confirmation is wrong or something is under way, 413 for a body of more than
-//! 16 KiB, 415 for one that is no JSON, 429 for more than ten POSTs a second (one that clears everything), and
+//! 16 KiB, 415 for one that is no JSON, 429 for more than ten POSTs a second (callers who may only view have ten of their own; one that clears everything), and
 //! 503 where Redis does not answer.
 //!
 //! # The fleet

@@ -173,13 +173,17 @@ async fn check_role(endpoint: Endpoint, request: Request, next: Next) -> Respons
     response
 }
 
-/// Bounds the requests that change something, or that ask Redis for one entry.
+/// Bounds the requests that change something, or that ask Redis for one entry. Callers who may only view have
+/// a bound of their own, so that they cannot use up that of operators.
 async fn limit_changes(
     State(shared): State<Arc<Shared>>,
     request: Request,
     next: Next,
 ) -> Response {
-    if request.method() == Method::POST && !shared.changes.allows() {
+    let caller = request.extensions().get::<Caller>();
+    let operates = caller.is_some_and(|caller| caller.role >= Role::Operate);
+    let limit = if operates { &shared.changes } else { &shared.views };
+    if request.method() == Method::POST && !limit.allows() {
         return Refusal::busy("at most ten such requests a second").into_response();
     }
     next.run(request).await

@@ -21,7 +21,10 @@ pub(crate) struct Shared {
     pub(crate) warmers: Vec<Warmer>,
     pub(crate) audit: Audit,
     pub(crate) member: Arc<Member>,
+    /// Requests that change something, of callers who may do so.
     pub(crate) changes: Limit,
+    /// The same requests of callers who may only view, and their looks at entries.
+    pub(crate) views: Limit,
     pub(crate) clears: Limit,
     /// What Redis has said of itself, and when.
     pub(crate) redis: Mutex<Option<(Instant, Value)>>,

@@ -188,6 +188,11 @@ async fn bodies_are_json_and_small() {
 #[tokio::test]
 async fn changes_are_limited_in_number() {
     let router = router();
+    for _ in 0..30 {
+        post(&router, VIEWER, "/switch", &json!({})).await;
+    }
+    let first = post(&router, OPERATOR, "/switch", &json!({})).await;
+    assert_eq!(first.status, StatusCode::BAD_REQUEST, "viewers have a bound of their own");
     let mut refused = 0;
     for _ in 0..30 {
         let answer = post(&router, OPERATOR, "/switch", &json!({})).await;

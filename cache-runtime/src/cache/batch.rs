@@ -11,7 +11,7 @@ pub(crate) struct InvalidationBatch {
     /// The counter groups of the names that have one: a group for each such name, repeated for names of the same
     /// group.
     pub(crate) groups: Vec<usize>,
-    /// The widest of the things named: of a call, a prefix and a tag the last that occurs.
+    /// By which of the things named the batch is counted: a tag before a prefix before a call.
     pub(crate) named: Named,
 }
 

@@ -9,6 +9,14 @@ use crate::background;
 use crate::stats::{PrefixStats, STEP};
 
 impl Cache {
+    /// Drops a handle that a task of the private runtime has made. As the last one it would drop the near
+    /// copies there, and the `Drop` of a user's value would hold up every cache of the process.
+    pub(super) fn drop_elsewhere(self) {
+        if let Some(last) = Arc::into_inner(self.0) {
+            background::drop_elsewhere(last);
+        }
+    }
+
     /// Collects the steps of [`Cache::history`], and looks whether the status has changed.
     pub(super) fn keep_history(&self) {
         if self.is_off() {
@@ -27,6 +35,7 @@ impl Cache {
                 let cache = Cache(inner);
                 cache.0.history.end_step(cache.0.counters.snapshot());
                 let _ = cache.health();
+                cache.drop_elsewhere();
             }
         });
     }
@@ -47,6 +56,7 @@ impl Cache {
                     return;
                 };
                 let now = inner.counters.snapshot();
+                Cache(inner).drop_elsewhere();
                 report(&before, &now, began.elapsed());
                 (before, began) = (now, Instant::now());
             }

@@ -1,9 +1,10 @@
 //! Switching the cache, or one prefix, off for a while.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use super::Cache;
@@ -30,10 +31,13 @@ pub struct Switch {
 pub(crate) struct Switches {
     /// Whether anything is: all that a call looks at as a rule.
     any: AtomicBool,
-    off: Mutex<Vec<Off>>,
+    /// Replaced as a whole, since calls of other prefixes read it while one prefix is off.
+    off: ArcSwap<Vec<Off>>,
+    /// Held while `off` and `any` are replaced, so that they agree.
+    writer: Mutex<()>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Off {
     /// The group of counters of the prefix; `None` for the whole cache.
     group: Option<usize>,
@@ -57,27 +61,34 @@ impl Switches {
     #[cold]
     fn is_off_now(&self, group: Option<usize>) -> bool {
         let now = Instant::now();
-        self.list().iter().any(|off| off.group == group && off.until > now)
+        self.off.load().iter().any(|off| off.group == group && off.until > now)
     }
 
     fn set(&self, group: Option<usize>, reason: &str, until: Instant) {
-        let mut list = self.list();
-        list.retain(|off| off.group != group);
-        list.push(Off { group, reason: reason.to_owned(), until });
-        self.any.store(true, Ordering::Relaxed);
+        self.update(|list| {
+            list.retain(|off| off.group != group);
+            list.push(Off { group, reason: reason.to_owned(), until });
+        });
     }
 
     /// Keeps the switches for which `keeps` is true; whether others have gone.
     fn retain(&self, keeps: impl Fn(&Off) -> bool) -> bool {
-        let mut list = self.list();
-        let before = list.len();
-        list.retain(keeps);
-        self.any.store(!list.is_empty(), Ordering::Relaxed);
-        list.len() < before
+        let mut gone = false;
+        self.update(|list| {
+            let before = list.len();
+            list.retain(keeps);
+            gone = list.len() < before;
+        });
+        gone
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<Off>> {
-        self.off.lock().unwrap_or_else(PoisonError::into_inner)
+    fn update(&self, change: impl FnOnce(&mut Vec<Off>)) {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut list = Vec::clone(&self.off.load());
+        change(&mut list);
+        let any = !list.is_empty();
+        self.off.store(Arc::new(list));
+        self.any.store(any, Ordering::Relaxed);
     }
 }
 
@@ -119,12 +130,13 @@ impl Cache {
         };
         tracing::warn!(prefix, ?time, reason, "the cache is switched off");
         self.0.switches.set(group, reason, Instant::now() + time);
-        let cache = std::sync::Arc::downgrade(&self.0);
+        let cache = Arc::downgrade(&self.0);
         crate::background::spawn(async move {
             tokio::time::sleep(time).await;
-            if let Some(inner) = cache.upgrade() {
+            if let Some(cache) = cache.upgrade().map(Cache) {
                 let now = Instant::now();
-                Cache(inner).end_switches(|off| off.until <= now);
+                cache.end_switches(|off| off.until <= now);
+                cache.drop_elsewhere();
             }
         });
     }
@@ -139,7 +151,7 @@ impl Cache {
 
     /// What is switched off now.
     pub fn switches(&self) -> Vec<Switch> {
-        let (list, now) = (self.0.switches.list(), Instant::now());
+        let (list, now) = (self.0.switches.off.load(), Instant::now());
         let switches = list.iter().filter(|off| off.until > now).map(|off| Switch {
             prefix: off.group.map(group_name),
             reason: off.reason.clone(),

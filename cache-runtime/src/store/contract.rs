@@ -31,7 +31,7 @@ impl Write {
     }
 }
 
-/// Why the store has not done what it was asked to.
+/// Why a command to the store has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// No connection, or the breaker is open.
