@@ -31,7 +31,7 @@ use crate::stats::{
     Count, CounterTable, Counters, History, Named, Stats, Steps, Summary, SummaryStatistics,
     Timings, seconds,
 };
-use crate::store::{Memory, Redis, State, Store};
+use crate::store::{Memory, Redis, ServerState, State, Store};
 use crate::undelivered::Undelivered;
 use crate::versions::Versions;
 use crate::{background, deadline, invalidate, key};
@@ -169,13 +169,50 @@ pub struct Health {
     /// Why Redis, or one node of a cluster, is not used at the moment, or what it refuses: the step of
     /// the dial that failed, or the server's own words. `None` where nothing is wrong.
     pub last_error: Option<String>,
+    /// Each server of the deployment that is known; empty where the cache is off or in memory, and until
+    /// the first server of a cluster, or the first master behind sentinels, was found.
+    pub servers: Vec<ServerHealth>,
     /// How long the status has been the same, as far as it was looked at: every ten seconds, and at each
     /// [`Cache::health`]. Serialized as `since_seconds`.
     #[serde(rename = "since_seconds", serialize_with = "seconds")]
     pub since: Duration,
 }
 
-/// Whether the store of a cache serves calls; the field of [`Health`].
+/// The state of one server of Redis, from [`Health::servers`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ServerHealth {
+    /// Host and port, or the path of a socket; no credentials.
+    pub address: String,
+    /// [`Status::Untried`], [`Status::Up`], [`Status::Down`] or [`Status::Degraded`].
+    pub status: Status,
+    /// Connections to this server that are up, without the one that announces changes.
+    pub lanes: usize,
+    /// Whether the circuit breaker is open: this server has failed too often, and calls do not ask it until
+    /// it answers a probe.
+    pub breaker_open: bool,
+    /// Whether the connection that announces changes of keys is up. Without it no copies are kept in this
+    /// process. It is dialled by the first call of a function with `local`, so `false` may mean that there
+    /// was none.
+    pub listening: bool,
+    /// Why the server is not used at the moment, or what it refuses; `None` where nothing is wrong.
+    pub last_error: Option<String>,
+}
+
+impl ServerHealth {
+    fn of(server: ServerState) -> Self {
+        Self {
+            address: server.address,
+            status: Status::of(server.state),
+            lanes: server.lanes,
+            breaker_open: server.is_breaker_open,
+            listening: server.is_tracking,
+            last_error: server.last_error,
+        }
+    }
+}
+
+/// Whether the store of a cache serves calls; a field of [`Health`] and of [`ServerHealth`].
 ///
 /// In every state but [`Up`](Self::Up), [`Memory`](Self::Memory) and [`Untried`](Self::Untried) some or
 /// all functions run without the cache. None of them is a failure of the service: calls succeed as their
@@ -204,6 +241,15 @@ pub enum Status {
 }
 
 impl Status {
+    fn of(state: State) -> Self {
+        match state {
+            State::Untried => Self::Untried,
+            State::Up => Self::Up,
+            State::Lost => Self::Down,
+            State::Degraded => Self::Degraded,
+        }
+    }
+
     /// The status as one word, for health checks and metric labels: `off`, `memory`, `untried`, `up`,
     /// `down` or `degraded`. `Display` writes the same.
     pub fn as_str(self) -> &'static str {
@@ -479,27 +525,21 @@ impl Cache {
     /// uses is sent a heartbeat every 2 s, so that a loss is noticed without calls too. A server that was
     /// lost is up again once it has served a call, or once it answers and no call has failed for 2 s.
     pub fn health(&self) -> Health {
-        let (status, lanes, last_error) = match &*self.0.store {
-            _ if !self.is_enabled() => (Status::Off, 0, None),
-            Store::Off => (Status::Off, 0, None),
-            Store::Memory(_) => (Status::Memory, 0, None),
-            Store::Redis(redis) => {
-                let status = match redis.state() {
-                    State::Untried => Status::Untried,
-                    State::Up => Status::Up,
-                    State::Lost => Status::Down,
-                    State::Degraded => Status::Degraded,
-                };
-                (status, redis.live_lanes(), redis.last_error())
-            }
+        let (status, servers, last_error) = match &*self.0.store {
+            _ if !self.is_enabled() => (Status::Off, Vec::new(), None),
+            Store::Off => (Status::Off, Vec::new(), None),
+            Store::Memory(_) => (Status::Memory, Vec::new(), None),
+            Store::Redis(redis) => (Status::of(redis.state()), redis.servers(), redis.last_error()),
         };
+        let servers: Vec<_> = servers.into_iter().map(ServerHealth::of).collect();
+        let lanes = servers.iter().map(|server| server.lanes).sum();
         let mut seen = self.0.status.lock().unwrap_or_else(PoisonError::into_inner);
         let since = match *seen {
             Some((before, since)) if before == status => since,
             _ => Instant::now(),
         };
         *seen = Some((status, since));
-        Health { status, lanes, last_error, since: since.elapsed() }
+        Health { status, lanes, last_error, servers, since: since.elapsed() }
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -513,6 +553,11 @@ impl Cache {
 
     pub(crate) fn is_off(&self) -> bool {
         matches!(*self.0.store, Store::Off)
+    }
+
+    #[cfg(feature = "spans")]
+    pub(crate) fn is_over_redis(&self) -> bool {
+        matches!(*self.0.store, Store::Redis(_))
     }
 
     /// What the values are kept in, in one word.

@@ -65,6 +65,7 @@ pub(crate) fn encode<S: Shape, R: Rule<S>>(
         return Err("its `ttl` is zero".into());
     }
     ready.ttl = ready.ttl.min(LONGEST_TTL);
+    call.identity.note_ttl(ready.ttl);
     Ok(ready)
 }
 

@@ -142,7 +142,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 20] = [
+    /// Every reason, in the order of their declaration. Later versions may have more.
+    pub const ALL: &[Self] = &[
         Self::Off,
         Self::When,
         Self::Bypass,

@@ -7,7 +7,7 @@ mod registry;
 
 use std::any::TypeId;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::entry::LONGEST_TTL;
@@ -243,6 +243,8 @@ pub(crate) struct Identity {
     pub(crate) proof: Proof,
     /// Whether its last value was large, so that its reads use the lane for bulk work.
     pub(crate) bulk: AtomicBool,
+    /// In milliseconds, the ttl of the value that was encoded last; 0 before the first.
+    last_ttl: AtomicU64,
     /// One bit for each [`Warning`] that was logged.
     warned: AtomicU32,
 }
@@ -316,6 +318,16 @@ impl Identity {
     /// early.
     pub(crate) fn asks_age(&self) -> bool {
         !self.window().is_zero() || self.refresh_ahead() > 0.0
+    }
+
+    pub(crate) fn note_ttl(&self, ttl: Duration) {
+        let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.last_ttl.store(millis, Ordering::Relaxed);
+    }
+
+    fn last_ttl(&self) -> Option<Duration> {
+        let millis = self.last_ttl.load(Ordering::Relaxed);
+        (millis > 0).then(|| Duration::from_millis(millis))
     }
 
     /// Takes the function off the cache for as long as the process lives.

@@ -441,8 +441,8 @@ impl Counters {
     fn snapshot(&self) -> PrefixStats {
         let count = |event: Count| self.counts[event as usize].load(Ordering::Relaxed);
         let calls = |kind| self.outcomes[outcome_index(kind)].load(Ordering::Relaxed);
-        let bypassed = Reason::ALL.into_iter().filter_map(|reason| {
-            let times = calls(OutcomeKind::Bypassed(reason));
+        let bypassed = Reason::ALL.iter().filter_map(|reason| {
+            let times = calls(OutcomeKind::Bypassed(*reason));
             (times > 0).then_some((reason.as_str(), times))
         });
         let (local_hits, saved_locally) = self.local_hits.sums();
@@ -622,7 +622,7 @@ mod tests {
             OutcomeKind::Joined,
             OutcomeKind::Computed,
         ];
-        let bypassed = Reason::ALL.map(OutcomeKind::Bypassed);
+        let bypassed = Reason::ALL.iter().copied().map(OutcomeKind::Bypassed);
         for kind in kinds.into_iter().chain(bypassed) {
             counters.outcome(kind);
         }

@@ -19,6 +19,10 @@ pub struct Function {
     pub prefix: String,
     /// Why it is not cached any more, or cannot be; `None` where it is cached.
     pub disabled: Option<String>,
+    /// The ttl of the output that this process has encoded for the store last, before `jitter`; `None` before
+    /// the first. A ttl may depend on the value, on the arguments and on the configuration.
+    #[serde(serialize_with = "optional_seconds")]
+    pub last_ttl: Option<Duration>,
     /// `version`. Default: 1.
     pub version: u32,
     /// `jitter`, as a share of the ttl. Default: 0.1.
@@ -49,6 +53,7 @@ impl Function {
             function: identity.path(),
             prefix: identity.prefix.clone(),
             disabled: off.then(why),
+            last_ttl: identity.last_ttl(),
             version: identity.version(),
             jitter: identity.jitter(),
             lease: identity.lease(),

@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use super::name::{has_closure_parameter, path};
@@ -100,6 +100,7 @@ impl Registry {
             why_off: why_off.map_or_else(OnceLock::new, |why| OnceLock::from(why.to_owned())),
             proof: Proof::default(),
             bulk: AtomicBool::new(false),
+            last_ttl: AtomicU64::new(0),
             warned: AtomicU32::new(0),
         }));
         self.identities.insert(id, identity);

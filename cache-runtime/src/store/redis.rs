@@ -18,8 +18,8 @@ use deadpool_redis::redis::{self, Cmd, Pipeline, Value};
 
 use super::contract::{Fault, Found, Read};
 use super::lanes::{
-    Batch, CommandError, Lane, LaneId, Lanes, PendingRead, SHORTEST_WATCHED, SingleRead, State,
-    Subscription, WRONG_TYPE, unexpected_reply,
+    Batch, CommandError, Lane, LaneId, Lanes, PendingRead, SHORTEST_WATCHED, ServerState,
+    SingleRead, State, Subscription, WRONG_TYPE, unexpected_reply,
 };
 use super::servers::{LanesRef, Servers};
 use crate::config::{Config, Deployment};
@@ -27,6 +27,7 @@ use crate::deadline;
 use crate::entry::{EntryId, LONGEST_TTL, Token, Tokens};
 use crate::key::Key;
 use crate::versions::Versions;
+pub use clear::escape_glob;
 use keyed_commands::KeyedCommands;
 
 /// Commands in flight past which further calls run uncached: a longer queue means that Redis does not keep up.
@@ -86,8 +87,12 @@ impl Redis {
         self.servers.state()
     }
 
-    pub(crate) fn live_lanes(&self) -> usize {
-        self.servers.live()
+    /// Each known server, by address.
+    pub(crate) fn servers(&self) -> Vec<ServerState> {
+        let mut servers: Vec<_> =
+            self.servers.all().iter().map(|lanes| lanes.server_state()).collect();
+        servers.sort_by(|one, other| one.address.cmp(&other.address));
+        servers
     }
 
     pub(crate) fn last_error(&self) -> Option<String> {

@@ -241,11 +241,6 @@ impl Servers {
         }
     }
 
-    /// The number of lanes that are up, tracking lanes apart.
-    pub(crate) fn live(&self) -> usize {
-        self.all().iter().map(|lanes| lanes.live()).sum()
-    }
-
     /// Why a cluster does not serve all names, though its nodes answer.
     fn flaw(&self) -> Option<String> {
         match self {

@@ -40,7 +40,28 @@ impl Health {
     }
 }
 
+/// What is known of one server at the moment.
+pub(crate) struct ServerState {
+    pub(crate) address: String,
+    pub(crate) state: State,
+    pub(crate) lanes: usize,
+    pub(crate) is_breaker_open: bool,
+    pub(crate) is_tracking: bool,
+    pub(crate) last_error: Option<String>,
+}
+
 impl Lanes {
+    pub(crate) fn server_state(&self) -> ServerState {
+        ServerState {
+            address: self.server.to_string(),
+            state: self.state(),
+            lanes: self.live(),
+            is_breaker_open: self.breaker.is_open(),
+            is_tracking: self.peek(self.tracking_slot()).is_some(),
+            last_error: self.last_error(),
+        }
+    }
+
     pub(crate) fn state(&self) -> State {
         match self.health.state.load(Ordering::Relaxed) {
             // The breaker opens before the loss is recorded, and a dial may succeed in between.
