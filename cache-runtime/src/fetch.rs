@@ -14,9 +14,10 @@ use futures_util::future::Either;
 use tokio::runtime::Handle;
 
 use crate::call::Call;
-use crate::lookup::{Hit, Lookup, PooledLookup, Role, Step};
+use crate::lookup::{Hit, Lookup, Role, Step};
 use crate::outcome::{Outcome, OutcomeKind, Reason};
 use crate::returns::{Codec, Rule, Shape};
+use crate::spans::{self, RunSpan};
 use crate::verb::{self, Verb};
 use crate::{populate, recursion};
 use answer::answer;
@@ -46,7 +47,7 @@ enum Plan {
     /// By the function alone; with the reason where `observe` is to have it.
     Plain(Option<Reason>),
     /// Through the cache.
-    Lookup(PooledLookup),
+    Lookup(Box<Lookup>),
 }
 
 /// Ends the description of a call, and decides how it is answered.
@@ -55,7 +56,7 @@ pub fn begin<S: Shape, R>(codec: Codec<S, R>, call: Call) -> Begun<S, R> {
     let plan = match (call.verb, call.skip) {
         (Some(verb), _) if verb.names_a_key() => Plan::Answer(verb, Box::new(call)),
         (_, Some(reason)) => Plan::Plain(skipped(&call, reason)),
-        (_, None) => Plan::Lookup(PooledLookup::new(Lookup::new(call))),
+        (_, None) => Plan::Lookup(Box::new(Lookup::new(call))),
     };
     Begun { codec, plan }
 }
@@ -82,7 +83,7 @@ where
                 Next::Return(output, _) => return output,
                 Next::Run(codec, role) => (codec, role),
             };
-            Run::new(codec, lookup.into_inner(), role).run(body).await
+            Run::new(codec, *lookup, role).run(body).await
         }),
     }
 }
@@ -107,8 +108,7 @@ where
             let (codec, role) = match find(codec, &mut lookup, true).await {
                 Next::Return(output, refresh) => {
                     if let Some((codec, hit)) = refresh
-                        && let Some(refresh) =
-                            BackgroundRefresh::begin(codec, lookup.into_inner(), &hit)
+                        && let Some(refresh) = BackgroundRefresh::begin(codec, *lookup, &hit)
                     {
                         refresh.spawn(body);
                     }
@@ -116,7 +116,7 @@ where
                 }
                 Next::Run(codec, role) => (codec, role),
             };
-            Run::new(codec, lookup.into_inner(), role).run(body.as_mut()).await
+            Run::new(codec, *lookup, role).run(body.as_mut()).await
         }),
     }
 }
@@ -166,7 +166,7 @@ where
             }
         }
         let role = loop {
-            let hit = match lookup.next().await {
+            let hit = match spans::next(lookup).await {
                 Step::Found(hit) => hit,
                 Step::Joined(payload) => match receive(&codec, lookup, &payload) {
                     Some(output) => return Next::Return(output, None),
@@ -199,11 +199,13 @@ struct Run<S: Shape, R> {
     codec: Codec<S, R>,
     lookup: Lookup,
     role: Role,
+    span: RunSpan,
 }
 
 impl<S: Shape, R: Rule<S>> Run<S, R> {
     fn new(codec: Codec<S, R>, lookup: Lookup, role: Role) -> Box<Self> {
-        Box::new(Self { codec, lookup, role })
+        let span = RunSpan::new(&lookup.call);
+        Box::new(Self { codec, lookup, role, span })
     }
 
     async fn run<F>(mut self: Box<Self>, mut body: Pin<&mut F>) -> S::Return
@@ -213,6 +215,7 @@ impl<S: Shape, R: Rule<S>> Run<S, R> {
         let started = Instant::now();
         let stores = self.role.reason.is_none();
         let output = poll_fn(|cx| {
+            let _entered = self.span.enter();
             let _computing = recursion::enter(self.lookup.id(), stores);
             match &mut self.role.lead {
                 Some(lead) => lead.poll_stamped(cx, |_, cx| body.as_mut().poll(cx)),
@@ -220,7 +223,7 @@ impl<S: Shape, R: Rule<S>> Run<S, R> {
             }
         })
         .await;
-        let Self { codec, mut lookup, role } = *self;
+        let Self { codec, mut lookup, role, .. } = *self;
         let cost = started.elapsed();
         // Before the flight ends: its ending tells the members whether they may serve their own stale values.
         let fallback = fallback(&codec, &lookup, &output);

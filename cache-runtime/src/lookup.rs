@@ -7,7 +7,6 @@ mod acquire;
 mod classify;
 mod dry_run;
 mod fallback;
-mod pool;
 mod report;
 mod wait;
 
@@ -33,7 +32,6 @@ use crate::store::{Fault, Found, Read};
 use crate::verb::Verb;
 use crate::{deadline, recursion};
 use fallback::Fallback;
-pub(crate) use pool::PooledLookup;
 
 /// How often a call may lose the key to another process before it runs its function without storing.
 const ATTEMPTS: u8 = 3;

@@ -174,6 +174,20 @@ async fn every_call_is_counted_once_whatever_becomes_of_it() {
     assert!(all(|of| of.hits) && all(|of| of.local_hits) && all(|of| of.stale), "{totals:#?}");
     assert!(all(|of| of.joined) && all(|of| of.computed) && all(|of| of.abandoned), "{totals:#?}");
     assert!(all(|of| of.refreshes) && all(PrefixStats::bypassed_total), "{totals:#?}");
+    assert!(all(|of| of.errors) && all(|of| of.populated), "{totals:#?}");
+    for total in &totals {
+        assert!(total.saved > Duration::ZERO, "{total:#?}");
+        assert_eq!(total.errors, total.errors_by.values().sum::<u64>(), "{total:#?}");
+        assert_eq!(total.loads.count(), total.load_successes + total.load_failures, "{total:#?}");
+        // Each run that returned a value is one populate, whatever becomes of the value; `put` is one too.
+        let populates = total.populated
+            + total.populates_fenced
+            + total.populates_queue_full
+            + total.populates_failed
+            + total.populates_refused
+            + total.unstorable;
+        assert!(populates >= total.computed.saturating_sub(total.load_failures), "{total:#?}");
+    }
 }
 
 #[cache_result(prefix = "counted-refresh")]
