@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::access::{Caller, Role};
 use crate::counters::seconds;
 use crate::fleet::SwitchError;
-use crate::router::Refusal;
+use crate::refusal::Refusal;
 use crate::shared::Shared;
 use crate::view::{self, Scope};
 use crate::warmers::WarmError;

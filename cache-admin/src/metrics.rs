@@ -1,11 +1,25 @@
-//! The statistics of a cache as Prometheus text.
+//! The statistics of a cache as metrics: Prometheus text, and behind features `OpenTelemetry` instruments and
+//! the `metrics` facade. All are made of one table, and of a snapshot of the statistics: no call of a function
+//! does anything for them.
+
+#[cfg(feature = "metrics")]
+mod facade;
+#[cfg(feature = "opentelemetry")]
+mod instruments;
+mod text;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{Display, Write};
 
 use cache_runtime::__admin::{Settings, settings};
-use cache_runtime::{Cache, Confirmed, Histogram, PrefixStats, Reason, Stats, Status};
+use cache_runtime::{
+    Cache, Confirmed, Health, Histogram, PrefixStats, Reason, ServerHealth, Stats, Status,
+};
+
+#[cfg(feature = "metrics")]
+pub use facade::{push, push_every};
+#[cfg(feature = "opentelemetry")]
+pub use instruments::register;
 
 /// The content type of what [`render`] returns, for the response that carries it.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -52,7 +66,7 @@ const OTHER: &str = "other";
 /// # }
 /// ```
 pub fn render(cache: &Cache) -> String {
-    Snapshot::new(cache).render()
+    text::render(&Snapshot::new(cache))
 }
 
 /// All that one text is made of.
@@ -62,7 +76,7 @@ struct Snapshot {
     dropped: usize,
     stats: Stats,
     settings: Settings,
-    status: Status,
+    health: Health,
     enabled: bool,
 }
 
@@ -75,24 +89,19 @@ impl Snapshot {
             dropped,
             stats,
             settings: settings(cache),
-            status: cache.health().status,
+            health: cache.health(),
             enabled: cache.is_enabled(),
         }
-    }
-
-    fn render(&self) -> String {
-        let mut text = String::new();
-        for Metric { name, kind, help, samples } in METRICS {
-            line(&mut text, format_args!("# HELP {name} {help}"));
-            line(&mut text, format_args!("# TYPE {name} {kind}"));
-            samples(self, &mut Samples { text: &mut text, name });
-        }
-        text
     }
 
     /// Calls `each` with each prefix and its counters.
     fn by_prefix(&self, mut each: impl FnMut(&str, &PrefixStats)) {
         self.prefixes.iter().for_each(|(prefix, stats)| each(prefix, stats));
+    }
+
+    /// Calls `each` with each server and its labels.
+    fn by_server(&self, mut each: impl FnMut(&ServerHealth, &Labels<'_>)) {
+        self.health.servers.iter().for_each(|server| each(server, &[("server", &server.address)]));
     }
 }
 
@@ -114,16 +123,52 @@ fn busiest(all: BTreeMap<String, PrefixStats>, most: usize) -> (Vec<(String, Pre
 /// One metric: its description, and the samples that a snapshot has of it.
 struct Metric {
     name: &'static str,
-    kind: &'static str,
+    kind: Kind,
     help: &'static str,
-    samples: fn(&Snapshot, &mut Samples<'_>),
+    samples: fn(&Snapshot, &mut dyn Sink),
 }
 
-const COUNTER: &str = "counter";
-const GAUGE: &str = "gauge";
-const HISTOGRAM: &str = "histogram";
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
 
-const METRICS: [Metric; 24] = [
+use Kind::{Counter as COUNTER, Gauge as GAUGE, Histogram as HISTOGRAM};
+
+type Labels<'a> = [(&'a str, &'a str)];
+
+/// Takes the samples of one metric.
+trait Sink {
+    fn sample(&mut self, labels: &Labels<'_>, value: f64);
+    fn histogram(&mut self, labels: &Labels<'_>, histogram: &Histogram);
+}
+
+/// A number as samples have it. Counts are exact up to 2^53.
+trait Figure {
+    fn figure(self) -> f64;
+}
+
+impl Figure for u64 {
+    fn figure(self) -> f64 {
+        self as f64
+    }
+}
+
+impl Figure for usize {
+    fn figure(self) -> f64 {
+        self as f64
+    }
+}
+
+impl Figure for bool {
+    fn figure(self) -> f64 {
+        f64::from(u8::from(self))
+    }
+}
+
+const METRICS: &[Metric] = &[
     Metric {
         name: "cache_calls_total",
         kind: COUNTER,
@@ -132,7 +177,7 @@ const METRICS: [Metric; 24] = [
         samples: |of, to| {
             of.by_prefix(|prefix, stats| {
                 for (outcome, calls) in outcomes(stats) {
-                    to.sample(&[("prefix", prefix), ("outcome", outcome)], calls);
+                    to.sample(&[("prefix", prefix), ("outcome", outcome)], calls.figure());
                 }
             });
         },
@@ -143,8 +188,8 @@ const METRICS: [Metric; 24] = [
         help: "Calls with the outcome bypassed, by reason.",
         samples: |of, to| {
             of.by_prefix(|prefix, stats| {
-                for (reason, calls) in all_of(&REASONS.map(Reason::as_str), &stats.bypassed) {
-                    to.sample(&[("prefix", prefix), ("reason", reason)], calls);
+                for (reason, calls) in all_of(&reasons(), &stats.bypassed) {
+                    to.sample(&[("prefix", prefix), ("reason", reason)], calls.figure());
                 }
             });
         },
@@ -156,8 +201,11 @@ const METRICS: [Metric; 24] = [
                value; failed: an error.",
         samples: |of, to| {
             of.by_prefix(|prefix, stats| {
-                to.sample(&[("prefix", prefix), ("result", "ok")], stats.load_successes);
-                to.sample(&[("prefix", prefix), ("result", "failed")], stats.load_failures);
+                to.sample(&[("prefix", prefix), ("result", "ok")], stats.load_successes.figure());
+                to.sample(
+                    &[("prefix", prefix), ("result", "failed")],
+                    stats.load_failures.figure(),
+                );
             });
         },
     },
@@ -166,7 +214,9 @@ const METRICS: [Metric; 24] = [
         kind: COUNTER,
         help: "Runs of the function to renew a stored value.",
         samples: |of, to| {
-            of.by_prefix(|prefix, stats| to.sample(&[("prefix", prefix)], stats.refreshes));
+            of.by_prefix(|prefix, stats| {
+                to.sample(&[("prefix", prefix)], stats.refreshes.figure());
+            });
         },
     },
     Metric {
@@ -217,7 +267,7 @@ const METRICS: [Metric; 24] = [
         samples: |of, to| {
             of.by_prefix(|prefix, stats| {
                 for (result, values) in populates(stats) {
-                    to.sample(&[("prefix", prefix), ("result", result)], values);
+                    to.sample(&[("prefix", prefix), ("result", result)], values.figure());
                 }
             });
         },
@@ -236,8 +286,8 @@ const METRICS: [Metric; 24] = [
                 ("clear", of.clears),
             ];
             for (kind, Confirmed { ok, pending, .. }) in kinds {
-                to.sample(&[("kind", kind), ("result", "ok")], ok);
-                to.sample(&[("kind", kind), ("result", "pending")], pending);
+                to.sample(&[("kind", kind), ("result", "ok")], ok.figure());
+                to.sample(&[("kind", kind), ("result", "pending")], pending.figure());
             }
         },
     },
@@ -245,7 +295,7 @@ const METRICS: [Metric; 24] = [
         name: "cache_invalidations_pending",
         kind: GAUGE,
         help: "Keys and tokens whose invalidation Redis has not confirmed yet.",
-        samples: |of, to| to.sample(&[], of.stats.undelivered),
+        samples: |of, to| to.sample(&[], of.stats.undelivered.figure()),
     },
     Metric {
         name: "cache_dead_entries_total",
@@ -253,7 +303,7 @@ const METRICS: [Metric; 24] = [
         help: "Entries that were found and could not be served: of another function or other arguments, \
                garbage, or of a type that has changed.",
         samples: |of, to| {
-            of.by_prefix(|prefix, stats| to.sample(&[("prefix", prefix)], stats.dead));
+            of.by_prefix(|prefix, stats| to.sample(&[("prefix", prefix)], stats.dead.figure()));
         },
     },
     Metric {
@@ -270,7 +320,7 @@ const METRICS: [Metric; 24] = [
                 }
             });
             for (kind, times) in all_of(&ERRORS, &errors) {
-                to.sample(&[("kind", kind)], times);
+                to.sample(&[("kind", kind)], times.figure());
             }
         },
     },
@@ -279,7 +329,7 @@ const METRICS: [Metric; 24] = [
         kind: COUNTER,
         help: "Calls whose cache traffic took longer than CACHE_SLOW_MS.",
         samples: |of, to| {
-            of.by_prefix(|prefix, stats| to.sample(&[("prefix", prefix)], stats.slow));
+            of.by_prefix(|prefix, stats| to.sample(&[("prefix", prefix)], stats.slow.figure()));
         },
     },
     Metric {
@@ -287,27 +337,27 @@ const METRICS: [Metric; 24] = [
         kind: COUNTER,
         help: "Bytes of entries that were read and written, with their headers.",
         samples: |of, to| {
-            to.sample(&[("direction", "read")], of.stats.store.bytes_read);
-            to.sample(&[("direction", "written")], of.stats.store.bytes_written);
+            to.sample(&[("direction", "read")], of.stats.store.bytes_read.figure());
+            to.sample(&[("direction", "written")], of.stats.store.bytes_written.figure());
         },
     },
     Metric {
         name: "cache_local_entries",
         kind: GAUGE,
         help: "Copies in this process, including those that are void and were not yet evicted.",
-        samples: |of, to| to.sample(&[], of.stats.local_entries),
+        samples: |of, to| to.sample(&[], of.stats.local_entries.figure()),
     },
     Metric {
         name: "cache_local_bytes",
         kind: GAUGE,
         help: "The size of these copies.",
-        samples: |of, to| to.sample(&[], of.stats.local_bytes),
+        samples: |of, to| to.sample(&[], of.stats.local_bytes.figure()),
     },
     Metric {
         name: "cache_local_max_bytes",
         kind: GAUGE,
         help: "The size that copies may have, CACHE_LOCAL_BYTES.",
-        samples: |of, to| to.sample(&[], of.settings.local_bytes),
+        samples: |of, to| to.sample(&[], of.settings.local_bytes.figure()),
     },
     Metric {
         name: "cache_local_removals_total",
@@ -317,9 +367,9 @@ const METRICS: [Metric; 24] = [
                was lost; expired: at the end of their time.",
         samples: |of, to| {
             let of = &of.stats.local_removals;
-            to.sample(&[("cause", "evicted")], of.evicted);
-            to.sample(&[("cause", "invalidated")], of.invalidated);
-            to.sample(&[("cause", "expired")], of.expired);
+            to.sample(&[("cause", "evicted")], of.evicted.figure());
+            to.sample(&[("cause", "invalidated")], of.invalidated.figure());
+            to.sample(&[("cause", "expired")], of.expired.figure());
         },
     },
     Metric {
@@ -327,7 +377,7 @@ const METRICS: [Metric; 24] = [
         kind: GAUGE,
         help: "Runs of functions that other calls may join: under way, or with an entry that is being \
                written.",
-        samples: |of, to| to.sample(&[], of.stats.flights),
+        samples: |of, to| to.sample(&[], of.stats.flights.figure()),
     },
     Metric {
         name: "cache_store_up",
@@ -335,9 +385,47 @@ const METRICS: [Metric; 24] = [
         help: "1 while the store answers calls, all or some; 0 while it answers none. No sample until \
                the first dial has ended, nor while the cache is off.",
         samples: |of, to| {
-            if let Some(up) = is_up(of.status) {
-                to.sample(&[], u8::from(up));
+            if let Some(up) = is_up(of.health.status) {
+                to.sample(&[], up.figure());
             }
+        },
+    },
+    Metric {
+        name: "cache_server_up",
+        kind: GAUGE,
+        help: "1 while a server of Redis answers calls, all or some; 0 while it answers none. No sample before its \
+               first dial has ended.",
+        samples: |of, to| {
+            of.by_server(|server, labels| {
+                if let Some(up) = is_up(server.status) {
+                    to.sample(labels, up.figure());
+                }
+            });
+        },
+    },
+    Metric {
+        name: "cache_server_connections",
+        kind: GAUGE,
+        help: "Connections to each server that are up, without the one that announces changes.",
+        samples: |of, to| {
+            of.by_server(|server, labels| to.sample(labels, server.lanes.figure()));
+        },
+    },
+    Metric {
+        name: "cache_breaker_open",
+        kind: GAUGE,
+        help: "1 while the circuit breaker of a server is open: it has failed too often, and no call asks it.",
+        samples: |of, to| {
+            of.by_server(|server, labels| to.sample(labels, server.breaker_open.figure()));
+        },
+    },
+    Metric {
+        name: "cache_listening",
+        kind: GAUGE,
+        help: "1 while the connection that announces changes of keys is up, without which no copies are kept in \
+               this process. It is dialled by the first call of a function with `local`.",
+        samples: |of, to| {
+            of.by_server(|server, labels| to.sample(labels, server.listening.figure()));
         },
     },
     Metric {
@@ -345,14 +433,14 @@ const METRICS: [Metric; 24] = [
         kind: GAUGE,
         help: "1 while calls read and populate; 0 while the whole cache is switched off, by its configuration \
                or by an operator, or closed.",
-        samples: |of, to| to.sample(&[], u8::from(of.enabled)),
+        samples: |of, to| to.sample(&[], of.enabled.figure()),
     },
     Metric {
         name: "cache_groups_dropped",
         kind: GAUGE,
         help: "Prefixes beyond the busiest 500, summed as prefix=\"other\". While this is not 0, rates of \
                prefix=\"other\" cannot be relied on.",
-        samples: |of, to| to.sample(&[], of.dropped),
+        samples: |of, to| to.sample(&[], of.dropped.figure()),
     },
     Metric {
         name: "cache_info",
@@ -364,33 +452,16 @@ const METRICS: [Metric; 24] = [
                 ("namespace", &of.settings.namespace),
                 ("topology", of.settings.topology),
             ];
-            to.sample(&labels, 1);
+            to.sample(&labels, 1.0);
         },
     },
 ];
 
 /// The reasons for which calls are bypassed; `not-cached` is the reason of no call of a cached function.
-const REASONS: [Reason; 19] = [
-    Reason::Off,
-    Reason::When,
-    Reason::Bypass,
-    Reason::Unavailable,
-    Reason::Timeout,
-    Reason::Busy,
-    Reason::WrongType,
-    Reason::WritesRefused,
-    Reason::Failed,
-    Reason::Invalidated,
-    Reason::WaitOver,
-    Reason::Unshared,
-    Reason::RunTooLong,
-    Reason::Overtaken,
-    Reason::Recursion,
-    Reason::Contended,
-    Reason::Key,
-    Reason::NewerVersion,
-    Reason::FunctionDisabled,
-];
+fn reasons() -> Vec<&'static str> {
+    let all = Reason::ALL.iter().filter(|reason| **reason != Reason::NotCached);
+    all.map(|reason| reason.as_str()).collect()
+}
 
 /// The kinds in [`PrefixStats::errors_by`].
 const ERRORS: [&str; 5] = ["down", "timeout", "busy", "writes-refused", "refused"];
@@ -442,52 +513,6 @@ fn is_up(status: Status) -> Option<bool> {
     }
 }
 
-type Labels<'a> = [(&'a str, &'a str)];
-
-/// Where the samples of one metric are written.
-struct Samples<'a> {
-    text: &'a mut String,
-    name: &'static str,
-}
-
-impl Samples<'_> {
-    fn sample(&mut self, labels: &Labels<'_>, value: impl Display) {
-        self.write("", labels, value);
-    }
-
-    /// The buckets, each with all durations up to its bound, and the sum and number of all.
-    fn histogram(&mut self, labels: &Labels<'_>, histogram: &Histogram) {
-        let bounds = histogram.bounds.iter().map(|bound| bound.as_secs_f64().to_string());
-        let bounds = bounds.chain(["+Inf".to_owned()]);
-        let mut up_to = 0;
-        for (bound, count) in bounds.zip(&histogram.counts) {
-            up_to += count;
-            let labels: Vec<_> = labels.iter().copied().chain([("le", bound.as_str())]).collect();
-            self.write("_bucket", &labels, up_to);
-        }
-        self.write("_sum", labels, histogram.sum.as_secs_f64());
-        self.write("_count", labels, up_to);
-    }
-
-    fn write(&mut self, suffix: &str, labels: &Labels<'_>, value: impl Display) {
-        let labels: Vec<_> =
-            labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-        let labels =
-            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        line(self.text, format_args!("{}{suffix}{labels} {value}", self.name));
-    }
-}
-
-fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
-    // A `String` takes everything.
-    let _ = writeln!(text, "{line}");
-}
-
-/// A label value as the format wants it.
-fn escaped(value: &str) -> String {
-    value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -502,7 +527,7 @@ mod tests {
         let mut snapshot = Snapshot::new(&Cache::in_memory());
         (snapshot.prefixes, snapshot.dropped) =
             busiest(prefixes.into_iter().collect(), MOST_PREFIXES);
-        snapshot.render()
+        text::render(&snapshot)
     }
 
     #[test]
@@ -517,7 +542,7 @@ mod tests {
         let text = rendered([("areas".to_owned(), PrefixStats::default())]);
         let lines = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
         assert_eq!(lines("cache_calls_total{prefix=\"areas\""), 9);
-        assert_eq!(lines("cache_bypassed_total{prefix=\"areas\""), REASONS.len());
+        assert_eq!(lines("cache_bypassed_total{prefix=\"areas\""), reasons().len());
         assert_eq!(lines("cache_populates_total{prefix=\"areas\""), 7);
         assert!(text.contains("cache_bypassed_total{prefix=\"areas\",reason=\"timeout\"} 0\n"));
         assert!(text.contains("cache_store_errors_total{kind=\"timeout\"} 0\n"));

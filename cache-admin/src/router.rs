@@ -14,12 +14,12 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
-use serde_json::json;
 use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 use crate::access::{Caller, Role};
 use crate::actions;
 use crate::page::{NOTHING, PAGE, POLICY};
+use crate::refusal::Refusal;
 use crate::shared::Shared;
 use crate::view::{self, Scope};
 
@@ -76,32 +76,6 @@ pub const ENDPOINTS: &[Endpoint] = &[
     ),
     endpoint("POST", "/warm", Role::Operate, "starts a warmer"),
 ];
-
-/// A request that is refused, with a sentence for a person.
-#[derive(Debug)]
-pub(crate) struct Refusal(pub(crate) StatusCode, pub(crate) String);
-
-impl Refusal {
-    pub(crate) fn bad(problem: &str) -> Self {
-        Self(StatusCode::BAD_REQUEST, problem.to_owned())
-    }
-
-    pub(crate) fn busy(problem: &str) -> Self {
-        Self(StatusCode::TOO_MANY_REQUESTS, problem.to_owned())
-    }
-
-    /// A task has panicked.
-    pub(crate) fn failed() -> Self {
-        Self(StatusCode::SERVICE_UNAVAILABLE, "the action has failed: see the log".to_owned())
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let Self(status, problem) = self;
-        (status, Json(json!({ "error": problem }))).into_response()
-    }
-}
 
 /// Makes the router from [`ENDPOINTS`].
 pub(crate) fn routes(shared: &Arc<Shared>) -> Router {

@@ -8,7 +8,9 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use cache_admin::metrics::render;
-use cache_runtime::{Cache, bypass, cache_result, invalidate, invalidate_prefix, invalidate_tag};
+use cache_runtime::{
+    Cache, Config, bypass, cache_result, invalidate, invalidate_prefix, invalidate_tag,
+};
 use support::{Server, over_both, patient};
 
 /// One line of the text: its name, labels and value.
@@ -211,11 +213,14 @@ async fn a_store_that_has_gone_is_down_and_one_that_was_never_asked_is_unknown()
 }
 
 /// Labels whose values are not from a fixed set.
-const OPEN: [&str; 5] = ["prefix", "le", "version", "namespace", "topology"];
+const OPEN: [&str; 6] = ["prefix", "server", "le", "version", "namespace", "topology"];
 
 /// `METRICS.md` as the renderer has it.
 async fn document() -> String {
-    let cache = Cache::in_memory();
+    // Over Redis: each server has metrics of its own.
+    let server = Server::start().await;
+    let config = Config::redis(&server.url()).expect("a URL");
+    let cache = Cache::connect(config).await.expect("a server");
     cache.scope(plain(1)).await;
     let text = render(&cache);
     let mut labels: BTreeMap<String, Vec<(String, BTreeSet<String>)>> = BTreeMap::new();
@@ -234,8 +239,8 @@ async fn document() -> String {
 # Metrics
 
 The text of `cache_admin::metrics::render`, of one cache in one process. Counters begin at zero with the
-cache. `prefix` is that of the functions. The other labels have values from the fixed sets below, but for
-those of `cache_info`. No label has a key, a tag or an argument.
+cache. `prefix` is that of the functions, and `server` the address of a server of Redis. The other labels have
+values from the fixed sets below, but for those of `cache_info`. No label has a key, a tag or an argument.
 
 | metric | type | labels | meaning |
 |---|---|---|---|
@@ -268,6 +273,10 @@ fn described((label, values): &(String, BTreeSet<String>)) -> String {
 async fn the_document_lists_every_metric_and_label() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/METRICS.md");
     let expected = document().await;
+    // `UPDATE_DOCUMENTS=1` writes it anew.
+    if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
+        std::fs::write(path, &expected).expect("a file");
+    }
     let found = std::fs::read_to_string(path).unwrap_or_default();
     assert!(found == expected, "METRICS.md has to be:\n{expected}");
 }
