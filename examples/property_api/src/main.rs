@@ -7,9 +7,14 @@
 //! ```
 //!
 //! Without `REDIS_URL` values are kept in the process, and if Redis goes away the service goes on
-//! without it. `--measure` prints what the cache is worth. With `CACHE_ADMIN_TOKEN` (16 characters or more) the
-//! cache's page is at `/cache`: the token is the password, with any user name.
+//! without it. `--measure` prints what the cache is worth.
+//!
+//! With `CACHE_ADMIN_TOKEN` (16 bytes or more) the cache's page is at `/cache`, or at the path that
+//! `--admin-path` names: the token is the password, with any user name, and its holder may change things.
+//! The holder of `CACHE_VIEW_TOKEN` may only look, as Prometheus does. Each of the two may be in a file, which
+//! `CACHE_ADMIN_TOKEN_FILE` or `CACHE_VIEW_TOKEN_FILE` names.
 
+mod admin;
 mod api;
 mod database;
 mod error;
@@ -17,22 +22,21 @@ mod listings;
 mod market;
 mod measure;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use axum::Router;
-use cache_admin::{Access, Admin, Role};
 use cache_runtime::Cache;
 use clap::Parser;
-use sqlx::SqlitePool;
 use tokio::net::TcpListener;
 
 /// The API of a property site, cached in Redis.
 #[derive(Debug, Parser)]
 struct Options {
-    /// The port on the loopback interface; 0 takes a free one.
+    /// The address to listen at: `0.0.0.0` in a container, whose loopback interface nobody reaches.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    address: IpAddr,
+    /// The port; 0 takes a free one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
     /// The database file, made at the first start. Default: `property.db` in the folder for
@@ -43,6 +47,9 @@ struct Options {
     /// already cached then live on until their time is up.
     #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u32).range(1000..=5_000_000))]
     listings: u32,
+    /// Where the page of the cache is served, if `CACHE_ADMIN_TOKEN` or `CACHE_VIEW_TOKEN` is set.
+    #[arg(long, default_value = "/cache", value_parser = admin::path)]
+    admin_path: String,
     /// Measures each endpoint cold and cached, prints a table, and ends.
     #[arg(long)]
     measure: bool,
@@ -58,9 +65,9 @@ async fn main() -> anyhow::Result<()> {
     if options.measure {
         return measure::measure(db).await;
     }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
+    let listener = TcpListener::bind((options.address, options.port)).await?;
     announce(listener.local_addr()?);
-    let app = with_admin(api::router(db.clone()), db)?;
+    let app = admin::with_page(api::router(db.clone()), db, &options.admin_path)?;
     axum::serve(listener, app).with_graceful_shutdown(interrupted()).await?;
     if let Err(error) = Cache::global().close(Duration::from_secs(5)).await {
         eprintln!("{error}");
@@ -68,19 +75,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds the cache's page at `/cache`, where there is a token for it.
-fn with_admin(app: Router, db: SqlitePool) -> anyhow::Result<Router> {
-    let Ok(token) = std::env::var("CACHE_ADMIN_TOKEN") else {
-        tracing::info!("no page of the cache: set CACHE_ADMIN_TOKEN for one at /cache");
-        return Ok(app);
-    };
-    let access = Access::token(Role::Operate, token).context("CACHE_ADMIN_TOKEN")?;
-    let admin = Admin::new(&Cache::global(), access)
-        .warmer("areas", move || std::future::ready(api::all_areas(&db)));
-    Ok(app.nest_service("/cache", admin.router()))
-}
-
-/// For whoever started the service with port 0.
+/// Tells a caller that has asked for port 0 which one it is.
 fn announce(address: SocketAddr) {
     // Made now, so that a wrong setting is told at the start rather than at the first request.
     let cache = Cache::global().health().status;
@@ -88,10 +83,32 @@ fn announce(address: SocketAddr) {
     tracing::info!(%address, ?cache, "listening");
 }
 
+/// Waits for Ctrl-C, or for the signal by which containers are stopped.
 async fn interrupted() {
+    tokio::select! {
+        () = interrupt() => {}
+        () = terminate() => {}
+    }
+    tracing::info!("shutting down");
+}
+
+async fn interrupt() {
     if tokio::signal::ctrl_c().await.is_err() {
         // Without a handler the default one ends the process.
         std::future::pending::<()>().await;
     }
-    tracing::info!("shutting down");
+}
+
+#[cfg(unix)]
+async fn terminate() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut signals) => drop(signals.recv().await),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminate() {
+    std::future::pending().await
 }

@@ -16,9 +16,9 @@ const FLAT: &str =
 const HOUSE: &str =
     r#"{"type":"buy","area":"Bow","property_type":"terraced","bedrooms":4,"floor_area":120}"#;
 
-const AREAS: Call = Call("/api/areas/buy", None);
-const TYPES: Call = Call("/api/property-types/buy", None);
-const VALUATION: Call = Call("/api/property/valuation", Some(FLAT));
+const AREAS: Call<'_> = Call("/api/areas/buy", None);
+const TYPES: Call<'_> = Call("/api/property-types/buy", None);
+const VALUATION: Call<'_> = Call("/api/property/valuation", Some(FLAT));
 
 /// Seconds until the one key under `prefix` expires.
 async fn ttl(server: &Server, prefix: &str) -> i64 {
@@ -201,6 +201,43 @@ fn a_file_of_somebody_else_is_left_alone() {
     let ended = program(&file, 1000).output().expect("the service starts");
     assert!(!ended.status.success());
     assert_eq!(std::fs::read_to_string(&file).expect("the file"), "my notes");
+}
+
+#[tokio::test]
+async fn tokens_from_files_open_the_page_each_with_its_rights() {
+    let folder = folder();
+    let [admin, view] = ["operates-the-cache-1", "views-the-figures-22"];
+    let file = |name: &str, token: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("{token}\n")).expect("a file can be written");
+        path.to_str().expect("text").to_owned()
+    };
+    let service = Service::start_in(
+        &folder.path().join("property.db"),
+        &[
+            ("CACHE_ADMIN_TOKEN_FILE", &file("admin", admin)),
+            ("CACHE_VIEW_TOKEN_FILE", &file("view", view)),
+        ],
+    );
+    let metrics = Call("/cache/metrics", None);
+    let all = Call("/cache/invalidate", Some(r#"{"prefix": "areas", "reason": "a test"}"#));
+    for (token, statuses) in
+        [(admin, [200, 200]), (view, [200, 405]), ("another-token-333", [401; 2])]
+    {
+        let answers = [metrics, all].map(|call| service.call_as(call, token).status);
+        assert_eq!(answers, statuses, "{token}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_signal_by_which_containers_are_stopped_ends_it_in_order() {
+    let (folder, server) = (folder(), Server::start().await);
+    let service = Service::start(&folder.path().join("property.db"), Some(&server.url()));
+    assert!(service.call(AREAS).is("computed"));
+    assert!(service.terminated().success());
+    // What was computed has been written by then.
+    assert!(ttl(&server, "areas").await > 60);
 }
 
 fn folder() -> TempDir {

@@ -1,7 +1,10 @@
 //! The program of this package, running.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
+#[cfg(unix)]
+use std::process::ExitStatus;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -10,7 +13,7 @@ use ureq::Agent;
 
 /// A path, and a body for a `POST`.
 #[derive(Clone, Copy)]
-pub(crate) struct Call(pub(crate) &'static str, pub(crate) Option<&'static str>);
+pub(crate) struct Call<'a>(pub(crate) &'a str, pub(crate) Option<&'a str>);
 
 /// A response; `cache` is its `x-cache`.
 #[derive(Debug)]
@@ -33,7 +36,8 @@ impl Answer {
 /// A running service, ended with its handle.
 pub(crate) struct Service {
     process: Child,
-    base: String,
+    /// `http://` and the address.
+    pub(crate) base: String,
     agent: Agent,
 }
 
@@ -63,6 +67,11 @@ impl Service {
     pub(crate) fn start_in(database: &Path, variables: &[(&str, &str)]) -> Self {
         let mut command = program(database, 20_000);
         command.envs(variables.iter().copied());
+        Self::launch(command)
+    }
+
+    /// Starts what [`program`] has made, with further options.
+    pub(crate) fn launch(mut command: Command) -> Self {
         let mut process = command.spawn().expect("the service starts");
         let mut line = String::new();
         let stdout = process.stdout.take().expect("piped");
@@ -72,11 +81,23 @@ impl Service {
         Self { process, base, agent }
     }
 
-    pub(crate) fn call(&self, Call(path, body): Call) -> Answer {
+    pub(crate) fn call(&self, call: Call<'_>) -> Answer {
+        self.call_with(call, "")
+    }
+
+    /// Calls with a token.
+    pub(crate) fn call_as(&self, call: Call<'_>, token: &str) -> Answer {
+        self.call_with(call, &format!("Bearer {token}"))
+    }
+
+    fn call_with(&self, Call(path, body): Call<'_>, authorization: &str) -> Answer {
         let url = format!("{}{path}", self.base);
         let response = match body {
-            Some(body) => self.agent.post(&url).content_type("application/json").send(body),
-            None => self.agent.get(&url).call(),
+            Some(body) => {
+                let request = self.agent.post(&url).header("authorization", authorization);
+                request.content_type("application/json").send(body)
+            }
+            None => self.agent.get(&url).header("authorization", authorization).call(),
         };
         let mut response = response.expect("an answer");
         let cache = response.headers().get("x-cache").map(|v| v.to_str().expect("text").to_owned());
@@ -84,12 +105,21 @@ impl Service {
         Answer { status: response.status().as_u16(), cache, body }
     }
 
+    /// Asks the process to end, as `docker stop` and Kubernetes do, and waits until it has.
+    #[cfg(unix)]
+    pub(crate) fn terminated(mut self) -> ExitStatus {
+        let id = self.process.id().to_string();
+        let signal = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        assert!(signal.success());
+        self.process.wait().expect("the process is ours")
+    }
+
     pub(crate) fn health(&self) -> Answer {
         self.call(Call("/health", None))
     }
 
     /// Calls until the value is stored: that happens behind the reply.
-    pub(crate) async fn until_hit(&self, call: Call) -> Answer {
+    pub(crate) async fn until_hit(&self, call: Call<'_>) -> Answer {
         eventually("the value is stored", || async { self.call(call).is("hit") }).await;
         self.call(call)
     }
