@@ -67,6 +67,27 @@ pub(crate) struct FleetSwitch {
     seconds: u64,
 }
 
+/// A switch of the fleet as it stands in Redis.
+#[derive(Debug, Clone)]
+pub(crate) struct InForce {
+    name: String,
+    switch: FleetSwitch,
+    until: Instant,
+}
+
+#[cfg(feature = "cachectl")]
+impl InForce {
+    pub(crate) fn view(&self) -> Value {
+        serde_json::json!({
+            "prefix": self.switch.prefix,
+            "reason": self.switch.reason,
+            "who": self.switch.who,
+            "seconds_left": self.until.saturating_duration_since(Instant::now()).as_secs_f64(),
+            "reach": "fleet",
+        })
+    }
+}
+
 /// Who has switched something off in this process.
 #[derive(Debug, Clone)]
 pub(crate) struct Note {
@@ -397,20 +418,28 @@ impl Member {
         Ok(any)
     }
 
+    /// The switches of the fleet, with their keys and until when they are in force.
+    pub(crate) async fn switches_in_force(&self) -> Result<Vec<InForce>, Error> {
+        let mut switches = Vec::new();
+        for (key, switch) in self.fleet_switches().await?.into_iter().enumerate() {
+            let Some(switch) = switch else { continue };
+            let name = self.switch_name(key);
+            let left = inspect(&self.cache, &name).await?.and_then(|entry| entry.ttl_left);
+            switches.extend(left.map(|left| InForce {
+                name,
+                switch,
+                until: Instant::now() + left,
+            }));
+        }
+        Ok(switches)
+    }
+
     /// Removes everything in the namespace. The switches of the fleet are written again: they are keys of
     /// the namespace too.
     pub(crate) async fn clear(&self) -> Result<u64, Error> {
-        let mut switches = Vec::new();
-        if self.is_shared() {
-            for (key, switch) in self.fleet_switches().await?.into_iter().enumerate() {
-                let Some(switch) = switch else { continue };
-                let name = self.switch_name(key);
-                let left = inspect(&self.cache, &name).await?.and_then(|entry| entry.ttl_left);
-                switches.extend(left.map(|left| (name, switch, Instant::now() + left)));
-            }
-        }
+        let switches = if self.is_shared() { self.switches_in_force().await? } else { Vec::new() };
         let cleared = self.cache.clear().await;
-        for (name, switch, until) in switches {
+        for InForce { name, switch, until } in switches {
             let bytes = serde_json::to_vec(&switch).unwrap_or_default();
             let left = until.saturating_duration_since(Instant::now());
             if !left.is_zero() {

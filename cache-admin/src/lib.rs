@@ -54,14 +54,27 @@
 //! A switch for the fleet concerns each process from its next beat on, five seconds later at most, and ends by
 //! the expiry of its key. Where Redis is lost meanwhile, a process keeps the switch until its time is over.
 
+//! # Crate features
+//!
+//! None is on by default.
+//!
+//! - `opentelemetry`: [`metrics::register`] makes observable instruments of `OpenTelemetry`.
+//! - `metrics`: [`metrics::push`] and [`metrics::push_every`] for the recorder of the `metrics` crate.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod access;
 mod actions;
 mod admin;
 mod audit;
+#[cfg(feature = "cachectl")]
+#[doc(hidden)]
+pub mod cachectl;
 mod counters;
 mod fleet;
 pub mod metrics;
 mod page;
+mod refusal;
 mod router;
 pub mod server_timing;
 mod shared;

@@ -87,6 +87,28 @@ pub(crate) async fn stats(shared: &Shared, role: Role, scope: Scope) -> Value {
     })
 }
 
+/// The figures of all processes, for a program that is none of them.
+#[cfg(feature = "cachectl")]
+pub(crate) fn fleet_stats(reports: &[(Report, Duration)]) -> Value {
+    let mut figures = Figures::default();
+    let mut processes = Vec::new();
+    for (report, age) in reports {
+        processes.push(other_row(report, *age));
+        figures.add(&report.figures);
+    }
+    // The figures of the last minute are of complete steps, of which a young process has fewer.
+    let oldest = reports.iter().map(|(report, _)| report.uptime_seconds as u64).max().unwrap_or(0);
+    let covered = oldest.min(60) / STEP_SECONDS * STEP_SECONDS;
+    let total = figures.total();
+    json!({
+        "processes": processes,
+        "total": with_rates(counters(&total), &total, covered),
+        "unnamed": (figures.unnamed != Group::default()).then(|| counters(&figures.unnamed)),
+        "prefixes": prefixes(&figures.prefixes, covered),
+        "gauges": figures.gauges,
+    })
+}
+
 /// The other processes; `None` where only this one is asked for.
 async fn others(shared: &Shared, scope: Scope) -> Result<Option<Vec<(Report, Duration)>>, String> {
     shared.member.start();
@@ -268,6 +290,7 @@ fn health_json(shared: &Shared) -> Value {
         "status": health.status,
         "enabled": shared.cache.is_enabled(),
         "lanes": health.lanes,
+        "servers": health.servers,
         "last_error": health.last_error,
         "since_seconds": health.since.as_secs_f64(),
     })
@@ -301,6 +324,7 @@ pub(crate) fn functions_json() -> Vec<Value> {
         json!({
             "function": function.function,
             "prefix": function.prefix,
+            "last_ttl_ms": function.last_ttl.map(millis),
             "options": {
                 "stale_while_revalidate_ms": millis(function.stale_while_revalidate),
                 "stale_if_error_ms": millis(function.stale_if_error),

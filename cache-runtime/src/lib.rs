@@ -65,6 +65,10 @@
 //!   rustls, for programs that use a provider other than ring; 10 crates.
 //! - `tls-insecure`: `?ssl_cert_reqs=none`, which takes anybody for the server; 12 crates, those of `tls`.
 //! - `sentinel`: `redis+sentinel://host:26379/mymaster/0`; no crate.
+//! - `spans`: spans of `tracing` at level `INFO`: `cache.lookup` around the lookup of a call, and `cache.run`
+//!   around the run of its function, whose own spans are its children. Both have `cache.function` and
+//!   `cache.prefix`, and the lookup `cache.result` (`found`, `stale`, `joined` or `run`) and, over Redis,
+//!   `otel.kind` and `db.system.name`. A hit of a copy in this process has no span. No crate.
 //! - `cluster`: `redis+cluster://host:6379`, and `?cluster=true`; 2 crates.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -82,6 +86,8 @@ mod clock;
 mod config;
 mod contain;
 mod deadline;
+#[allow(missing_docs)]
+mod diagnosis;
 mod encode;
 mod entry;
 mod error;
@@ -99,6 +105,7 @@ mod queue;
 mod recursion;
 mod returns;
 mod site;
+mod spans;
 mod stats;
 mod store;
 mod sync;
@@ -108,7 +115,7 @@ mod versions;
 mod warm;
 mod writer;
 
-pub use cache::{Cache, Clear, Cleared, Health, Status, Switch, init};
+pub use cache::{Cache, Clear, Cleared, Health, ServerHealth, Status, Switch, init};
 pub use cache_macros::{cache_invalidate, cache_result};
 pub use config::{Config, Credentials};
 pub use error::Error;
@@ -132,6 +139,9 @@ pub mod __admin {
     pub use crate::admin::{
         Inspected, Settings, info, inspect, invalidate_key, put_slot, remove_slot, settings, slots,
     };
+    pub use crate::diagnosis::{Head, Script, Shape, certificates, dial, script, shape, token_of};
+    pub use crate::store::{Probe, ProbeError, ProbeStep, escape_glob};
+    pub use deadpool_redis::redis::Value as Reply;
 }
 
 /// What expansions call. Not part of the public interface.

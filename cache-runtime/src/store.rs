@@ -20,8 +20,10 @@ use crate::entry::{Seen, Token, Tokens};
 use crate::key::Key;
 
 pub(crate) use contract::{Fault, Found, Read, Write};
-pub(crate) use lanes::{State, Subscription};
+pub(crate) use lanes::{COMPARE_AND_SET, ServerState, State, Subscription};
+pub use lanes::{Probe, ProbeError, ProbeStep};
 pub(crate) use memory::Memory;
+pub use redis::escape_glob;
 pub(crate) use redis::{Reading, Redis};
 
 pub(crate) enum Store {

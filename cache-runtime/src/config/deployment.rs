@@ -116,6 +116,17 @@ impl Deployment {
     }
 }
 
+impl Address {
+    /// Reads what `Display` writes.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text.starts_with(['/', '.']) {
+            return Some(Self::Unix(text.to_owned()));
+        }
+        let (host, port) = super::url::host_and_port(text).ok()?;
+        Some(Self::Tcp(host, port?))
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -16,6 +16,7 @@ pub(crate) mod epoch;
 mod handshake;
 mod health;
 mod heartbeat;
+mod probe;
 mod reads;
 mod reconnect;
 #[cfg(feature = "tls-no-provider")]
@@ -53,7 +54,8 @@ pub(crate) use dial::connect_aside;
 pub(crate) use epoch::Epoch;
 use handshake::SkippedSteps;
 use health::Health;
-pub(crate) use health::State;
+pub(crate) use health::{ServerState, State};
+pub use probe::{Probe, ProbeError, ProbeStep};
 use reads::ReadQueue;
 pub(crate) use reads::{Batch, PendingRead, SHORTEST_WATCHED};
 use reconnect::Backoff;

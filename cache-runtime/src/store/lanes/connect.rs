@@ -136,13 +136,7 @@ impl Connector {
         protocol: ProtocolVersion,
         options: AsyncConnectionConfig,
     ) -> Result<Link, ConnectError> {
-        let slow =
-            || io::Error::other("the name, the files or the credentials were not there in time");
-        // A quarter longer than the credentials have, since their own error says more.
-        let wait = self.limit.saturating_add(self.limit / 4);
-        let params = tokio::time::timeout(wait, self.params()).await;
-        let params =
-            params.unwrap_or_else(|_| Err(slow())).map_err(ConnectError::at(Step::Connecting))?;
+        let params = self.resolved().await?;
         let dial = async {
             let stream = self.stream(&params).await?;
             let info = params.info(protocol);
@@ -154,6 +148,38 @@ impl Connector {
         let late = || io::Error::new(io::ErrorKind::TimedOut, "not in time");
         let dialled = tokio::time::timeout(self.limit, dial).await;
         dialled.unwrap_or_else(|_| Err(ConnectError::at(Step::Connecting)(late())))
+    }
+
+    /// The certificates that the server shows, its own first; none where the connection has no TLS.
+    #[cfg_attr(not(feature = "tls-no-provider"), allow(clippy::unused_async))]
+    pub(super) async fn certificates(&self) -> Result<Vec<Vec<u8>>, ConnectError> {
+        #[cfg(feature = "tls-no-provider")]
+        if let Address::Tcp(host, _) = &self.server.address {
+            let params = self.resolved().await?;
+            let Some(client) = &params.tls else { return Ok(Vec::new()) };
+            let shown = async {
+                let stream = TcpStream::connect(&params.addresses[..]).await;
+                let stream = stream.map_err(ConnectError::at(Step::Connecting))?;
+                let stream = client.handshake(host, stream).await;
+                let stream = stream.map_err(ConnectError::at(Step::Tls))?;
+                let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+                Ok(shown.iter().map(|certificate| certificate.to_vec()).collect())
+            };
+            let late = || io::Error::new(io::ErrorKind::TimedOut, "not in time");
+            let shown = tokio::time::timeout(self.limit, shown).await;
+            return shown.unwrap_or_else(|_| Err(ConnectError::at(Step::Tls)(late())));
+        }
+        Ok(Vec::new())
+    }
+
+    /// What a dial needs, within its limit.
+    async fn resolved(&self) -> Result<DialParams, ConnectError> {
+        let slow =
+            || io::Error::other("the name, the files or the credentials were not there in time");
+        // A quarter longer than the credentials have, since their own error says more.
+        let wait = self.limit.saturating_add(self.limit / 4);
+        let params = tokio::time::timeout(wait, self.params()).await;
+        params.unwrap_or_else(|_| Err(slow())).map_err(ConnectError::at(Step::Connecting))
     }
 
     /// What a dial needs: the kept result where nothing can change, or else resolved anew. Dials that wait while
