@@ -518,6 +518,8 @@ impl fmt::Debug for Config {
             .field("compress_above", &self.compress_above)
             .field("local", &self.local)
             .field("local_bytes", &self.local_bytes)
+            .field("slow", &self.slow)
+            .field("log_interval", &self.log_interval)
             .finish_non_exhaustive()
     }
 }

@@ -80,7 +80,8 @@
 //! # for default in [
 //! #     "backend: Memory", "namespace: \"cache\"", "default_ttl: 3600s", "budget: 100ms", "wait: 5s",
 //! #     "max_run: 3600s", " timeout: 100ms", "connect_timeout: 1s", "pool_size: 2", "max_value: 1048576",
-//! #     "compress_above: 4096", "local: AsWritten", "local_bytes: 67108864",
+//! #     "compress_above: 4096", "local: AsWritten", "local_bytes: 67108864", "slow: 50ms",
+//! #     "log_interval: 0ns",
 //! # ] {
 //! #     assert!(shown.contains(default), "{default}: {shown}");
 //! # }

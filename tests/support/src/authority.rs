@@ -1,6 +1,7 @@
 //! Certificates of a test's own.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -8,6 +9,7 @@ use rcgen::{
 };
 use redis::{ClientTlsConfig, TlsCertificates};
 use tempfile::TempDir;
+use time::OffsetDateTime;
 
 /// An authority that nobody else knows, with a certificate for servers on the loopback interface and
 /// one for clients, as PEM files.
@@ -23,6 +25,19 @@ impl Authority {
     ///
     /// Where its files cannot be written.
     pub fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// A new authority, whose certificate for servers is valid for so long and no longer.
+    ///
+    /// # Panics
+    ///
+    /// As [`Authority::new`].
+    pub fn expiring(within: Duration) -> Self {
+        Self::with(Some(within))
+    }
+
+    fn with(expiry: Option<Duration>) -> Self {
         // Before anything of this process speaks TLS: several implementations may be built in.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -35,6 +50,9 @@ impl Authority {
         // Servers of one deployment are each other's clients.
         server.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        if let Some(expiry) = expiry {
+            server.not_after = OffsetDateTime::now_utc() + expiry;
+        }
         let mut client = params(&[], "test client");
         client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         for (name, certificate) in [("server", server), ("client", client)] {

@@ -39,6 +39,7 @@ pub use operations::{
     Bound, Calls, Function, Invalidation, Made, Operation, Read, State, Unit, Value,
 };
 pub use ports::free_port;
+pub use program::program;
 pub use proxy::{Proxy, Verdict};
 pub use runs::{Runs, fresh, run};
 pub use sentinels::{Passwords, Sentinels};

@@ -1,6 +1,6 @@
 //! A server on a loopback port, alone or one of several.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +21,14 @@ const ANSWER: Duration = Duration::from_secs(5);
 pub(crate) struct Access {
     pub(crate) authority: Option<Arc<Authority>>,
     pub(crate) password: Option<String>,
+    /// Of the password, where users are set up otherwise; without one it is the password of `default`.
+    pub(crate) user: Option<String>,
+}
+
+impl Access {
+    fn of(user: &str, password: &str) -> Self {
+        Self { user: Some(user.to_owned()), password: Some(password.to_owned()), ..Self::default() }
+    }
 }
 
 /// A server on a port of the loopback interface.
@@ -39,6 +47,8 @@ pub(crate) enum Kind {
     Server(Vec<String>),
     /// With these lines of settings.
     Sentinel(String),
+    /// By a file of settings, with further options.
+    File(PathBuf, Vec<String>),
 }
 
 impl Node {
@@ -49,6 +59,27 @@ impl Node {
     /// Where it does not come up.
     pub async fn alone() -> Self {
         Self::start(Kind::Server(Vec::new()), Access::default()).await
+    }
+
+    /// Starts a server by a file of settings, in the folder of that file and with further options. What
+    /// the file has it keep on disk is in [`Node::folder`], and is there after a restart. The tests' own
+    /// commands are sent as `user`.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not come up.
+    pub async fn from_file(file: &Path, options: &[&str], [user, password]: [&str; 2]) -> Self {
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        Self::start(Kind::File(file.to_owned(), options), Access::of(user, password)).await
+    }
+
+    /// Starts a sentinel with these lines of settings. The tests' own commands are sent as `user`.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not come up.
+    pub async fn sentinel(settings: &str, [user, password]: [&str; 2]) -> Self {
+        Self::start(Kind::Sentinel(settings.to_owned()), Access::of(user, password)).await
     }
 
     pub(crate) async fn start(kind: Kind, access: Access) -> Self {
@@ -68,6 +99,11 @@ impl Node {
             }
             assert!(begun.elapsed() < Duration::from_secs(60), "redis-server does not come up");
         }
+    }
+
+    /// The folder in which it keeps its files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Its port.
@@ -145,7 +181,7 @@ impl Node {
         self.process.kill();
     }
 
-    /// Starts it anew on its port, with its settings and without its data.
+    /// Starts it anew on its port, with its settings, and without its data unless the settings keep them.
     ///
     /// # Panics
     ///
@@ -183,7 +219,9 @@ impl Node {
 
     async fn try_client(&self) -> RedisResult<MultiplexedConnection> {
         let login = match &self.access.password {
-            Some(password) => format!(":{password}@"),
+            Some(password) => {
+                format!("{}:{password}@", self.access.user.as_deref().unwrap_or_default())
+            }
             None => String::new(),
         };
         let scheme = if self.access.authority.is_some() { "rediss" } else { "redis" };
@@ -220,16 +258,17 @@ fn command(kind: &Kind, folder: &Path, port: u16, access: &Access) -> Command {
     let mut command = match kind {
         Kind::Server(_) => program::server(folder),
         Kind::Sentinel(_) => program::sentinel(&folder.join("sentinel.conf")),
+        Kind::File(file, _) => program::from_file(file, folder),
     };
     match &access.authority {
         Some(authority) => command.args(authority.options(port)),
         None => command.args(["--port", &port.to_string()]),
     };
     command.args(["--bind", "127.0.0.1"]);
-    if let Some(password) = &access.password {
+    if let Access { password: Some(password), user: None, .. } = access {
         command.args(["--requirepass", password]);
     }
-    if let Kind::Server(options) = kind {
+    if let Kind::Server(options) | Kind::File(_, options) = kind {
         command.args(options);
     }
     command

@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::node::{Access, Kind};
 use crate::{Authority, Node};
@@ -41,9 +42,23 @@ impl TlsServer {
         Self::start_with(&["--tls-auth-clients", "no", "--tls-protocols", "TLSv1.2"]).await
     }
 
+    /// Starts one whose certificate is valid for so long and no longer.
+    ///
+    /// # Panics
+    ///
+    /// As [`TlsServer::start`].
+    pub async fn start_expiring(within: Duration) -> Self {
+        let authority = Authority::expiring(within);
+        Self::start_for(authority, &["--tls-auth-clients", "no"]).await
+    }
+
     async fn start_with(options: &[&str]) -> Self {
-        let authority = Arc::new(Authority::new());
-        let access = Access { authority: Some(authority.clone()), password: None };
+        Self::start_for(Authority::new(), options).await
+    }
+
+    async fn start_for(authority: Authority, options: &[&str]) -> Self {
+        let authority = Arc::new(authority);
+        let access = Access { authority: Some(authority.clone()), ..Access::default() };
         let options = options.iter().map(|&option| option.to_owned()).collect();
         Self { authority, node: Node::start(Kind::Server(options), access).await }
     }

@@ -110,7 +110,7 @@ fn same_servers(now: &[Arc<Lanes>], then: &[Arc<Lanes>]) -> bool {
 }
 
 /// Escapes the characters that have a meaning in a glob pattern of Redis.
-fn escape_glob(text: &str) -> String {
+pub fn escape_glob(text: &str) -> String {
     let escaped = text.chars().flat_map(|c| {
         let escape = "*?[]^-\\".contains(c).then_some('\\');
         escape.into_iter().chain([c])
