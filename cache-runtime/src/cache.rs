@@ -192,8 +192,8 @@ pub struct ServerHealth {
     /// it answers a probe.
     pub breaker_open: bool,
     /// Whether the connection that announces changes of keys is up. Without it no copies are kept in this
-    /// process. It is dialled by the first call of a function with `local`, so `false` may mean that there
-    /// was none.
+    /// process. It is dialled by the first call that may use a copy (`local`) or waits for another process,
+    /// so `false` may mean that there was none; it is `false` while the breaker is open, too.
     pub listening: bool,
     /// Why the server is not used at the moment, or what it refuses; `None` where nothing is wrong.
     pub last_error: Option<String>,

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{Address, Backend, Config, Deployment, Server, Topology};
 use crate::entry::{Entry, EntryKind, Token};
+use crate::key::{self, Buffer};
 use crate::returns::decode_any;
 use crate::site::known;
 use crate::store::{COMPARE_AND_SET, Probe, ProbeError, ProbeStep};
@@ -130,6 +131,13 @@ pub fn script() -> Script {
         hash: redis::Script::new(COMPARE_AND_SET).get_hash().to_owned(),
         harmless: ["no entry begins with this", "delete", "", "0"],
     }
+}
+
+/// The key of a tag's token.
+pub fn tag_token(namespace: &str, tag: &str) -> String {
+    let mut name = Buffer::new();
+    key::tag_token(namespace, tag, &mut name);
+    String::from_utf8_lossy(&name).into_owned()
 }
 
 /// The value of a token as entries list it.

@@ -223,7 +223,8 @@ impl<S: Shape, R: Rule<S>> Run<S, R> {
             }
         })
         .await;
-        let Self { codec, mut lookup, role, .. } = *self;
+        let Self { codec, mut lookup, role, span } = *self;
+        span.end();
         let cost = started.elapsed();
         // Before the flight ends: its ending tells the members whether they may serve their own stale values.
         let fallback = fallback(&codec, &lookup, &output);

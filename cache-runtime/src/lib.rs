@@ -68,7 +68,8 @@
 //! - `spans`: spans of `tracing` at level `INFO`: `cache.lookup` around the lookup of a call, and `cache.run`
 //!   around the run of its function, whose own spans are its children. Both have `cache.function` and
 //!   `cache.prefix`, and the lookup `cache.result` (`found`, `stale`, `joined` or `run`) and, over Redis,
-//!   `otel.kind` and `db.system.name`. A hit of a copy in this process has no span. No crate.
+//!   `otel.kind` and `db.system.name`. A hit of a copy in this process has no span, and neither has a run past the
+//!   cache (`when`, `bypass`, a cache that is off). No crate.
 //! - `cluster`: `redis+cluster://host:6379`, and `?cluster=true`; 2 crates.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -139,7 +140,9 @@ pub mod __admin {
     pub use crate::admin::{
         Inspected, Settings, info, inspect, invalidate_key, put_slot, remove_slot, settings, slots,
     };
-    pub use crate::diagnosis::{Head, Script, Shape, certificates, dial, script, shape, token_of};
+    pub use crate::diagnosis::{
+        Head, Script, Shape, certificates, dial, script, shape, tag_token, token_of,
+    };
     pub use crate::store::{Probe, ProbeError, ProbeStep, escape_glob};
     pub use deadpool_redis::redis::Value as Reply;
 }

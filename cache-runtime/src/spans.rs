@@ -9,7 +9,7 @@ use crate::lookup::{Lookup, Step};
 
 /// The next step of a lookup, in a span around all that a call does before it has a value or runs its
 /// function: the read, the request for a lease, and the wait for another run. A copy in this process is
-/// found before it, and has no span.
+/// found before it, and has no span. The claim of a stale value for a refresh follows it, outside the span.
 // Boxed: the futures of calls keep their size.
 #[cfg(feature = "spans")]
 pub(crate) fn next(lookup: &mut Lookup) -> impl Future<Output = Step> {
@@ -55,6 +55,11 @@ impl RunSpan {
     pub(crate) fn enter(&self) -> impl Drop + '_ {
         self.0.enter()
     }
+
+    /// Before the output is encoded: that is not part of the run.
+    pub(crate) fn end(self) {
+        drop(self.0);
+    }
 }
 
 #[cfg(not(feature = "spans"))]
@@ -67,4 +72,6 @@ impl RunSpan {
     pub(crate) fn enter(&self) -> Self {
         Self()
     }
+
+    pub(crate) fn end(self) {}
 }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use cache_runtime::{
-    Cache, Config, Reason, cache_invalidate, cache_result, functions, invalidate, observe,
+    Cache, Config, Reason, Status, cache_invalidate, cache_result, functions, invalidate, observe,
 };
 use support::{Server, both_stores, eventually, in_memory, run};
 
@@ -238,4 +238,62 @@ async fn an_hour_is_kept_in_steps_of_ten_seconds() {
     assert_eq!(history.step, Duration::from_secs(10));
     assert_eq!(history.prefixes["saves"].computed.iter().sum::<u32>(), 1);
     assert_eq!(history.prefixes["saves"].hit_rate(Duration::from_secs(100)), Some(0.0));
+}
+
+#[cache_result(ttl = 90, prefix = "seen-locally", local)]
+async fn seen_locally(key: u32) -> u64 {
+    run()
+}
+
+#[tokio::test]
+async fn each_server_is_told_with_its_breaker_and_its_tracking() {
+    let mut server = Server::start().await;
+    let config = Config::redis(&server.url()).unwrap().timeout(Duration::from_millis(50));
+    let cache = Cache::connect(config).await.unwrap();
+    let only = || {
+        let health = cache.health();
+        assert_eq!(health.servers.len(), 1, "{health:?}");
+        assert_eq!(health.lanes, health.servers[0].lanes);
+        health.servers[0].clone()
+    };
+    let first = only();
+    assert_eq!(first.address, server.socket().to_str().unwrap());
+    assert_eq!((first.status, first.breaker_open, first.listening), (Status::Up, false, false));
+    cache
+        .scope(async {
+            seen_locally(1).await;
+            cache.flush().await;
+            eventually("changes are heard", async || {
+                seen_locally(1).await;
+                only().listening
+            })
+            .await;
+        })
+        .await;
+    let known = functions();
+    let known = known.iter().find(|function| function.prefix == "seen-locally").unwrap();
+    assert_eq!(known.last_ttl, Some(Duration::from_secs(90)));
+
+    server.freeze();
+    eventually("the breaker opens", async || {
+        cache.scope(seen_locally(2)).await;
+        only().breaker_open
+    })
+    .await;
+    let lost = only();
+    assert_eq!((lost.status, lost.listening), (Status::Down, false));
+    server.thaw();
+    eventually("the server is back", async || {
+        cache.scope(seen_locally(2)).await;
+        only().status == Status::Up
+    })
+    .await;
+    assert!(!only().breaker_open);
+    server.kill();
+    eventually("the loss is told", async || {
+        cache.scope(seen_locally(3)).await;
+        only().last_error.is_some()
+    })
+    .await;
+    assert_eq!(only().lanes, 0);
 }

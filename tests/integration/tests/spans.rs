@@ -1,13 +1,15 @@
 //! Spans that are missing, are not those of the call, or appear for hits in the near cache.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use cache_runtime::{Cache, Config, cache_result};
 use support::Server;
-use tracing::Subscriber;
 use tracing::field::{Field, Visit};
 use tracing::span::{self, Id};
+use tracing::{Instrument as _, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -108,6 +110,7 @@ async fn a_lookup_and_a_run_have_spans_and_a_copy_has_none() {
         assert_eq!(lines(&spans.take()), ["- > cache.lookup found"]);
 
         cache.scope(local(1)).await;
+        assert_eq!(lines(&spans.take()), ["- > cache.lookup run", "- > cache.run"]);
         cache.flush().await;
         cache.scope(local(1)).await;
         support::eventually("a copy is served", || async {
@@ -117,4 +120,31 @@ async fn a_lookup_and_a_run_have_spans_and_a_copy_has_none() {
         })
         .await;
     }
+}
+
+#[cache_result(ttl = 1, jitter = 0, stale_while_revalidate = 60, prefix = "spans-stale")]
+async fn refreshed(key: u32) -> u32 {
+    RUNS.fetch_add(1, Ordering::SeqCst) + key
+}
+
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
+#[tokio::test]
+async fn a_refresh_behind_the_call_runs_in_the_span_of_the_call() {
+    let spans = Spans::default();
+    let _guard = tracing_subscriber::registry().with(spans.clone()).set_default();
+    let cache = Cache::in_memory();
+    cache.scope(refreshed(7)).await;
+    cache.flush().await;
+    spans.take();
+    cache.advance(Duration::from_millis(1001));
+    let call = cache.scope(refreshed(7)).instrument(tracing::info_span!("request"));
+    assert_eq!(call.await, 7, "the value of the first run");
+    support::eventually("it is refreshed", || async { RUNS.load(Ordering::SeqCst) == 2 }).await;
+    let seen = spans.take();
+    assert_eq!(
+        lines(&seen),
+        ["- > request", "request > cache.lookup stale", "request > cache.run"],
+        "{seen:?}"
+    );
 }

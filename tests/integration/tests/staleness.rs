@@ -14,8 +14,6 @@ use cache_runtime::{
 use futures::future::{join, join_all};
 use support::{Runs, Server, block_on, computed, eventually, fresh, hit, landed, over_both, run};
 use tokio::time::sleep;
-use tracing::{Instrument as _, Span};
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 const TTL: Duration = Duration::from_secs(1);
 
@@ -703,33 +701,4 @@ async fn the_clock_of_a_server_cannot_be_moved() {
             assert_eq!(hit!(copied(key)), value);
         })
         .await;
-}
-
-static SPANS: Mutex<Vec<Option<&str>>> = Mutex::new(Vec::new());
-
-#[cache_result(ttl = 1, jitter = 0, stale_while_revalidate = 60, prefix = "traced")]
-async fn traced(key: u32) -> u64 {
-    let span = || Span::current().metadata().map(tracing::Metadata::name);
-    let before = span();
-    tokio::task::yield_now().await;
-    SPANS.lock().unwrap().extend([before, span()]);
-    run()
-}
-
-#[tokio::test]
-async fn a_refresh_behind_the_call_runs_in_the_span_of_the_call() {
-    let _guard = tracing_subscriber::registry().set_default();
-    let cache = Cache::in_memory();
-    cache
-        .scope(async {
-            let key = fresh();
-            let value = computed!(cache, traced(key));
-            cache.advance(TTL + Duration::from_millis(1));
-            let call = observe(traced(key)).instrument(tracing::info_span!("request"));
-            assert_eq!(call.await.1.kind, OutcomeKind::Stale);
-            eventually("it is refreshed", || async { peek(traced(key)).await != Some(value) })
-                .await;
-        })
-        .await;
-    assert_eq!(*SPANS.lock().unwrap(), [None, None, Some("request"), Some("request")]);
 }

@@ -157,17 +157,17 @@ impl Connector {
         if let Address::Tcp(host, _) = &self.server.address {
             let params = self.resolved().await?;
             let Some(client) = &params.tls else { return Ok(Vec::new()) };
-            let shown = async {
-                let stream = TcpStream::connect(&params.addresses[..]).await;
-                let stream = stream.map_err(ConnectError::at(Step::Connecting))?;
-                let stream = client.handshake(host, stream).await;
-                let stream = stream.map_err(ConnectError::at(Step::Tls))?;
-                let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
-                Ok(shown.iter().map(|certificate| certificate.to_vec()).collect())
-            };
+            // Each step has the whole limit, so that the one that takes too long is named.
             let late = || io::Error::new(io::ErrorKind::TimedOut, "not in time");
-            let shown = tokio::time::timeout(self.limit, shown).await;
-            return shown.unwrap_or_else(|_| Err(ConnectError::at(Step::Tls)(late())));
+            let dials = params.addresses.iter().map(|at| Box::pin(TcpStream::connect(*at)));
+            let stream = tokio::time::timeout(self.limit, select_ok(dials)).await;
+            let stream = stream.unwrap_or_else(|_| Err(late()));
+            let (stream, _) = stream.map_err(ConnectError::at(Step::Connecting))?;
+            let stream = tokio::time::timeout(self.limit, client.handshake(host, stream)).await;
+            let stream = stream.unwrap_or_else(|_| Err(late()));
+            let stream = stream.map_err(ConnectError::at(Step::Tls))?;
+            let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            return Ok(shown.iter().map(|certificate| certificate.to_vec()).collect());
         }
         Ok(Vec::new())
     }

@@ -53,7 +53,7 @@ pub(crate) struct ServerState {
 impl Lanes {
     pub(crate) fn server_state(&self) -> ServerState {
         ServerState {
-            address: self.server.to_string(),
+            address: self.server.address.to_string(),
             state: self.state(),
             lanes: self.live(),
             is_breaker_open: self.breaker.is_open(),
