@@ -66,7 +66,7 @@ const OTHER: &str = "other";
 /// # }
 /// ```
 pub fn render(cache: &Cache) -> String {
-    text::render(&Snapshot::new(cache))
+    text::render(&Snapshot::new(cache, MOST_PREFIXES))
 }
 
 /// All that one text is made of.
@@ -81,9 +81,10 @@ struct Snapshot {
 }
 
 impl Snapshot {
-    fn new(cache: &Cache) -> Self {
+    /// With series for the `most` busiest prefixes.
+    fn new(cache: &Cache, most: usize) -> Self {
         let mut stats = cache.stats();
-        let (prefixes, dropped) = busiest(std::mem::take(&mut stats.prefixes), MOST_PREFIXES);
+        let (prefixes, dropped) = busiest(std::mem::take(&mut stats.prefixes), most);
         Self {
             prefixes,
             dropped,
@@ -423,7 +424,8 @@ const METRICS: &[Metric] = &[
         name: "cache_listening",
         kind: GAUGE,
         help: "1 while the connection that announces changes of keys is up, without which no copies are kept in \
-               this process. It is dialled by the first call of a function with `local`.",
+               this process; 0 also while the breaker is open, and before the first call that may use a copy or waits \
+               for another process.",
         samples: |of, to| {
             of.by_server(|server, labels| to.sample(labels, server.listening.figure()));
         },
@@ -438,7 +440,7 @@ const METRICS: &[Metric] = &[
     Metric {
         name: "cache_groups_dropped",
         kind: GAUGE,
-        help: "Prefixes beyond the busiest 500, summed as prefix=\"other\". While this is not 0, rates of \
+        help: "Prefixes beyond the busiest 500 (100 in OpenTelemetry), summed as prefix=\"other\". While this is not 0, rates of \
                prefix=\"other\" cannot be relied on.",
         samples: |of, to| to.sample(&[], of.dropped.figure()),
     },
@@ -524,7 +526,7 @@ mod tests {
     }
 
     fn rendered(prefixes: impl IntoIterator<Item = (String, PrefixStats)>) -> String {
-        let mut snapshot = Snapshot::new(&Cache::in_memory());
+        let mut snapshot = Snapshot::new(&Cache::in_memory(), MOST_PREFIXES);
         (snapshot.prefixes, snapshot.dropped) =
             busiest(prefixes.into_iter().collect(), MOST_PREFIXES);
         text::render(&snapshot)

@@ -5,14 +5,16 @@ use std::time::Duration;
 use cache_runtime::{Cache, Histogram};
 use metrics::{Label, counter, gauge};
 
-use super::{Kind, Labels, METRICS, Metric, Sink, Snapshot};
+use super::{Kind, Labels, METRICS, MOST_PREFIXES, Metric, Sink, Snapshot};
 
 /// Pushes the statistics of `cache` to the recorder of the [`metrics`] crate that the program has installed.
 ///
-/// The names and labels are those of [`render`](super::render), with two differences that the facade asks for.
+/// The names and labels are those of [`render`](super::render), with three differences that the facade asks for.
 /// Its counters are whole numbers, so metrics that count seconds (`cache_saved_seconds_total`, and the `_sum` of a
 /// histogram) are gauges, which only grow. Its histograms take one value at a time, so of a histogram there are
-/// `_sum` and `_count`, and no buckets. Without a recorder the call does nothing.
+/// `_sum` and `_count`, and no buckets. A recorder keeps the last value of a gauge that is not pushed any more: that of
+/// a server that has left the deployment, and `cache_store_up` of a cache that was switched off (`cache_enabled` is 0
+/// then). Without a recorder the call does nothing.
 ///
 /// # Examples
 ///
@@ -30,7 +32,7 @@ use super::{Kind, Labels, METRICS, Metric, Sink, Snapshot};
 /// # }
 /// ```
 pub fn push(cache: &Cache) {
-    let snapshot = Snapshot::new(cache);
+    let snapshot = Snapshot::new(cache, MOST_PREFIXES);
     for Metric { name, kind, samples, .. } in METRICS {
         samples(&snapshot, &mut Push { name, kind: *kind });
     }

@@ -12,6 +12,9 @@ use super::{Kind, Labels, METRICS, Sink, Snapshot};
 /// For so long instruments share a snapshot: those of one collection then agree with each other.
 const SHARED: Duration = Duration::from_millis(500);
 
+/// The most prefixes with series of their own.
+const MOST_PREFIXES: usize = 100;
+
 /// Registers observable instruments for the statistics of `cache` with `meter`.
 ///
 /// A reader asks them for their values when it collects; no call of a function does anything for them. The
@@ -20,6 +23,9 @@ const SHARED: Duration = Duration::from_millis(500);
 /// `cache_local_bytes`. The attributes are its labels.
 /// `OpenTelemetry` has no observable histogram, so of a histogram there are two counters:
 /// `cache.load.duration.sum`, in seconds, and `cache.load.duration.count`.
+///
+/// At most 100 prefixes have series of their own here, and all others are summed as `other`: the SDK gives an
+/// instrument room for 2000 sets of attributes, and `cache.bypassed` has 19 for each prefix.
 ///
 /// The instruments live as long as the provider of the meter, and keep `cache` alive as long.
 ///
@@ -86,7 +92,7 @@ impl Shared {
         match &*last {
             Some((at, snapshot)) if at.elapsed() < SHARED => snapshot.clone(),
             _ => {
-                let snapshot = Arc::new(Snapshot::new(&self.cache));
+                let snapshot = Arc::new(Snapshot::new(&self.cache, MOST_PREFIXES));
                 *last = Some((Instant::now(), snapshot.clone()));
                 snapshot
             }
