@@ -131,7 +131,14 @@ impl Counters {
 
 figures! {
     /// What the last complete steps of the history have gained: at most a minute.
-    Minute { calls: u64, served: u64, misses: u64, saved_millis: u64, load_millis: u64 }
+    Minute {
+        calls: u64,
+        served: u64,
+        misses: u64,
+        bypassed: u64,
+        saved_millis: u64,
+        load_millis: u64,
+    }
 }
 
 figures! {
@@ -210,6 +217,7 @@ impl Group {
                 calls: minute(&history.calls),
                 served: minute(&history.served),
                 misses: minute(&history.misses),
+                bypassed: minute(&history.bypassed),
                 saved_millis: minute(&history.saved_millis),
                 load_millis: minute(&history.load_millis),
             },

@@ -43,7 +43,7 @@ pub(crate) async fn stats(shared: &Shared, role: Role, scope: Scope) -> Value {
         figures.add(&report.figures);
     }
     let history = cache.history();
-    let covered = minute_seconds(&history);
+    let covered = covered(minute_seconds(&history), others.as_deref().unwrap_or_default());
     let total = figures.total();
     let stats = cache.stats();
     let loads = stats.total().loads;
@@ -96,9 +96,7 @@ pub(crate) fn fleet_stats(reports: &[(Report, Duration)]) -> Value {
         processes.push(other_row(report, *age));
         figures.add(&report.figures);
     }
-    // The figures of the last minute are of complete steps, of which a young process has fewer.
-    let oldest = reports.iter().map(|(report, _)| report.uptime_seconds as u64).max().unwrap_or(0);
-    let covered = oldest.min(60) / STEP_SECONDS * STEP_SECONDS;
+    let covered = covered(0, reports);
     let total = figures.total();
     json!({
         "processes": processes,
@@ -107,6 +105,13 @@ pub(crate) fn fleet_stats(reports: &[(Report, Duration)]) -> Value {
         "prefixes": prefixes(&figures.prefixes, covered),
         "gauges": figures.gauges,
     })
+}
+
+/// How many seconds the figures of the last minute cover, where this process has covered `own` of them: those of the
+/// process that has most. The figures are of complete steps, of which a young process has fewer.
+fn covered(own: u64, reports: &[(Report, Duration)]) -> u64 {
+    let oldest = reports.iter().map(|(report, _)| report.uptime_seconds as u64).max().unwrap_or(0);
+    own.max(oldest.min(60) / STEP_SECONDS * STEP_SECONDS)
 }
 
 /// The other processes; `None` where only this one is asked for.
@@ -124,16 +129,15 @@ async fn others(shared: &Shared, scope: Scope) -> Result<Option<Vec<(Report, Dur
 /// What the figures of the fleet say of all processes together: one group, for what a switch would cost.
 pub(crate) async fn group(shared: &Shared, prefix: Option<&str>, scope: Scope) -> (Group, u64) {
     let mut figures = Figures::of(&shared.cache);
-    if let Ok(Some(others)) = others(shared, scope).await {
-        for (report, _) in &others {
-            figures.add(&report.figures);
-        }
+    let others = others(shared, scope).await.ok().flatten().unwrap_or_default();
+    for (report, _) in &others {
+        figures.add(&report.figures);
     }
     let group = match prefix {
         Some(prefix) => figures.prefixes.remove(prefix).unwrap_or_default(),
         None => figures.total(),
     };
-    (group, minute_seconds(&shared.cache.history()))
+    (group, covered(minute_seconds(&shared.cache.history()), &others))
 }
 
 fn process_row(shared: &Shared, total: &Group) -> Value {
@@ -370,4 +374,23 @@ fn redis_json(texts: &[String]) -> Value {
         "version": fields("redis_version").next().map(str::trim),
         "policy": fields("maxmemory_policy").next().map(str::trim),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_young_process_that_is_asked_does_not_shorten_the_minute_of_the_others() {
+        let report = |uptime: f64| {
+            let report = json!({
+                "schema": 1, "id": "a", "host": "h", "pid": 1, "status": "up", "beat": 1,
+                "uptime_seconds": uptime,
+            });
+            (serde_json::from_value(report).expect("a report"), Duration::ZERO)
+        };
+        assert_eq!(covered(10, &[report(25.0), report(300.0)]), 60);
+        assert_eq!(covered(10, &[report(35.0)]), 30);
+        assert_eq!((covered(40, &[]), covered(0, &[])), (40, 0));
+    }
 }

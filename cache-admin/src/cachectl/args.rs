@@ -173,7 +173,7 @@ pub(super) struct Invalidate {
     #[command(flatten)]
     pub(super) what: What,
 
-    /// Say what would be removed, and send nothing
+    /// Say what would be removed, and send nothing; not with --admin
     #[arg(long)]
     pub(super) dry_run: bool,
 

@@ -170,7 +170,8 @@ mod tests {
         };
         let config = Config::in_memory();
         let shape = shape(&config);
-        let target = Target { config, shape, switched_off: false, operator: None };
+        let target =
+            Target { config, shape, switched_off: false, operator: None, operator_name: None };
         let facts = Arc::new(Facts::gather(Arc::new(target), None).await);
         let limit = Duration::from_millis(50);
         assert_eq!(judge(&PANICS, &facts, limit).await.verdict, Verdict::Crashed);

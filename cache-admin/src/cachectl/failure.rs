@@ -57,7 +57,8 @@ impl Failure {
             }));
         } else {
             let style = terminal::RED.bold();
-            terminal::complain(&format!("{style}error{style:#}: {}", self.text));
+            let text = terminal::plain(&self.text);
+            terminal::complain(&format!("{style}error{style:#}: {text}"));
         }
         self.exit
     }

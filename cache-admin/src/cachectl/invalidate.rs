@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use cache_runtime::__admin::{escape_glob, invalidate_key};
+use cache_runtime::__admin::{escape_glob, invalidate_key, tag_token};
 use serde_json::{Value, json};
 
 use super::args::{Common, Invalidate};
@@ -68,6 +68,11 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     let what = What::of(options)?;
     if options.dry_run {
+        if common.admin.is_some() {
+            return Err(Failure::usage(
+                "--dry-run looks into Redis itself: give REDIS_URL of that process in place of --admin",
+            ));
+        }
         return dry_run(common, &what, as_json).await;
     }
     let (removed, took) = match &common.admin {
@@ -129,12 +134,18 @@ async fn by_redis(
                 bar.finish_and_clear();
                 return Ok((removed, began.elapsed()));
             }
-            Err(error) if error.is_value() || error.is_refused() || over() => {
+            Err(error) if is_final(&error) || over() => {
                 return Err(undelivered(&error.to_string()));
             }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
+}
+
+/// Whether another attempt would meet the same error. A replica may be promoted, and a server that is full or cannot
+/// save its data may be mended; rights are not given within seconds.
+fn is_final(error: &cache_runtime::Error) -> bool {
+    error.is_value() || (error.is_refused() && error.to_string().contains("NOPERM"))
 }
 
 fn full(key: &str, namespace: &str) -> String {
@@ -180,7 +191,8 @@ fn confirm(options: &Invalidate, namespace: &str) -> Result<(), Failure> {
         None if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() => {
             let _ = write!(
                 std::io::stderr(),
-                "everything in the namespace {namespace} is removed; type its name: "
+                "everything in the namespace {} is removed; type its name: ",
+                terminal::plain(namespace)
             );
             let mut line = String::new();
             let _ = std::io::stdin().read_line(&mut line);
@@ -206,7 +218,7 @@ async fn dry_run(common: &Common, what: &What, as_json: bool) -> Result<Exit, Fa
             Some(format!("{}:*", escape_glob(&format!("{namespace}:{prefix}")))),
         ),
         // An entry does not have the names of its tags.
-        What::Tag(tag) => (Some(format!("{namespace}:#{tag}")), None),
+        What::Tag(tag) => (Some(tag_token(namespace, tag)), None),
         What::Key(key) => (Some(full(key, namespace)), None),
         What::All => (None, Some(format!("{}:*", escape_glob(namespace)))),
     };

@@ -56,7 +56,7 @@ pub(super) async fn list(common: &Common, options: &Ls, as_json: bool) -> Result
     }
     let mut table = terminal::table(&["KEY", "KIND", "STATE", "AGE", "LEFT", "SIZE", "COST"]);
     for row in &found {
-        let rest = row.key.strip_prefix(&start).unwrap_or(&row.key).to_owned();
+        let rest = terminal::plain(row.key.strip_prefix(&start).unwrap_or(&row.key));
         let cost = row.head.as_ref().map(|head| time(head.cost().as_secs_f64()));
         table.add_row([
             rest,
@@ -152,10 +152,15 @@ fn tell(fields: &Map<String, Value>) {
     let style = terminal::DIM;
     for (name, value) in fields.iter().filter(|(name, _)| *name != "value") {
         let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        let (name, value) = (terminal::plain(name), terminal::plain(&value));
         terminal::print(&format!("{style}{name:<17}{style:#} {value}"));
     }
     if let Some(value) = fields.get("value") {
-        terminal::print(&serde_json::to_string_pretty(value).unwrap_or_default());
+        let value = serde_json::to_string_pretty(value).unwrap_or_default();
+        // JSON escapes some of the control characters, among them those that end a line.
+        for line in value.lines() {
+            terminal::print(&terminal::plain(line));
+        }
     }
 }
 

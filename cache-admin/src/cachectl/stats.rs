@@ -24,7 +24,7 @@ pub(super) async fn run(common: &Common, options: &Stats, as_json: bool) -> Resu
 
 fn text(stats: &Value) -> String {
     let processes = rows(&stats["processes"]);
-    let namespace = stats["namespace"].as_str().unwrap_or_default();
+    let namespace = name(&stats["namespace"]);
     let mut parts =
         vec![format!("{BOLD}{} processes{BOLD:#} of namespace {namespace}", processes.len())];
     if processes.is_empty() {
@@ -38,13 +38,17 @@ fn text(stats: &Value) -> String {
         parts.push(prefix_table(stats));
     }
     for switch in rows(&stats["switches"]) {
-        let what = switch["prefix"].as_str().unwrap_or("everything");
+        let what = terminal::plain(switch["prefix"].as_str().unwrap_or("everything"));
         let left = time(switch["seconds_left"].as_f64().unwrap_or(0.0));
-        let (reason, who) = (switch["reason"].as_str(), switch["who"].as_str());
-        let [reason, who] = [reason, who].map(Option::unwrap_or_default);
+        let [reason, who] = ["reason", "who"].map(|field| name(&switch[field]));
         parts.push(format!("switched off: {what}, {left} more: {reason} ({who})"));
     }
     parts.join("\n\n")
+}
+
+/// A name that another process has written.
+fn name(value: &Value) -> String {
+    terminal::plain(value.as_str().unwrap_or_default())
 }
 
 fn rows(value: &Value) -> &[Value] {
@@ -56,10 +60,10 @@ fn process_table(processes: &[Value]) -> String {
         terminal::table(&["HOST", "PID", "UP", "STATUS", "CALLS", "HIT", "UNDELIVERED"]);
     for process in processes {
         table.add_row([
-            process["host"].as_str().unwrap_or_default().to_owned(),
+            name(&process["host"]),
             process["pid"].to_string(),
             time(process["uptime_seconds"].as_f64().unwrap_or(0.0)),
-            process["status"].as_str().unwrap_or_default().to_owned(),
+            name(&process["status"]),
             process["calls"].to_string(),
             percent(process["hit_rate"].as_f64()),
             process["undelivered"].to_string(),
@@ -73,7 +77,7 @@ fn prefix_table(stats: &Value) -> String {
         "PREFIX", "CALLS", "CALLS/s", "HIT", "NEAR", "SAVED", "RUN", "BYPASSED", "DEAD",
     ]);
     for row in rows(&stats["prefixes"]) {
-        table.add_row(cells(row["prefix"].as_str().unwrap_or_default(), &row["counters"], row));
+        table.add_row(cells(&name(&row["prefix"]), &row["counters"], row));
     }
     table.add_row(cells("total", &stats["total"], &stats["total"]));
     table.trim_fmt()
@@ -81,9 +85,7 @@ fn prefix_table(stats: &Value) -> String {
 
 fn cells(name: &str, counters: &Value, rates: &Value) -> Vec<String> {
     let number = |name: &str| counters[name].as_f64().unwrap_or(0.0);
-    let minute = &rates["last_minute"];
-    let seconds = minute["seconds"].as_f64().filter(|seconds| *seconds > 0.0);
-    let calls = seconds.map(|seconds| minute["calls"].as_f64().unwrap_or(0.0) / seconds);
+    let calls = a_second(&rates["last_minute"], "calls");
     let runs = number("load_successes") + number("load_failures");
     vec![
         name.to_owned(),
@@ -98,8 +100,13 @@ fn cells(name: &str, counters: &Value, rates: &Value) -> Vec<String> {
     ]
 }
 
+/// A figure of the last minute, for each second of it; `None` before its first step has ended.
+pub(super) fn a_second(minute: &Value, name: &str) -> Option<f64> {
+    share(minute[name].as_f64().unwrap_or(0.0), minute["seconds"].as_f64()?)
+}
+
 /// Calls that ran without the cache, for whatever reason.
-pub(super) fn bypassed(counters: &Value) -> u64 {
+fn bypassed(counters: &Value) -> u64 {
     let by = counters["bypassed"].as_object();
     by.map_or(0, |by| by.values().filter_map(Value::as_u64).sum())
 }
@@ -110,4 +117,26 @@ pub(super) fn share(part: f64, whole: f64) -> Option<f64> {
 
 pub(super) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_other_processes_cannot_write_to_the_terminal() {
+        let stats = json!({
+            "namespace": "a\u{1b}b",
+            "processes": [{ "host": "h\u{1b}]0;x\u{7}", "pid": 1, "status": "u\rp" }],
+            "prefixes": [{ "prefix": "areas\u{9b}2J", "counters": {} }],
+            "switches": [{ "prefix": null, "reason": "bad\nimport", "who": "o\u{7f}p" }],
+        });
+        let shown = anstream::adapter::strip_str(&text(&stats)).to_string();
+        assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+        for name in
+            [r"a\u{1b}b", r"h\u{1b}]0;x\u{7}", r"u\rp", r"areas\u{9b}2J", r"bad\nimport (o\u{7f}p)"]
+        {
+            assert!(shown.contains(name), "{name} is missing: {shown}");
+        }
+    }
 }

@@ -36,14 +36,14 @@ pub(super) async fn run(common: &Common, options: &Switch, as_json: bool) -> Res
         None if options.reach == Reach::Process => {
             return Err(Failure::usage("--reach process: name the process by --admin"));
         }
-        None => Some(by_redis(&Fleet::of(common).await?, options, &reason).await?),
+        None => by_redis(&Fleet::of(common).await?, options, &reason).await?,
     };
     tell(options, processes, as_json);
     Ok(Exit::Fine)
 }
 
-/// Writes the switch for all processes, or removes it; how many of them there are.
-async fn by_redis(fleet: &Fleet, options: &Switch, reason: &str) -> Result<usize, Failure> {
+/// Writes the switch for all processes, or removes it; how many of them there are, where that can be found out.
+async fn by_redis(fleet: &Fleet, options: &Switch, reason: &str) -> Result<Option<usize>, Failure> {
     let failed = |error: SwitchError| match error {
         SwitchError::Store(error) => Failure::failed(error.to_string()),
         SwitchError::Full => {
@@ -63,7 +63,8 @@ async fn by_redis(fleet: &Fleet, options: &Switch, reason: &str) -> Result<usize
             }
         }
     }
-    fleet.processes().await
+    // The switch is written by now, whether its readers can be counted or not.
+    Ok(fleet.processes().await.ok())
 }
 
 fn tell(options: &Switch, processes: Option<usize>, as_json: bool) {

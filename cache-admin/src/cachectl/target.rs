@@ -25,6 +25,8 @@ pub(super) struct Target {
     pub(super) switched_off: bool,
     /// The same with the login of an operator, where there is one.
     pub(super) operator: Option<Config>,
+    /// The user of that login.
+    pub(super) operator_name: Option<String>,
 }
 
 impl Target {
@@ -46,13 +48,14 @@ impl Target {
                         --url; REDIS_URL and REDIS_PASSWORD hide it",
             );
         }
-        let operator = operator().map(|credentials| {
+        let operator_name = set(OPERATOR[0]);
+        let operator = operator(operator_name.clone()).map(|credentials| {
             config.clone().credentials(move || {
                 let credentials = credentials.clone();
                 async move { Ok::<_, std::convert::Infallible>(credentials) }
             })
         });
-        Ok(Self { shape: shape(&config), config, switched_off, operator })
+        Ok(Self { shape: shape(&config), config, switched_off, operator, operator_name })
     }
 
     /// For commands that need a Redis.
@@ -87,10 +90,14 @@ fn has_password(url: &str) -> bool {
     login.is_some_and(|(login, _)| login.split_once(':').is_some_and(|(_, word)| !word.is_empty()))
 }
 
-fn operator() -> Option<Credentials> {
-    let [username, password] = OPERATOR.map(|name| std::env::var(name).ok());
-    let password = password.filter(|password| !password.is_empty())?;
-    Some(match username.filter(|username| !username.is_empty()) {
+/// A variable of the environment that is not empty.
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn operator(username: Option<String>) -> Option<Credentials> {
+    let password = set(OPERATOR[1])?;
+    Some(match username {
         Some(username) => Credentials::new(username, password),
         None => Credentials::password(password),
     })

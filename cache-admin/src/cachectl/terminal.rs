@@ -1,7 +1,7 @@
 //! What is printed, and in which colour. The streams take colours out where `NO_COLOR` is set, where the output is
 //! no terminal, or where `--color never` asks for that.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -18,12 +18,39 @@ pub(super) const BOLD: Style = Style::new().bold();
 
 /// Prints a line; a reader that has gone away is no error.
 pub(super) fn print(line: &str) {
-    let _ = writeln!(anstream::stdout(), "{line}");
+    let _ = try_print(line);
 }
 
 /// Prints a line to stderr.
 pub(super) fn complain(line: &str) {
-    let _ = writeln!(anstream::stderr(), "{line}");
+    let _ = try_complain(line);
+}
+
+/// Prints a line, for a command that ends only when its reader has gone away.
+///
+/// # Errors
+///
+/// Where stdout takes nothing more.
+pub(super) fn try_print(line: &str) -> io::Result<()> {
+    writeln!(anstream::stdout(), "{line}")
+}
+
+/// The same on stderr.
+///
+/// # Errors
+///
+/// Where stderr takes nothing more.
+pub(super) fn try_complain(line: &str) -> io::Result<()> {
+    writeln!(anstream::stderr(), "{line}")
+}
+
+/// A text of Redis or of another process with its control characters escaped: a terminal would obey them.
+pub(super) fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { shown.extend(c.escape_debug()) } else { shown.push(c) }
+    }
+    shown
 }
 
 pub(super) fn print_json(value: &Value) {
@@ -83,4 +110,15 @@ pub(super) fn bytes(bytes: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{bytes} B") } else { format!("{size:.1} {}", units[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_escaped_and_the_rest_is_as_it_was() {
+        assert_eq!(plain("a\u{1b}]0;x\u{7}\r\n\u{9b}2J"), r"a\u{1b}]0;x\u{7}\r\n\u{9b}2J");
+        assert_eq!(plain("käse \"1\" µ ✓"), "käse \"1\" µ ✓");
+    }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use cache_admin::{Access, Role};
 use cache_runtime::{Cache, OutcomeKind, cache_result, observe, peek};
 use serde::{Deserialize, Serialize};
-use support::{Server, configured, eventually, patient};
+use support::{Proxy, Server, Verdict, configured, eventually, patient};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::program::{Run, run};
 
@@ -122,6 +123,17 @@ async fn entries_are_listed_with_what_their_headers_say() {
 }
 
 #[tokio::test]
+async fn a_key_cannot_write_to_the_terminal() {
+    let server = Server::start().await;
+    let key = "cache:users:\u{1b}]0;x\u{7}\r\n\u{9b}2J";
+    server.command::<()>(&["SET", key, "x", "PX", "600000"]).await;
+    let text = on(&server, "ls users").await.stdout;
+    assert!(text.contains(r"\u{1b}]0;x\u{7}\r\n\u{9b}2J"), "{text:?}");
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+    assert_eq!(on(&server, "ls users --json").await.json()["entries"][0]["key"], key);
+}
+
+#[tokio::test]
 async fn a_value_is_shown_as_json_and_what_json_lacks_by_name() {
     let server = Server::start().await;
     let cache = server.cache().await;
@@ -184,6 +196,76 @@ async fn what_is_invalidated_is_gone_and_the_rest_stays() {
     assert!(!server.entries().await.is_empty());
     assert_eq!(on(&server, "invalidate --all --confirm cache").await.code, 0);
     assert_eq!(server.keys().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_dry_run_names_the_key_that_would_be_removed() {
+    let server = Server::start().await;
+    let unlinked = async |tag: &str| {
+        let ran = on(&server, &format!("invalidate --tag {tag} --dry-run --json")).await;
+        ran.json()["unlinked"].as_str().expect("a key").to_owned()
+    };
+    assert_eq!(unlinked("agent:{7}").await, "cache:#agent:%7B7%7D");
+    let long = unlinked(&"x".repeat(300)).await;
+    assert!(long.starts_with("cache:##") && long.len() < 60, "{long}");
+    // The process's Redis may be another one than that of the environment.
+    let asked = on(&server, "--admin http://127.0.0.1:1 invalidate --tag x --dry-run").await;
+    assert!(asked.code == 64 && asked.stderr.contains("--admin"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_replica_that_is_promoted_gets_the_invalidation() {
+    let server = Server::start().await;
+    let _ = server.command::<String>(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    let url = server.url();
+    let environment = [("REDIS_URL", url.as_str())];
+    let invalidating = run(&environment, "invalidate --prefix areas");
+    let promoting = async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        server.command::<String>(&["REPLICAOF", "NO", "ONE"]).await
+    };
+    let (ran, _) = tokio::join!(invalidating, promoting);
+    assert!(ran.code == 0 && ran.stdout.contains("delivered in"), "{ran:?}");
+    server.command::<()>(&["ACL", "SETUSER", "default", "-unlink"]).await;
+    let forbidden = run(&environment, "invalidate --prefix areas --timeout 60s").await;
+    assert!(forbidden.code == 2 && forbidden.stderr.contains("NOPERM"), "{forbidden:?}");
+}
+
+#[tokio::test]
+async fn a_switch_that_is_written_is_done_though_nobody_can_be_counted() {
+    let server = Server::start().await;
+    let socket = server.socket().display().to_string();
+    // Of all reads, that of the reports alone has so many names.
+    let proxy = Proxy::start(socket, |words| {
+        let counts = words[0] == "MGET" && words.len() > 60;
+        if counts { Verdict::Refuse("ERR not now") } else { Verdict::Pass }
+    })
+    .await;
+    let url = proxy.url();
+    let ran = run(&[("REDIS_URL", &url)], "switch off --reason rebuild --json").await;
+    assert_eq!((ran.code, &ran.json()["processes"]), (0, &serde_json::Value::Null), "{ran:?}");
+    let text = run(&[("REDIS_URL", &url)], "switch on").await;
+    assert!(text.code == 0 && text.stdout.contains("in all processes"), "{text:?}");
+}
+
+#[tokio::test]
+async fn watching_ends_with_its_reader() {
+    let server = Server::start().await;
+    let mut watching = tokio::process::Command::new(env!("CARGO_BIN_EXE_cachectl"))
+        .env_clear()
+        .env("REDIS_URL", server.url())
+        .args(["watch", "--interval", "100ms"])
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it runs");
+    let mut reader = BufReader::new(watching.stdout.take().expect("its output"));
+    let mut line = String::new();
+    reader.read_line(&mut line).await.expect("a line");
+    assert!(line.starts_with("processes 0"), "{line}");
+    drop(reader);
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), watching.wait()).await;
+    assert_eq!(ended.expect("it ends").expect("it is waited for").code(), Some(0));
 }
 
 #[tokio::test]

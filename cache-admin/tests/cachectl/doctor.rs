@@ -2,56 +2,18 @@
 
 use std::time::Duration;
 
-use support::{ClusterServers, Node, Proxy, Sentinels, Server, TlsServer, Verdict};
+use support::{ClusterServers, Node, Proxy, Sentinels, Server, TlsServer, Verdict, eventually};
 
 use crate::program::{Run, run};
 
-const DOCTOR: &str = "doctor --json";
+pub(crate) const DOCTOR: &str = "doctor --json";
 
-/// Everything that the cache sends: tests/integration/tests/acl.rs has the proof.
-const COMMANDS: [&str; 16] = [
-    "+hello",
-    "+ping",
-    "+role",
-    "+client|tracking",
-    "+mget",
-    "+get",
-    "+set",
-    "+getrange",
-    "+setrange",
-    "+pttl",
-    "+pexpire",
-    "+unlink",
-    "+type",
-    "+scan",
-    "+eval",
-    "+evalsha",
-];
-
-async fn doctor(server: &Server) -> Run {
+pub(crate) async fn doctor(server: &Server) -> Run {
     run(&[("REDIS_URL", &server.url())], DOCTOR).await
 }
 
-/// A server with a user `app`, which may run these commands on the keys of the cache.
-async fn with_user(commands: &[&str]) -> Server {
-    let server = Server::start().await;
-    let user = ["ACL", "SETUSER", "app", "reset", "on", ">secret-of-app", "~cache:*"];
-    server.command::<()>(&[&user[..], commands].concat()).await;
-    server
-}
-
-async fn as_app(server: &Server, words: &str) -> Run {
-    let url = server.url();
-    let login = [
-        ("REDIS_URL", url.as_str()),
-        ("REDIS_USERNAME", "app"),
-        ("REDIS_PASSWORD", "secret-of-app"),
-    ];
-    run(&login, words).await
-}
-
 /// No check has crashed, and each has its fields.
-fn is_whole(run: &Run) {
+pub(crate) fn is_whole(run: &Run) {
     let json = run.json();
     assert_eq!((&json["schema"], &json["command"]), (&1.into(), &"doctor".into()));
     assert_eq!(json["exit_code"], run.code);
@@ -209,9 +171,38 @@ async fn every_master_of_a_cluster_is_checked() {
         assert!(maxmemory.contains(&node.address()), "{maxmemory}");
     }
     crate::commands::entries_of_a_cluster(&url).await;
+    crate::rights::in_a_cluster(&cluster).await;
+    evictions_of_a_cluster(&cluster).await;
     cluster.kill(1);
     let ran = run(&[("REDIS_URL", &url)], "doctor --json --only cluster,connect").await;
     assert_eq!((ran.code, ran.verdict("cluster").as_str()), (2, "error"), "{ran:?}");
+}
+
+/// All nodes are observed at the same time.
+async fn evictions_of_a_cluster(cluster: &ClusterServers) {
+    let masters = &cluster.nodes()[..3];
+    for node in masters {
+        for key in 0..30 {
+            // Two of three keys are those of other nodes.
+            let _ = node
+                .try_command::<()>(&["SET", &format!("to-evict:{key}"), "x", "PX", "600000"])
+                .await;
+        }
+        let limit = |most| ["CONFIG", "SET", "maxmemory", most];
+        node.command::<()>(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]).await;
+        node.command::<()>(&limit("1")).await;
+        eventually("a key is evicted", async || {
+            let info: String = node.command(&["INFO", "stats"]).await;
+            !info.contains("evicted_keys:0\r")
+        })
+        .await;
+        // The server looks at its memory only where there is a limit.
+        node.command::<()>(&limit("1gb")).await;
+    }
+    let ran = run(&[("REDIS_URL", &cluster.url())], "doctor --json --only evictions").await;
+    let check = ran.check("evictions");
+    assert!(ran.observed("evictions").contains("in 2 s"), "{check}");
+    assert!(check["seconds"].as_f64().is_some_and(|seconds| seconds < 4.0), "{check}");
 }
 
 #[tokio::test]
@@ -264,81 +255,6 @@ async fn a_certificate_that_is_about_to_expire_is_a_warning() {
     assert_eq!((ran.code, ran.verdict("tls").as_str()), (0, "warn"), "{}", ran.check("tls"));
     let stranger = run(&[("REDIS_URL", &url)], DOCTOR).await;
     assert_eq!((stranger.code, stranger.verdict("tls").as_str()), (2, "error"), "{stranger:?}");
-}
-
-#[tokio::test]
-async fn a_login_without_scripts_cannot_store_and_the_line_to_paste_helps() {
-    let commands: Vec<_> = COMMANDS.into_iter().filter(|command| *command != "+evalsha").collect();
-    let server = with_user(&commands).await;
-    let ran = as_app(&server, DOCTOR).await;
-    is_whole(&ran);
-    assert_eq!((ran.code, ran.verdict("script").as_str()), (2, "error"), "{}", ran.check("script"));
-    assert_eq!(ran.observed("acl-min"), "the user app may not run evalsha");
-    let fix = ran.check("acl-min")["fix"].as_str().expect("a fix").to_owned();
-    let (_, line) = fix.split_once("ACL ").expect("a line for the server");
-    let line = format!("ACL {}", line.replace('\'', ""));
-    server.command::<()>(&line.split(' ').collect::<Vec<_>>()).await;
-    let mended = as_app(&server, DOCTOR).await;
-    assert_eq!((mended.code, mended.verdict("acl-min").as_str()), (0, "ok"), "{mended:?}");
-}
-
-#[tokio::test]
-async fn a_login_with_the_least_rights_works_and_an_operator_sees_more() {
-    let server = with_user(&COMMANDS).await;
-    let ran = as_app(&server, DOCTOR).await;
-    is_whole(&ran);
-    assert_eq!((ran.code, &ran.json()["access"]), (0, &"application".into()), "{ran:?}");
-    for id in ["entry", "tracking", "script", "acl-min", "role", "protocol"] {
-        assert_eq!(ran.verdict(id), "ok", "{}", ran.check(id));
-    }
-    assert!(ran.observed("maxmemory").starts_with("not permitted here: INFO"));
-    let skipped = ran.json();
-    assert!(
-        skipped["skipped_for"]["info"].as_array().is_some_and(|ids| ids.len() > 5),
-        "{skipped}"
-    );
-    server.command::<()>(&["ACL", "SETUSER", "app", "+info"]).await;
-    let informed = as_app(&server, DOCTOR).await;
-    assert_eq!(informed.json()["access"], "info");
-    server
-        .command::<()>(&[
-            "ACL",
-            "SETUSER",
-            "operator",
-            "reset",
-            "on",
-            ">secret-of-operator",
-            "+@all",
-            "~*",
-            "&*",
-        ])
-        .await;
-    let url = server.url();
-    let both = [
-        ("REDIS_URL", url.as_str()),
-        ("REDIS_USERNAME", "app"),
-        ("REDIS_PASSWORD", "secret-of-app"),
-        ("CACHECTL_REDIS_USERNAME", "operator"),
-        ("CACHECTL_REDIS_PASSWORD", "secret-of-operator"),
-    ];
-    let ran = run(&both, DOCTOR).await;
-    assert_eq!(ran.json()["access"], "admin");
-    assert_eq!(ran.verdict("acl-max"), "ok", "{}", ran.check("acl-max"));
-    let wrong =
-        [both[0], both[1], both[2], both[3], ("CACHECTL_REDIS_PASSWORD", "secret-of-nobody")];
-    let refused = run(&wrong, "doctor --json").await;
-    assert_eq!((refused.code, refused.verdict("auth").as_str()), (0, "warn"), "{refused:?}");
-    assert!(!format!("{ran:?} {refused:?}").contains("secret-of"), "{ran:?}");
-}
-
-#[tokio::test]
-async fn keys_out_of_reach_are_told_from_commands() {
-    let server = Server::start().await;
-    let user = ["ACL", "SETUSER", "app", "reset", "on", ">secret-of-app", "~elsewhere:*"];
-    server.command::<()>(&[&user[..], &COMMANDS[..]].concat()).await;
-    let ran = as_app(&server, DOCTOR).await;
-    assert_eq!(ran.observed("acl-min"), "the user app may not use the keys cache:*");
-    assert_eq!((ran.code, ran.verdict("entry").as_str()), (2, "error"));
 }
 
 #[tokio::test]

@@ -3,4 +3,6 @@
 mod commands;
 mod doctor;
 mod documents;
+mod kit;
 mod program;
+mod rights;

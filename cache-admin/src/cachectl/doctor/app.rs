@@ -1,6 +1,7 @@
 //! Checks of what the application has stored, and of how it fares.
 
 use cache_runtime::__admin::escape_glob;
+use cache_runtime::Reason;
 use serde_json::Value;
 
 use super::super::entries::{Tokens, is_entry, refused, rows, some_names};
@@ -10,7 +11,7 @@ use super::super::redis::Connection;
 use super::super::target::Target;
 use super::super::terminal::bytes;
 use super::check::{Finding, Running};
-use super::facts::Facts;
+use super::facts::{Facts, Server};
 
 /// Entries that are looked at.
 const SAMPLE: usize = 1000;
@@ -21,20 +22,34 @@ const AT_A_TIME: usize = 100;
 /// Pages of a scan at most: the namespace may be a small part of a large server.
 const PAGES: usize = 20;
 
+/// The reasons of bypasses that lie in Redis, or in the way to it.
+const FAULTS: [Reason; 6] = [
+    Reason::Unavailable,
+    Reason::Timeout,
+    Reason::Busy,
+    Reason::WrongType,
+    Reason::WritesRefused,
+    Reason::Failed,
+];
+
 /// The entries of the namespace: expiry, live or dead, size.
 pub(super) fn ours(facts: &Facts) -> Running<'_> {
     Box::pin(async move {
-        match sample(facts).await {
+        // An operator may ask for sizes too, or may have no right to read keys.
+        let sampled = match sample(facts, Server::operator).await {
+            Err(_) => sample(facts, |server| &server.application).await,
+            sampled => sampled,
+        };
+        match sampled {
             Ok(finding) => finding,
             Err(error) => Finding::skipped(format!("not permitted here: {}", error.text())),
         }
     })
 }
 
-async fn sample(facts: &Facts) -> Result<Finding, Failure> {
+async fn sample(facts: &Facts, login: fn(&Server) -> &Connection) -> Result<Finding, Failure> {
     let namespace = &facts.target.shape.namespace;
-    let connections: Vec<&Connection> =
-        facts.servers.iter().map(|server| &server.application).collect();
+    let connections: Vec<&Connection> = facts.servers.iter().map(login).collect();
     let mut found = Vec::new();
     for server in &connections {
         let pattern = format!("{}:*", escape_glob(namespace));
@@ -73,20 +88,30 @@ async fn sample(facts: &Facts) -> Result<Finding, Failure> {
     let dead = dead.count() * 100 / entries.len();
     let mut sizes: Vec<u64> = entries.iter().filter_map(|row| row.size).collect();
     sizes.sort_unstable();
-    let at =
-        |share: usize| sizes.get(sizes.len().saturating_sub(1) * share / 100).copied().unwrap_or(0);
     let observed = format!(
-        "{} entries, {dead} % invalidated, size p50 {}, p99 {}",
+        "{} entries, {dead} % invalidated, {}",
         entries.len(),
-        bytes(at(50)),
-        bytes(at(99))
+        told_sizes(&sizes, entries.len() - sizes.len())
     );
-    if at(100) > 100_000 {
-        let observed = format!("{observed}, largest {}", bytes(at(100)));
+    if let Some(largest) = sizes.last().filter(|size| **size > 100_000) {
+        let observed = format!("{observed}, largest {}", bytes(*largest));
         return Ok(Finding::warn(observed)
             .fix("cache smaller values, or fewer of them: `cachectl ls PREFIX` has their sizes"));
     }
     Ok(if dead > 50 { Finding::info(observed) } else { Finding::ok(observed) })
+}
+
+/// The sizes of entries, in order, and how many of them the login may not ask for.
+fn told_sizes(sizes: &[u64], unknown: usize) -> String {
+    let at = |share: usize| sizes.get(sizes.len().saturating_sub(1) * share / 100).copied();
+    let known = match (at(50), at(99)) {
+        (Some(half), Some(most)) => format!("size p50 {}, p99 {}", bytes(half), bytes(most)),
+        _ => "no size known".to_owned(),
+    };
+    if unknown == 0 {
+        return known;
+    }
+    format!("{known}; {unknown} sizes over 4 KiB are not known without the right +strlen")
 }
 
 /// The figures of the application, from its admin API.
@@ -119,13 +144,16 @@ fn figures(target: &Target, stats: &Value) -> Finding {
             "the application's namespace is {namespace}, and {} here",
             target.shape.namespace
         ))
-        .fix(format!("CACHE_NAMESPACE={namespace}"));
+        .fix(format!("CACHE_NAMESPACE={namespace}"))
+        .hides(namespace, "namespace-of-the-application");
     }
     let found = stats["health"]["status"].as_str().unwrap_or_default();
     if !matches!(found, "up" | "untried") {
         let why = stats["health"]["last_error"].as_str().unwrap_or_default();
         return Finding::error(format!("the application finds its Redis {found}: {why}"))
-            .fix("compare the variables of the application with those here");
+            .fix("compare the variables of the application with those here")
+            // It may name a host that is not known here.
+            .hides(why, "its last error");
     }
     let undelivered = stats["gauges"]["undelivered"].as_u64().unwrap_or(0);
     if undelivered > 0 {
@@ -138,8 +166,8 @@ fn figures(target: &Target, stats: &Value) -> Finding {
                     invalidations are sent again until they arrive",
         );
     }
-    let faults = ["down", "timeout", "busy", "refused", "writes-refused"];
-    let faults: u64 = faults.iter().filter_map(|kind| total["bypassed"][*kind].as_u64()).sum();
+    let by = |reason: &Reason| total["bypassed"][reason.as_str()].as_u64();
+    let faults: u64 = FAULTS.iter().filter_map(by).sum();
     if faults * 100 > calls {
         let by = total["bypassed"].to_string();
         return Finding::warn(format!(
@@ -148,4 +176,48 @@ fn figures(target: &Target, stats: &Value) -> Finding {
         .fix("cachectl stats --admin URL");
     }
     Finding::ok(observed)
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_runtime::__admin::shape;
+    use cache_runtime::Config;
+    use serde_json::json;
+
+    use super::super::check::Verdict;
+    use super::*;
+
+    fn judged(namespace: &str, bypassed: &Value) -> Finding {
+        let config = Config::in_memory();
+        let target = Target {
+            shape: shape(&config),
+            config,
+            switched_off: false,
+            operator: None,
+            operator_name: None,
+        };
+        let stats = json!({
+            "namespace": namespace,
+            "health": { "status": "up" },
+            "total": { "calls": 100, "bypassed": bypassed },
+        });
+        figures(&target, &stats)
+    }
+
+    #[test]
+    fn bypasses_count_as_faults_where_redis_is_the_reason() {
+        for reason in FAULTS {
+            let finding = judged("cache", &json!({ reason.as_str(): 2 }));
+            assert_eq!(finding.verdict, Verdict::Warn, "{reason}: {finding:?}");
+        }
+        assert_eq!(judged("cache", &json!({ "unavailable": 1 })).verdict, Verdict::Ok);
+        assert_eq!(judged("cache", &json!({ "when": 50, "recursion": 50 })).verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn a_namespace_that_the_application_tells_can_be_hidden() {
+        let finding = judged("shop-of-x", &json!({}));
+        assert_eq!(finding.verdict, Verdict::Warn);
+        assert_eq!(finding.names, [("shop-of-x".to_owned(), "namespace-of-the-application")]);
+    }
 }

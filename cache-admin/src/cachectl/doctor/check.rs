@@ -83,11 +83,14 @@ pub(super) struct Finding {
     pub(super) fix: Option<String>,
     /// The cache cannot work until this is mended.
     pub(super) stops: bool,
+    /// Names in the texts that `--share` hides, with what stands in their place. Those of the configuration are known
+    /// without this.
+    pub(super) names: Vec<(String, &'static str)>,
 }
 
 impl Finding {
     pub(super) fn new(verdict: Verdict, observed: impl Into<String>) -> Self {
-        Self { verdict, observed: observed.into(), fix: None, stops: false }
+        Self { verdict, observed: observed.into(), fix: None, stops: false, names: Vec::new() }
     }
 
     pub(super) fn ok(observed: impl Into<String>) -> Self {
@@ -115,6 +118,12 @@ impl Finding {
         Self::new(Verdict::Skipped, reason)
     }
 
+    /// Lets `--share` put `by` in the place of a name that another process has told.
+    pub(super) fn hides(mut self, name: &str, by: &'static str) -> Self {
+        self.names.push((name.to_owned(), by));
+        self
+    }
+
     pub(super) fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
         self
@@ -130,6 +139,7 @@ pub(super) fn together(findings: &[(&str, Finding)]) -> Finding {
     let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
     for (address, finding) in findings.iter().filter(|(_, finding)| finding.verdict == worst) {
         all.stops |= finding.stops;
+        all.names.extend(finding.names.iter().cloned());
         all.fix = all.fix.or_else(|| finding.fix.clone());
         match lines.iter_mut().find(|(observed, _)| *observed == finding.observed) {
             Some((_, of)) => of.push(address),

@@ -118,7 +118,10 @@ async fn sample(server: &Server, start: &str) -> Finding {
 
 /// How full the memory is, and what beside values takes it.
 pub(super) fn memory(server: &Server) -> Finding {
-    let info = server.info();
+    used(&server.info(), |command| server.shell(command))
+}
+
+fn used(info: &Info, shell: impl Fn(&str) -> String) -> Finding {
     let used = info.number("used_memory").unwrap_or(0);
     let limit = info.number("maxmemory").unwrap_or(0);
     let share = if limit == 0 {
@@ -127,11 +130,15 @@ pub(super) fn memory(server: &Server) -> Finding {
         format!(" of {} ({} %)", bytes(limit), used * 100 / limit)
     };
     let observed = format!("{}{share}", bytes(used));
-    let fix = server.shell("MEMORY DOCTOR");
+    // The one finding with which nothing is stored comes first.
+    if limit > 0 && used >= limit && info.text("maxmemory_policy") == "noeviction" {
+        return Finding::error(format!("{observed}: full, and nothing is evicted"))
+            .fix(shell("CONFIG SET maxmemory-policy volatile-lru"));
+    }
     let fragmentation = info.fraction("mem_fragmentation_ratio").unwrap_or(1.0);
     if fragmentation > 1.5 && used > 100 << 20 {
         return Finding::warn(format!("{observed}, fragmentation {fragmentation}"))
-            .fix(server.shell("CONFIG SET activedefrag yes"));
+            .fix(shell("CONFIG SET activedefrag yes"));
     }
     let (rss, total) = (
         info.number("used_memory_rss").unwrap_or(0),
@@ -143,57 +150,72 @@ pub(super) fn memory(server: &Server) -> Finding {
             bytes(rss),
             bytes(total)
         ))
-        .fix(fix);
+        .fix(shell("MEMORY DOCTOR"));
     }
     if let Some(clients) =
         info.number("mem_clients_normal").filter(|size| *size > (64 << 20) && *size * 4 > used)
     {
         return Finding::warn(format!("{observed}, of it {} for connections", bytes(clients)))
-            .fix(server.shell("CLIENT LIST"));
-    }
-    if limit > 0 && used >= limit && info.text("maxmemory_policy") == "noeviction" {
-        return Finding::error(format!("{observed}: full, and nothing is evicted"))
-            .fix(server.shell("CONFIG SET maxmemory-policy volatile-lru"));
+            .fix(shell("CLIENT LIST"));
     }
     Finding::ok(observed)
 }
+
+/// The time over which evictions are counted.
+const SAMPLED: Duration = Duration::from_secs(2);
 
 /// How fast keys are evicted.
 pub(super) fn evictions(facts: &Facts) -> Running<'_> {
     Box::pin(async move {
         let mut findings = Vec::new();
+        let mut before = Vec::new();
         for server in facts.servers.iter().filter(|server| server.info.is_ok()) {
-            findings.push((server.address(), evicted(server).await));
+            match known_evictions(server) {
+                Some(finding) => findings.push((server.address(), finding)),
+                None => before.push((server, counts(server).await)),
+            }
+        }
+        // The same time for all servers, however many there are.
+        if !before.is_empty() {
+            tokio::time::sleep(SAMPLED).await;
+        }
+        for (server, before) in before {
+            let after = counts(server).await;
+            findings.push((server.address(), evicted(server, before, after)));
         }
         together(&findings)
     })
 }
 
-async fn evicted(server: &Server) -> Finding {
-    let first = server.info();
-    let total = first.number("evicted_keys").unwrap_or(0);
-    if first.number("current_eviction_exceeded_time").is_some_and(|time| time > 0) {
-        return Finding::error("the memory is over its limit, and evictions do not catch up")
-            .fix(server.shell("CONFIG SET maxmemory 512mb"));
+/// The finding of a server that says enough without being observed for a while.
+fn known_evictions(server: &Server) -> Option<Finding> {
+    let info = server.info();
+    if info.number("current_eviction_exceeded_time").is_some_and(|time| time > 0) {
+        let observed = "the memory is over its limit, and evictions do not catch up";
+        return Some(Finding::error(observed).fix(server.shell("CONFIG SET maxmemory 512mb")));
     }
-    if total == 0 {
-        return Finding::ok("no key was evicted since the server began");
-    }
-    let sample = async || {
-        let info = server.operator().send(&["INFO", "stats"]).await.ok();
-        let info = info.and_then(|info| reply::text(&info)).unwrap_or_default();
-        let info = Info(reply::lines(&info));
-        (info.number("evicted_keys").unwrap_or(0), info.number("expired_keys").unwrap_or(0))
-    };
-    let before = sample().await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let after = sample().await;
+    let total = info.number("evicted_keys").unwrap_or(0);
+    (total == 0).then(|| Finding::ok("no key was evicted since the server began"))
+}
+
+/// Keys that were evicted and that have expired since the server began.
+async fn counts(server: &Server) -> (u64, u64) {
+    let info = server.operator().send(&["INFO", "stats"]).await.ok();
+    let info = info.and_then(|info| reply::text(&info)).unwrap_or_default();
+    let info = Info(reply::lines(&info));
+    (info.number("evicted_keys").unwrap_or(0), info.number("expired_keys").unwrap_or(0))
+}
+
+fn evicted(server: &Server, before: (u64, u64), after: (u64, u64)) -> Finding {
+    let info = server.info();
     let (evicted, expired) = (after.0.saturating_sub(before.0), after.1.saturating_sub(before.1));
-    let days = first.fraction("uptime_in_seconds").unwrap_or(0.0) / 86_400.0;
+    let days = info.fraction("uptime_in_seconds").unwrap_or(0.0) / 86_400.0;
+    let total = info.number("evicted_keys").unwrap_or(0);
     let a_day = total as f64 / days.max(1.0 / 24.0);
     let observed = format!(
-        "{evicted} evicted and {expired} expired in 2 s; \
-                {a_day:.0} evicted a day since the server began"
+        "{evicted} evicted and {expired} expired in {} s; \
+                {a_day:.0} evicted a day since the server began",
+        SAMPLED.as_secs()
     );
     if evicted * 100 > expired && evicted > 0 {
         return Finding::warn(observed).fix(server.shell("CONFIG SET maxmemory 512mb"));
@@ -217,5 +239,13 @@ mod tests {
         let databases: Vec<_> =
             keyspace(&info("keys=6,expires=5")).map(|(name, ..)| name.to_owned()).collect();
         assert_eq!(databases, ["db0", "db3"]);
+    }
+
+    #[test]
+    fn a_full_server_is_told_before_one_that_is_fragmented() {
+        let info = "used_memory:200000000\r\nmaxmemory:200000000\r\n\
+                    maxmemory_policy:noeviction\r\nmem_fragmentation_ratio:2.5";
+        let finding = used(&Info(reply::lines(info)), str::to_owned);
+        assert!(finding.observed.contains("full, and nothing is evicted"), "{finding:?}");
     }
 }

@@ -24,7 +24,6 @@ pub(super) struct Report {
     namespace: String,
     access: &'static str,
     rows: Vec<Row>,
-    hidden: Hidden,
     pub(super) exit: Exit,
 }
 
@@ -32,19 +31,29 @@ impl Report {
     pub(super) fn new(facts: &Facts, rows: Vec<Row>, options: &Doctor) -> Self {
         let shape = &facts.target.shape;
         let target = if shape.url.is_empty() { "no Redis".to_owned() } else { shape.url.clone() };
-        let hidden = if options.share { Hidden::of(facts) } else { Hidden::nothing() };
         let exit = exit(&rows, options.strict);
         let (namespace, access) = (shape.namespace.clone(), facts.access());
-        Self { target, namespace, access, rows, hidden, exit }
+        let mut report = Self { target, namespace, access, rows, exit };
+        if options.share {
+            report.hide(&Hidden::of(facts, report.rows.iter().flat_map(|row| &row.finding.names)));
+        }
+        report
+    }
+
+    /// Takes names out of the texts that are not those of the program.
+    fn hide(&mut self, hidden: &Hidden) {
+        let findings = self.rows.iter_mut().map(|row| &mut row.finding);
+        let told = findings.flat_map(|finding| [Some(&mut finding.observed), finding.fix.as_mut()]);
+        for text in told.flatten().chain([&mut self.target, &mut self.namespace]) {
+            *text = hidden.text(text);
+        }
     }
 
     pub(super) fn print(&self, as_json: bool) {
         if as_json {
-            let mut json = self.json();
-            self.hidden.json(&mut json);
-            terminal::print_json(&json);
+            terminal::print_json(&self.json());
         } else {
-            terminal::print(&self.hidden.text(&self.text()));
+            terminal::print(&self.text());
         }
     }
 
@@ -109,14 +118,17 @@ impl Report {
     fn text(&self) -> String {
         let mut lines = vec![format!(
             "{BOLD}{}{BOLD:#}, namespace {BOLD}{}{BOLD:#}, access: {}\n",
-            self.target, self.namespace, self.access
+            terminal::plain(&self.target),
+            terminal::plain(&self.namespace),
+            self.access
         )];
         let told = self.rows.iter().filter(|row| row.finding.verdict != Verdict::Skipped);
         lines.extend(told.map(lines_of));
         lines.extend(
             self.skipped()
                 .into_iter()
-                .map(|(reason, ids)| format!("{DIM}- skipped {}: {reason}{DIM:#}", ids.join(", "))),
+                .map(|(reason, ids)| (terminal::plain(reason), ids.join(", ")))
+                .map(|(reason, ids)| format!("{DIM}- skipped {ids}: {reason}{DIM:#}")),
         );
         lines.push(String::new());
         for (needs, hint) in [
@@ -169,7 +181,8 @@ fn lines_of(row: &Row) -> String {
         Verdict::Skipped => (DIM, "-"),
     };
     let verdict = finding.verdict.as_str();
-    let head = format!("{style}{sign} {verdict:<7}{style:#} {:<14} {}", check.id, finding.observed);
+    let observed = terminal::plain(&finding.observed);
+    let head = format!("{style}{sign} {verdict:<7}{style:#} {:<14} {observed}", check.id);
     if matches!(finding.verdict, Verdict::Ok | Verdict::Skipped) {
         return head;
     }
@@ -180,7 +193,7 @@ fn lines_of(row: &Row) -> String {
     tell("expected", check.expected);
     tell("why", check.why);
     if let Some(fix) = &finding.fix {
-        tell("fix", fix);
+        tell("fix", &terminal::plain(fix));
     }
     tell("see", &check.doc());
     lines.join("\n")

@@ -1,16 +1,20 @@
 //! Checks of rights: the application's, and those of strangers.
 
-use cache_runtime::__admin::Reply;
+use std::collections::BTreeMap;
+
+use cache_runtime::__admin::{Reply, Shape, escape_glob};
 
 use super::super::reply;
 use super::check::{Finding, Running, together};
 use super::facts::{Facts, Server, told};
 
-/// Every command of the cache, with words that change nothing of the application's. `KEY` stands for a key of the
-/// check's own, and the order is that in which they are sent.
-const COMMANDS: [(&str, &[&str]); 15] = [
+/// A command of the cache: its name in a rule of an ACL, and its words.
+type Command = (&'static str, &'static [&'static str]);
+
+/// The commands of the cache on every server, with words that change nothing of the application's. `KEY` stands for a
+/// key of the check's own, and the order is that in which they are sent.
+const COMMANDS: [Command; 14] = [
     ("ping", &["PING"]),
-    ("role", &["ROLE"]),
     ("client|tracking", &["CLIENT", "TRACKING", "OFF"]),
     ("set", &["SET", "KEY", "x", "PX", "10000"]),
     ("get", &["GET", "KEY"]),
@@ -26,76 +30,117 @@ const COMMANDS: [(&str, &[&str]); 15] = [
     ("unlink", &["UNLINK", "KEY"]),
 ];
 
-/// What a login has to be allowed, `hello` with it, as a line for a shell.
-fn acl_line(user: &str, namespace: &str) -> String {
-    let commands = COMMANDS.iter().map(|(name, _)| match *name {
+/// The commands for nodes of a cluster.
+const CLUSTER: [Command; 4] = [
+    ("script|load", &["SCRIPT", "LOAD", "return 1"]),
+    ("cluster|slots", &["CLUSTER", "SLOTS"]),
+    ("cluster|info", &["CLUSTER", "INFO"]),
+    ("asking", &["ASKING"]),
+];
+
+/// The command for a server that is no node of a cluster.
+const ALONE: [Command; 1] = [("role", &["ROLE"])];
+
+/// The commands that the cache sends to a server of this topology. `hello` is one more, which needs no right.
+fn commands(shape: &Shape) -> Vec<Command> {
+    let others: &[Command] = if shape.topology == "cluster" { &CLUSTER } else { &ALONE };
+    [&COMMANDS[..], others].concat()
+}
+
+/// Rules of an ACL that allow these commands, for a shell.
+fn allowed(names: &[&str]) -> String {
+    let rule = |name: &&str| {
         // A shell would read the bar.
-        name if name.contains('|') => format!("'+{name}'"),
-        name => format!("+{name}"),
-    });
-    let commands: Vec<_> = std::iter::once("+hello".to_owned()).chain(commands).collect();
-    format!("ACL SETUSER {user} -@all '~{namespace}:*' {}", commands.join(" "))
+        if name.contains('|') { format!("'+{name}'") } else { format!("+{name}") }
+    };
+    names.iter().map(rule).collect::<Vec<_>>().join(" ")
+}
+
+/// The rule of an ACL that allows the keys of the namespace, for a shell.
+fn keys_of(namespace: &str) -> String {
+    format!("'~{}:*'", escape_glob(namespace).replace('\'', r"'\''"))
+}
+
+/// A line that changes a user, on each server.
+fn set_user(server: &Server, shape: &Shape, rules: &str) -> String {
+    let line = server.shell(&format!("ACL SETUSER {rules}"));
+    if shape.topology == "cluster" { format!("{line}  # and on each other node") } else { line }
 }
 
 /// Whether the application may do what it needs.
 pub(super) fn acl_min(facts: &Facts) -> Running<'_> {
     Box::pin(async move {
-        let shape = &facts.target.shape;
-        let user = shape.username.as_deref().unwrap_or("default");
         let mut findings = Vec::new();
         for server in &facts.servers {
-            findings.push((server.address(), rights(server, user, &shape.namespace).await));
+            findings.push((server.address(), rights(server, &facts.target.shape).await));
         }
         together(&findings)
     })
 }
 
-async fn rights(server: &Server, user: &str, namespace: &str) -> Finding {
+async fn rights(server: &Server, shape: &Shape) -> Finding {
+    let (user, namespace) = (user(shape), &shape.namespace);
     let key = format!("{namespace}:cachectl-doctor:acl");
-    let (mut commands, mut keys) = (Vec::new(), Vec::new());
-    for (name, words) in COMMANDS {
+    let commands = commands(shape);
+    let (mut missing, mut is_out_of_reach) = (Vec::new(), false);
+    for (name, words) in &commands {
         let words: Vec<&str> =
             words.iter().map(|word| if *word == "KEY" { &key } else { *word }).collect();
         let Err(error) = server.application.send(&words).await else { continue };
         if error.code.as_deref() == Some("NOPERM") {
             // "No permissions to access a key" in place of "no permissions to run the command".
-            if error.text.contains("access") { keys.push(name) } else { commands.push(name) }
+            if error.text.contains("access") { is_out_of_reach = true } else { missing.push(*name) }
         } else if error.code.is_none() {
             return Finding::error(format!("{name}: {}", error.text));
         }
     }
-    let fix = server.shell(&acl_line(user, namespace).replace('*', "\\*"));
-    if !commands.is_empty() {
-        return Finding::error(format!("the user {user} may not run {}", commands.join(", ")))
-            .fix(fix);
+    let (mut lacks, mut rules) = (Vec::new(), vec![user.to_owned()]);
+    if is_out_of_reach {
+        lacks.push(format!("use the keys {namespace}:*"));
+        // Only where the keys are out of reach: Redis refuses a pattern for a user who may use all keys.
+        rules.push(keys_of(namespace));
     }
-    if !keys.is_empty() {
-        return Finding::error(format!("the user {user} may not use the keys {namespace}:*"))
-            .fix(fix);
+    if !missing.is_empty() {
+        lacks.push(format!("run {}", missing.join(", ")));
+        rules.push(allowed(&missing));
     }
-    Finding::ok(format!("the user {user} may run all 16 commands of the cache on {namespace}:*"))
+    if lacks.is_empty() {
+        let count = commands.len() + 1;
+        return Finding::ok(format!(
+            "the user {user} may run all {count} commands of the cache on {namespace}:*"
+        ));
+    }
+    Finding::error(format!("the user {user} may not {}", lacks.join(", nor "))).fix(set_user(
+        server,
+        shape,
+        &rules.join(" "),
+    ))
+}
+
+/// The user that the application logs in as.
+fn user(shape: &Shape) -> &str {
+    shape.username.as_deref().unwrap_or("default")
 }
 
 /// Whether the application may do more than it needs.
 pub(super) fn acl_max(facts: &Facts) -> Running<'_> {
     Box::pin(async move {
-        let shape = &facts.target.shape;
-        let user = shape.username.as_deref().unwrap_or("default");
         let mut findings = Vec::new();
         for server in &facts.servers {
-            findings.push((server.address(), excess(server, user, &shape.namespace).await));
+            findings.push((server.address(), excess(server, &facts.target.shape).await));
         }
         together(&findings)
     })
 }
 
-async fn excess(server: &Server, user: &str, namespace: &str) -> Finding {
+async fn excess(server: &Server, shape: &Shape) -> Finding {
+    let user = user(shape);
     let harm: [&[&str]; 3] = [&["CONFIG", "GET", "maxmemory"], &["KEYS", "*"], &["FLUSHALL"]];
-    let mut allowed = Vec::new();
+    let mut harmful = Vec::new();
     for words in harm {
         let asked = [&["ACL", "DRYRUN", user][..], words].concat();
         match server.operator().send(&asked).await {
-            Ok(Reply::Okay) => allowed.push(words[0]),
+            Ok(Reply::Okay) => harmful.push(words[0]),
             // A refusal in a sentence.
             Ok(_) => {}
             Err(error) => {
@@ -106,12 +151,21 @@ async fn excess(server: &Server, user: &str, namespace: &str) -> Finding {
             }
         }
     }
-    if allowed.is_empty() {
+    if harmful.is_empty() {
         return Finding::ok(format!("the user {user} may not run CONFIG, KEYS or FLUSHALL"));
     }
-    let fix = server.shell(&acl_line("app on '>PASSWORD'", namespace));
-    let fix = format!("{fix}  # then REDIS_USERNAME=app and REDIS_PASSWORD for the application");
-    Finding::warn(format!("the user {user} may run {}", allowed.join(", "))).fix(fix)
+    let names: Vec<_> =
+        std::iter::once("hello").chain(commands(shape).iter().map(|(name, _)| *name)).collect();
+    // The keys anew: Redis refuses a pattern beside that for all keys.
+    let rules = format!(
+        "app on '>PASSWORD' resetkeys {} resetchannels -@all {}",
+        keys_of(&shape.namespace),
+        allowed(&names)
+    );
+    let fix = set_user(server, shape, &rules);
+    let then = if shape.topology == "cluster" { "," } else { "  #" };
+    let fix = format!("{fix}{then} then REDIS_USERNAME=app and REDIS_PASSWORD for the application");
+    Finding::warn(format!("the user {user} may run {}", harmful.join(", "))).fix(fix)
 }
 
 /// Whether strangers can reach the server and log in.
@@ -138,18 +192,13 @@ async fn exposed(server: &Server) -> Finding {
             return Finding::skipped(format!("not permitted here: ACL LIST ({})", error.text));
         }
     };
-    let bind = setting("bind");
-    let is_loopback = |address: &str| {
-        let address = address.trim_start_matches('-');
-        address.starts_with("127.") || address == "::1" || address == "localhost"
-    };
-    let public = setting("port") != "0" && (bind.is_empty() || !bind.split(' ').all(is_loopback));
+    let public = listens(&config);
     let protected = setting("protected-mode") == "yes";
-    let place = if public {
-        format!("listens on {}", if bind.is_empty() { "all addresses" } else { bind })
-    } else {
-        "listens on loopback alone".to_owned()
+    let place = match public {
+        Some(addresses) => format!("listens on {addresses}"),
+        None => "listens on loopback alone".to_owned(),
     };
+    let public = public.is_some();
     if !open {
         return Finding::ok(format!("{place}; the user default has a password or is off"));
     }
@@ -164,5 +213,48 @@ async fn exposed(server: &Server) -> Finding {
                 .fix(fix)
         }
         (false, _) => Finding::info(format!("{place}; the user default needs no password")),
+    }
+}
+
+/// The addresses that a server listens on, with TLS or without; `None` where strangers cannot reach them.
+fn listens(config: &BTreeMap<String, String>) -> Option<&str> {
+    let setting = |name: &str| config.get(name).map_or("", String::as_str);
+    if setting("port") == "0" && matches!(setting("tls-port"), "" | "0") {
+        return None;
+    }
+    let is_loopback = |address: &str| {
+        let address = address.trim_start_matches('-');
+        address.starts_with("127.") || address == "::1" || address == "localhost"
+    };
+    match setting("bind") {
+        "" => Some("all addresses"),
+        bind if bind.split(' ').all(is_loopback) => None,
+        bind => Some(bind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_with_tls_is_one_that_strangers_reach() {
+        let listens_with = |settings: [(&str, &str); 3]| {
+            let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            listens(&BTreeMap::from(settings)).map(str::to_owned)
+        };
+        let tls = listens_with([("port", "0"), ("tls-port", "6380"), ("bind", "* -::*")]);
+        assert_eq!(tls.as_deref(), Some("* -::*"));
+        let plain = listens_with([("port", "6379"), ("tls-port", "0"), ("bind", "")]);
+        assert_eq!(plain.as_deref(), Some("all addresses"));
+        let local = [("port", "6379"), ("tls-port", "6380"), ("bind", "127.0.0.1 -::1")];
+        assert_eq!(listens_with(local), None);
+        assert_eq!(listens_with([("port", "0"), ("tls-port", "0"), ("bind", "*")]), None);
+    }
+
+    #[test]
+    fn a_namespace_stands_in_a_rule_as_it_is() {
+        assert_eq!(keys_of("shop"), "'~shop:*'");
+        assert_eq!(keys_of("it's*"), r"'~it'\''s\*:*'");
     }
 }

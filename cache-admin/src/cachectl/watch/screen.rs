@@ -17,7 +17,7 @@ use super::super::failure::{Exit, Failure};
 use super::super::fleet::Source;
 use super::super::stats::percent;
 use super::super::terminal::time;
-use super::{Board, Line};
+use super::{Board, Line, rate, saved};
 
 /// Between two looks at the keyboard.
 const TICK: Duration = Duration::from_millis(50);
@@ -95,10 +95,8 @@ async fn show(
         match key.map(|key| screen.press(key)) {
             Some(Press::Quit) => return Ok(Exit::Fine),
             Some(Press::Invalidate(prefix)) => {
-                screen.note = match invalidate(source, &prefix).await {
-                    Ok(()) => format!("{prefix} was invalidated"),
-                    Err(error) => error.text().to_owned(),
-                };
+                let done = invalidate(source, &prefix).await;
+                screen.note = done.unwrap_or_else(|error| error.text().to_owned());
             }
             Some(Press::Nothing) | None => tokio::time::sleep(TICK).await,
         }
@@ -117,16 +115,25 @@ fn next_key() -> io::Result<Option<KeyCode>> {
     Ok(Some(if interrupt { KeyCode::Null } else { key.code }))
 }
 
-async fn invalidate(source: &Source, prefix: &str) -> Result<(), Failure> {
+/// Invalidates a prefix; what is to be said of it.
+async fn invalidate(source: &Source, prefix: &str) -> Result<String, Failure> {
     let failed = |error: cache_runtime::Error| Failure::failed(error.to_string());
-    match source {
-        Source::Fleet(fleet) => fleet.cache.invalidate_prefix(prefix).await.map_err(failed),
+    let is_pending = match source {
+        Source::Fleet(fleet) => {
+            fleet.cache.invalidate_prefix(prefix).await.map_err(failed)?;
+            false
+        }
         Source::Api(api) => {
             let reason = "cachectl watch";
             let asked = api.post("invalidate", json!({ "prefix": prefix, "reason": reason }));
-            asked.await.map(drop)
+            asked.await?.1["pending"] == true
         }
-    }
+    };
+    Ok(if is_pending {
+        format!("{prefix} is not invalidated yet: the process goes on sending it")
+    } else {
+        format!("{prefix} was invalidated")
+    })
 }
 
 /// What a key asks for beyond the screen.
@@ -154,14 +161,14 @@ impl Screen {
     fn rows(&self) -> Vec<(&String, &Line)> {
         let wanted = |(name, _): &(&String, &Line)| name.contains(&self.filter);
         let mut rows: Vec<_> = self.board.prefixes.iter().filter(wanted).collect();
-        let by = |value: fn(&Line) -> f64| {
-            move |one: &(&String, &Line), two: &(&String, &Line)| {
-                value(two.1).total_cmp(&value(one.1))
-            }
+        // Those without a figure last.
+        let by = |value: fn(&Line) -> Option<f64>| {
+            let of = move |line: &Line| value(line).unwrap_or(-1.0);
+            move |one: &(&String, &Line), two: &(&String, &Line)| of(two.1).total_cmp(&of(one.1))
         };
         match self.sort {
             Sort::Calls => rows.sort_by(by(|line| line.calls)),
-            Sort::Hit => rows.sort_by(by(|line| line.hit.unwrap_or(-1.0))),
+            Sort::Hit => rows.sort_by(by(|line| line.hit)),
             Sort::Saved => rows.sort_by(by(|line| line.saved)),
             Sort::Bypassed => rows.sort_by(by(|line| line.bypassed)),
             Sort::Name => {}
@@ -244,12 +251,12 @@ impl Screen {
 fn row<'a>(name: &str, line: &Line) -> Row<'a> {
     Row::new([
         name.to_owned(),
-        format!("{:.1}", line.calls),
+        rate(line.calls),
         percent(line.hit),
         percent(line.near),
-        format!("{:.2} s", line.saved),
+        saved(line.saved),
         line.run.map_or_else(|| "-".to_owned(), time),
-        format!("{:.1}", line.bypassed),
+        rate(line.bypassed),
         sparkline(line),
     ])
 }
@@ -265,24 +272,21 @@ mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
+    use super::super::super::http::Api;
     use super::*;
 
     fn screen() -> Screen {
         let mut screen = Screen::new();
-        let counters = |calls: u64| json!({ "calls": calls, "served": calls, "misses": 0 });
-        let stats = |areas: u64, users: u64| {
-            json!({
-                "processes": [{}],
-                "total": counters(areas + users),
-                "prefixes": [
-                    { "prefix": "areas", "counters": counters(areas) },
-                    { "prefix": "users", "counters": counters(users) },
-                ],
-            })
-        };
-        let begin = Instant::now();
-        screen.board.take(&stats(0, 0), begin);
-        screen.board.take(&stats(10, 30), begin + Duration::from_secs(1));
+        let minute = |calls: u64| json!({ "calls": calls, "served": calls, "seconds": 10 });
+        let stats = json!({
+            "processes": [{}],
+            "total": { "last_minute": minute(400) },
+            "prefixes": [
+                { "prefix": "areas", "last_minute": minute(100) },
+                { "prefix": "users", "last_minute": minute(300) },
+            ],
+        });
+        screen.board.take(&stats, Instant::now());
         screen
     }
 
@@ -312,6 +316,21 @@ mod tests {
         assert_eq!(screen.press(KeyCode::Char('n')), Press::Nothing);
         screen.press(KeyCode::Char('i'));
         assert_eq!(screen.press(KeyCode::Char('y')), Press::Invalidate("users".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn an_invalidation_that_is_pending_is_not_told_as_done() {
+        for (pending, told) in [(true, "not invalidated yet"), (false, "was invalidated")] {
+            let answer = move || async move { axum::Json(json!({ "pending": pending })) };
+            let app = axum::Router::new().route("/invalidate", axum::routing::post(answer));
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+            let serving = tokio::spawn(async move { axum::serve(listener, app).await });
+            let api = Api::at(&url).expect("a URL");
+            let note = invalidate(&Source::Api(api), "areas").await.expect("it answers");
+            assert!(note.starts_with("areas ") && note.contains(told), "{note}");
+            serving.abort();
+        }
     }
 
     #[test]
