@@ -73,15 +73,6 @@ impl Node {
         Self::start(Kind::File(file.to_owned(), options), Access::of(user, password)).await
     }
 
-    /// Starts a sentinel with these lines of settings. The tests' own commands are sent as `user`.
-    ///
-    /// # Panics
-    ///
-    /// Where it does not come up.
-    pub async fn sentinel(settings: &str, [user, password]: [&str; 2]) -> Self {
-        Self::start(Kind::Sentinel(settings.to_owned()), Access::of(user, password)).await
-    }
-
     pub(crate) async fn start(kind: Kind, access: Access) -> Self {
         let begun = Instant::now();
         loop {

@@ -183,6 +183,9 @@ fn the_compose_files_name_what_is_there_and_publish_nothing() {
     }
     assert!(read("deploy/redis/redis.conf").contains("\naclfile /run/secrets/users.acl\n"));
     assert!(read("deploy/prometheus/prometheus.yml").contains("/run/secrets/cache-view.password"));
+    // The user `monitor` may not read settings, and the exporter does not ask for them.
+    let exporter = &services["redis_exporter"]["environment"];
+    assert_eq!(exporter["REDIS_EXPORTER_CONFIG_COMMAND"], "-");
     let build = &services["property_api"]["build"];
     assert!(root().join(build["dockerfile"].as_str().expect("a file")).is_file());
 }
@@ -194,6 +197,9 @@ fn the_image_is_built_by_the_compiler_of_the_repository_with_every_member() {
         toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).expect("a channel");
     let file = read("deploy/property_api.Dockerfile");
     assert!(file.contains(&format!("FROM rust:{}-", channel.trim_matches('"'))), "{file}");
+    // Without authorities no certificate of a managed server is taken.
+    let (_, image) = file.split_once("\nFROM debian:").expect("an image");
+    assert!(image.contains("install --yes --no-install-recommends ca-certificates"), "{image}");
     let manifest = read("Cargo.toml");
     let (_, members) = manifest.split_once("members = [").expect("members");
     let (members, _) = members.split_once(']').expect("an end");
@@ -217,6 +223,8 @@ fn probes_do_not_depend_on_redis_and_variables_are_known() {
             .is_some_and(|name| service.contains(&format!("(\"{name}\", Role::")));
         assert!(known.contains(variable) || of_service, "{variable} is not read");
     }
+    let url = &of_kind("ConfigMap")["data"]["REDIS_URL"];
+    assert!(url.as_str().is_some_and(|url| url.starts_with("rediss://")), "{url} is without TLS");
     let pod = &of_kind("Deployment")["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
     for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {

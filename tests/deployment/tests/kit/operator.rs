@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use cache_runtime::{Cache, Config, Error};
-use deployment::root;
-use support::{Node, configured, patient};
+use deployment::{read, root};
+use support::{Node, configured, eventually, patient};
 use tempfile::TempDir;
 
 /// A copy of the settings, since servers write to them, and the files that `deploy/prepare` makes.
@@ -27,9 +27,16 @@ impl Kit {
         kit
     }
 
+    /// The command that makes the passwords, and the files that contain them.
+    pub(crate) fn preparation(&self) -> Command {
+        let mut command = Command::new(root().join("deploy/prepare"));
+        command.arg(self.secrets());
+        command
+    }
+
     /// Runs `deploy/prepare`, and returns the passwords that are there then.
     pub(crate) fn prepare(&self) -> Vec<String> {
-        run(Command::new(root().join("deploy/prepare")).arg(self.secrets()));
+        run(&mut self.preparation());
         let files = std::fs::read_dir(self.secrets())
             .expect("a folder")
             .map(|file| file.expect("a file").path());
@@ -66,6 +73,34 @@ impl Kit {
         Node::from_file(&self.file(file), &options, ["admin", &password]).await
     }
 
+    /// Starts a server by the first command with `mark` that docs/operations.md prints, with other words in
+    /// `places`. Servers on one host have ports of their own.
+    pub(crate) async fn printed_server(&self, mark: &str, places: &[(&str, &str)]) -> Node {
+        let words = self.printed("redis-server", mark, places);
+        let options: Vec<&str> = words[2..].iter().map(String::as_str).collect();
+        let password = self.password("admin");
+        Node::from_file(&self.file(&words[1]), &options, ["admin", &password]).await
+    }
+
+    /// The words of the first command of `program` with `mark` that docs/operations.md prints.
+    pub(crate) fn printed(
+        &self,
+        program: &str,
+        mark: &str,
+        places: &[(&str, &str)],
+    ) -> Vec<String> {
+        let document = read("docs/operations.md").replace("\\\n", " ");
+        let mut commands = document.lines().filter(|line| line.starts_with(program));
+        let command = commands.find(|line| line.contains(mark));
+        let mut command = command.unwrap_or_else(|| panic!("no {program} {mark}")).to_owned();
+        let secrets = self.secrets();
+        let of_the_kit = [("$secrets", text(&secrets)), ("PRIVATE_IP", "127.0.0.1")];
+        for (place, value) in of_the_kit.iter().chain(places) {
+            command = command.replace(place, value);
+        }
+        command.split_whitespace().map(str::to_owned).collect()
+    }
+
     /// One server as compose.yaml has it.
     pub(crate) async fn redis(&self) -> Node {
         self.server("redis.conf", "users.acl", &[]).await
@@ -88,6 +123,9 @@ impl Kit {
     /// The cache of such a service.
     pub(crate) async fn cache(&self, url: &str) -> Cache {
         let config = self.config(url).expect("settings that are right");
+        // A server that has just come back may still be loading its data.
+        let loaded = || async { Cache::connect(config.clone()).await.is_ok() };
+        eventually("Redis answers", loaded).await;
         Cache::connect(config).await.expect("Redis answers")
     }
 

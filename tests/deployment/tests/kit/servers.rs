@@ -4,6 +4,8 @@
 #![allow(unused_variables)]
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
 use crate::operator::{Kit, output, run, said, text, url};
@@ -12,7 +14,9 @@ use cache_runtime::{
 };
 use deployment::read;
 use futures::future::join_all;
-use support::{Node, computed, eventually, fresh, hit, program, run as one_run, stored};
+use support::{
+    Node, computed, configured, eventually, fresh, hit, program, run as one_run, stored,
+};
 
 #[cache_result(ttl = 600, prefix = "areas", tags = ["agent:{key}"])]
 async fn area(key: u32) -> u64 {
@@ -49,6 +53,14 @@ async fn works(cache: &Cache) {
             .await;
     };
     cache.scope(scenario).await;
+}
+
+/// Whether a value that is computed now is served by the cache.
+async fn serves(cache: &Cache) -> bool {
+    let key = fresh();
+    cache.scope(area(key)).await;
+    cache.flush().await;
+    cache.scope(observe(area(key))).await.1.is_hit()
 }
 
 /// What Redis has refused since it was started or last asked.
@@ -123,23 +135,34 @@ async fn every_user_may_what_it_is_for_and_nothing_else() {
         ["GET other:x", "KEYS *", "FLUSHDB", "CONFIG GET *", "ACL LIST", "PUBLISH a b", "INFO"];
     let answers = tried(&server, &[&login("app")], &app).await;
     assert_eq!(refusals(&answers), ["NOPERM"; 7]);
+    // Names, as docs/operations.md says of other namespaces.
+    let answers = tried(&server, &[&login("app")], &["SCAN 0"]).await;
+    assert_eq!(refusals(&answers), ["OK"]);
 
     // What redis_exporter sends.
     let exporter = [
         "PING",
         "INFO ALL",
-        "CONFIG GET *",
         "CLIENT SETNAME exporter",
         "SLOWLOG LEN",
-        "SLOWLOG GET 1",
         "LATENCY LATEST",
         "LATENCY HISTOGRAM",
     ];
     let answers = tried(&server, &[&login("monitor")], &exporter).await;
-    assert_eq!(refusals(&answers), ["OK"; 8]);
-    let values = ["GET cache:x", "SCAN 0", "SET cache:x 1", "CONFIG SET maxmemory 1", "FLUSHALL"];
+    assert_eq!(refusals(&answers), ["OK"; 6]);
+    // Settings have the password of the replicas, and slow commands have parts of values.
+    let values = [
+        "GET cache:x",
+        "SCAN 0",
+        "SET cache:x 1",
+        "CONFIG GET masterauth",
+        "CONFIG SET maxmemory 1",
+        "SLOWLOG GET 1",
+        "PSYNC ? -1",
+        "FLUSHALL",
+    ];
     let answers = tried(&server, &[&login("monitor")], &values).await;
-    assert_eq!(refusals(&answers), ["NOPERM"; 5]);
+    assert_eq!(refusals(&answers), ["NOPERM"; 8]);
 
     let answers = tried(&server, &[&login("replica")], &["GET cache:x", "INFO"]).await;
     assert_eq!(refusals(&answers), ["NOPERM"; 2]);
@@ -192,6 +215,89 @@ fn passwords_are_kept_and_every_placeholder_is_filled_in() {
         let left = ["@sha256:", "@password:", "@folder@", "@master@"];
         assert!(!text.is_empty() && !left.iter().any(|mark| text.contains(mark)), "{text}");
     }
+}
+
+#[test]
+fn sentinels_keep_their_master_when_passwords_are_made_anew() {
+    let kit = Kit::new();
+    let master = || {
+        let settings = std::fs::read_to_string(kit.secret("sentinel.conf")).expect("settings");
+        let master = settings.lines().find_map(|line| line.strip_prefix("sentinel monitor "));
+        master.expect("a master").to_owned()
+    };
+    assert_eq!(master(), "mymaster redis 6379 2");
+    run(kit.preparation().env("SENTINEL_MASTER", "10.0.0.1 7000"));
+    assert_eq!(master(), "mymaster 10.0.0.1 7000 2");
+    kit.prepare();
+    assert_eq!(master(), "mymaster 10.0.0.1 7000 2");
+    run(kit.preparation().env("SENTINEL_MASTER", "10.0.0.2 7000"));
+    assert_eq!(master(), "mymaster 10.0.0.2 7000 2");
+}
+
+#[test]
+fn no_program_has_a_password_in_its_arguments_while_the_files_are_made() {
+    let kit = Kit::new();
+    let (programs, log) = (kit.file("programs"), kit.file("arguments"));
+    std::fs::create_dir(&programs).expect("a folder can be made");
+    // Programs of the same names that write their arguments down first.
+    let path = std::env::var("PATH").expect("a path");
+    for name in ["sed", "base64", "cat", "mktemp", "tr"] {
+        let program = programs.join(name);
+        let script = format!(
+            "#!/bin/sh\necho \"$0 $*\" >>{}\nPATH='{path}' exec {name} \"$@\"\n",
+            text(&log)
+        );
+        std::fs::write(&program, script).expect("a file can be written");
+        std::fs::set_permissions(&program, Permissions::from_mode(0o700)).expect("it is ours");
+    }
+    run(kit.preparation().env("PATH", format!("{}:{path}", text(&programs))));
+    let arguments = std::fs::read_to_string(&log).expect("the programs have run");
+    assert!(arguments.contains("programs/sed "), "{arguments}");
+    for password in kit.prepare() {
+        assert!(!arguments.contains(&password), "{arguments}");
+    }
+    let left = std::fs::read_dir(kit.secrets()).expect("a folder");
+    let mut names = left.map(|file| file.expect("a file").file_name());
+    assert!(!names.any(|name| text(name.as_ref()).contains("substitutions")));
+}
+
+#[tokio::test]
+async fn a_password_is_changed_in_place_and_the_service_logs_in_with_the_next_one() {
+    let kit = Kit::new();
+    let server = kit.redis().await;
+    let cache = kit.cache(&url(&server)).await;
+    works(&cache).await;
+    let mounted = ["app.password", "users.acl"].map(|name| kit.secret(name));
+    let files =
+        || mounted.each_ref().map(|file| std::fs::metadata(file).expect("it is there").ino());
+    let (before, password) = (files(), kit.password("app"));
+    std::fs::write(&mounted[0], "").expect("a file can be emptied");
+    kit.prepare();
+    // A container reads the file that was mounted, and no other of its name.
+    assert_eq!(files(), before);
+    assert_ne!(kit.password("app"), password);
+    server.command::<()>(&["ACL", "LOAD"]).await;
+    server.command::<i64>(&["CLIENT", "KILL", "USER", "app"]).await;
+    let old = tried(&server, &[], &[&format!("AUTH app {password}")]).await;
+    assert_eq!(refusals(&old), ["WRONGPASS"]);
+    eventually("values are stored again", || async { serves(&cache).await }).await;
+    works(&cache).await;
+}
+
+#[tokio::test]
+async fn what_is_invalidated_without_redis_is_served_again_until_everything_is_cleared() {
+    let kit = Kit::new();
+    let server = kit.redis().await;
+    let key = fresh();
+    let cache = kit.cache(&url(&server)).await;
+    let old = cache.scope(async { stored!(cache, area(key)) }).await;
+    let off = configured(&[("REDIS_URL", &url(&server)), ("REDIS_ENABLED", "false")]);
+    let off = Cache::new(off.expect("settings that are right"));
+    off.scope(invalidate(area(key))).await.expect("it succeeds and sends nothing");
+    let back = kit.cache(&url(&server)).await;
+    assert_eq!(back.scope(async { hit!(area(key)) }).await, old);
+    back.clear().await.expect("everything is removed");
+    back.scope(async { computed!(back, area(key)) }).await;
 }
 
 #[tokio::test]
@@ -278,13 +384,10 @@ async fn replication(server: &Node, line: &str) -> bool {
 #[tokio::test]
 async fn sentinels_replace_a_master_and_the_service_goes_on() {
     let kit = Kit::new();
-    let login = kit.secret("replication.conf");
-    let include = ["--include", text(&login)];
-    let mut master = kit.server("redis-replicated.conf", "users.acl", &include).await;
-    let port = master.port().to_string();
-    let follow = [&include[..], &["--replicaof", "127.0.0.1", &port]].concat();
-    let replicas =
-        join_all((0..2).map(|_| kit.server("redis-replicated.conf", "users.acl", &follow))).await;
+    let mut master = kit.printed_server("redis-replicated.conf", &[]).await;
+    let address = format!("127.0.0.1 {}", master.port());
+    let place = [("HOST PORT", &*address)];
+    let replicas = join_all((0..2).map(|_| kit.printed_server("--replicaof", &place))).await;
     eventually("the replicas follow", || async {
         replication(&master, "connected_slaves:2").await
             && join_all(
@@ -296,13 +399,17 @@ async fn sentinels_replace_a_master_and_the_service_goes_on() {
     })
     .await;
 
+    run(kit.preparation().env("SENTINEL_MASTER", &address));
     let settings = std::fs::read_to_string(kit.secret("sentinel.conf")).expect("settings");
+    // Sooner than in the file, which thinks of real networks.
     let settings = settings
-        .replace("mymaster redis 6379 2", &format!("mymaster 127.0.0.1 {port} 2"))
-        // Sooner than in the file, which thinks of real networks.
         .replace("down-after-milliseconds mymaster 5000", "down-after-milliseconds mymaster 1500");
-    let password = kit.password("admin");
-    let sentinels = join_all((0..3).map(|_| Node::sentinel(&settings, ["admin", &password]))).await;
+    let copies = ["first.conf", "second.conf", "third.conf"];
+    let sentinels = join_all(copies.map(async |copy| {
+        std::fs::write(kit.file(copy), &settings).expect("a file can be written");
+        kit.printed_server("--sentinel", &[("sentinel-of-this-host.conf", copy)]).await
+    }))
+    .await;
     let ask = ["SENTINEL", "MASTER", "mymaster"];
     eventually("the sentinels know each other and the replicas", || async {
         let states = sentinels.iter().map(|sentinel| sentinel.try_command::<Vec<String>>(&ask));
@@ -326,31 +433,23 @@ async fn sentinels_replace_a_master_and_the_service_goes_on() {
         join_all(masters).await.contains(&true)
     })
     .await;
-    eventually("values are stored again", || async {
-        let key = fresh();
-        cache.scope(area(key)).await;
-        cache.flush().await;
-        cache.scope(observe(area(key))).await.1.is_hit()
-    })
-    .await;
+    eventually("values are stored again", || async { serves(&cache).await }).await;
     works(&cache).await;
 }
 
 #[tokio::test]
 async fn nodes_make_a_cluster_and_the_service_uses_it() {
     let kit = Kit::new();
-    let login = kit.secret("replication.conf");
-    let include = ["--include", text(&login)];
-    let nodes =
-        join_all((0..6).map(|_| kit.server("redis-cluster.conf", "users-cluster.acl", &include)))
-            .await;
+    let nodes = join_all((0..6).map(async |number| {
+        let folder = kit.file(&format!("node-{number}"));
+        std::fs::create_dir(&folder).expect("a folder can be made");
+        kit.printed_server("redis-cluster.conf", &[("FOLDER", text(&folder))]).await
+    }))
+    .await;
     let addresses: Vec<String> = nodes.iter().map(Node::address).collect();
     let mut create = std::process::Command::new(program("cli"));
-    create
-        .env("REDISCLI_AUTH", kit.password("admin"))
-        .args(["--no-auth-warning", "--user", "admin", "--cluster", "create"])
-        .args(&addresses)
-        .args(["--cluster-replicas", "1", "--cluster-yes"]);
+    let words = kit.printed("redis-cli", "--cluster", &[("HOST:PORT ..", &addresses.join(" "))]);
+    create.env("REDISCLI_AUTH", kit.password("admin")).args(&words[1..]).arg("--cluster-yes");
     let told = tokio::task::spawn_blocking(move || run(&mut create)).await.expect("it ends");
     assert!(told.contains("All 16384 slots covered"), "{told}");
     eventually("three replicas follow their masters", || async {

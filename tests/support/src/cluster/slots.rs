@@ -31,9 +31,18 @@ impl ClusterServers {
     /// Where no node serves it.
     pub async fn master_of(&self, slot: u16) -> usize {
         let node = self.nodes.iter().find(|node| node.runs()).expect("a node runs");
-        let nodes: String = node.command(&["CLUSTER", "NODES"]).await;
-        let line = nodes.lines().find(|line| serves(line, slot));
-        let address = line.and_then(|line| line.split(' ').nth(1)).expect("somebody serves it");
+        // While a replica takes over, no node may serve the slot for a moment.
+        let mut address = None;
+        for _ in 0..200 {
+            let nodes: String = node.command(&["CLUSTER", "NODES"]).await;
+            let line = nodes.lines().find(|line| serves(line, slot));
+            address = line.and_then(|line| line.split(' ').nth(1)).map(str::to_owned);
+            if address.is_some() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        let address = address.expect("a node serves it");
         let port = address.split('@').next().and_then(|address| address.rsplit(':').next());
         let port: u16 = port.and_then(|port| port.parse().ok()).expect("an address");
         self.nodes.iter().position(|node| node.port() == port).expect("a node of ours")
