@@ -150,6 +150,20 @@ async fn a_user_needs_these_commands_and_no_others() {
 }
 
 #[tokio::test]
+async fn another_database_needs_one_more() {
+    let server = Node::alone().await;
+    grant(&server, USER, PASSWORD, &COMMANDS).await;
+    let url = format!("redis://{LOGIN}@{}/1", server.address());
+    let config = || patient(configured(&[("REDIS_URL", &url)]).unwrap());
+    let error = Cache::connect(config()).await.unwrap_err();
+    assert!(error.to_string().contains("SELECT"), "{error}");
+    let with_it = [&COMMANDS[..], &["select"]].concat();
+    grant(&server, USER, PASSWORD, &with_it).await;
+    let cache = Cache::connect(config()).await.unwrap();
+    cache.scope(everything(&cache)).await;
+}
+
+#[tokio::test]
 async fn a_user_without_one_of_them_gets_every_value_plainly_or_cached() {
     let server = Node::alone().await;
     for missing in COMMANDS {
